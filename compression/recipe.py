@@ -1,0 +1,227 @@
+"""The recipe: all that is needed to make one compressed model, as frozen, validated data.
+
+A recipe names a model, its data, a seed and a tuple of stages. It knows the vocabulary
+(which granularities and criteria exist) but not how they are computed: this file imports
+no torch, so that a chart or a plan can read recipes cheaply.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from compression.registry import UserError, unknown
+
+Granularity = Literal["weights", "2:4", "1:4", "4:8", "rows", "kernels", "channels"]
+Criterion = Literal["magnitude", "l2", "random", "lamp", "batchnorm", "median"]
+Scope = Literal["layer", "global"]
+STRUCTURED: tuple[Granularity, ...] = ("rows", "channels")
+"""The granularities that take whole units out of the network, so that it really gets smaller."""
+
+
+def fixed_sparsity(granularity: str) -> float | None:
+    """The sparsity that an N:M pattern implies, 1 - N/M; None for the other granularities."""
+    if ":" not in granularity:
+        return None
+    kept, group = granularity.split(":")
+    return 1 - int(kept) / int(group)
+
+
+class Frozen(BaseModel):
+    """Immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Prune(Frozen):
+    """Remove the least important weights or units, once.
+
+    Give ``sparsity`` (the fraction removed, in (0, 1)) or ``threshold`` (remove what scores
+    below it; for single weights |w| < t), not both. ``overrides`` sets the sparsity of single
+    layers by name (0 keeps a layer whole). ``round_to`` keeps the widths of structured layers
+    at multiples of it, since odd widths are slow; layers narrower than four times it are left
+    to whole units.
+    """
+
+    kind: Literal["prune"] = "prune"
+    granularity: Granularity = "weights"
+    criterion: Criterion = "magnitude"
+    scope: Scope = "global"
+    sparsity: float | None = None
+    threshold: float | None = None
+    overrides: dict[str, float] = Field(default_factory=dict)
+    round_to: int = Field(default=8, ge=1, le=256)
+
+    @field_validator("sparsity")
+    @classmethod
+    def _sparsity_in_range(cls, value: float | None) -> float | None:
+        if value is not None and not 0 < value < 1:
+            raise ValueError(f"sparsity is {value:g}; it must lie in (0, 1), ends excluded")
+        return value
+
+    @field_validator("threshold")
+    @classmethod
+    def _threshold_positive(cls, value: float | None) -> float | None:
+        if value is not None and value <= 0:
+            raise ValueError(f"threshold is {value:g}; it must be greater than 0")
+        return value
+
+    @field_validator("overrides")
+    @classmethod
+    def _overrides_in_range(cls, value: dict[str, float]) -> dict[str, float]:
+        for layer, amount in value.items():
+            if not 0 <= amount < 1:
+                raise ValueError(f"overrides[{layer!r}] is {amount:g}; it must lie in [0, 1)")
+        return value
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Self:
+        pattern = fixed_sparsity(self.granularity)
+        if pattern is not None:
+            if self.threshold is not None:
+                raise ValueError(
+                    f"threshold is {self.threshold:g} but the pattern {self.granularity} fixes the "
+                    f"sparsity at {pattern:g}; leave threshold out"
+                )
+            if self.sparsity is not None and not math.isclose(self.sparsity, pattern):
+                raise ValueError(
+                    f"sparsity is {self.sparsity:g} but the pattern {self.granularity} fixes it at "
+                    f"{pattern:g}; leave sparsity out"
+                )
+            if self.overrides and any(v not in (0.0, pattern) for v in self.overrides.values()):
+                raise ValueError(
+                    f"overrides of the pattern {self.granularity} must be 0 or {pattern:g}"
+                )
+        elif self.sparsity is not None and self.threshold is not None:
+            raise ValueError(
+                f"sparsity ({self.sparsity:g}) and threshold ({self.threshold:g}) are both given; "
+                "give one of them"
+            )
+        elif self.sparsity is None and self.threshold is None:
+            raise ValueError("neither sparsity nor threshold is given; give one of them")
+        return self
+
+
+class Train(Frozen):
+    """Train (fine-tune) for a number of epochs; pruned weights stay zero."""
+
+    kind: Literal["train"] = "train"
+    epochs: int = Field(default=1, ge=1, le=1000)
+    lr: float = Field(default=0.01, gt=0, le=10)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=5e-4, ge=0, le=1)
+    batch_size: int = Field(default=128, ge=1, le=65536)
+    augment: Literal["none", "jitter", "crop_flip"] = "none"
+
+
+Stage = Annotated[Prune | Train, Field(discriminator="kind")]
+
+
+class Recipe(Frozen):
+    """A model, its data (the model's own when left out), a seed and the stages in order."""
+
+    model: str
+    data: str | None = None
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    stages: tuple[Stage, ...] = ()
+
+    def to_json(self) -> str:
+        """The recipe as JSON with sorted keys."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML, what was left at its default omitted except each stage's kind."""
+        body = self.model_dump(mode="json", exclude_defaults=True)
+        body["stages"] = [
+            {"kind": stage.kind, **stage.model_dump(mode="json", exclude_defaults=True)}
+            for stage in self.stages
+        ]
+        return str(yaml.safe_dump(body, sort_keys=False))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a recipe from JSON. Raises UserError, one line, when it is not valid."""
+        try:
+            body = json.loads(text)
+        except json.JSONDecodeError as fault:
+            raise UserError(f"The recipe is not valid JSON: {fault}") from None
+        return cls.from_mapping(body)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Self:
+        """Read a recipe from YAML. Raises UserError, one line, when it is not valid."""
+        try:
+            body = yaml.safe_load(text)
+        except yaml.YAMLError as fault:
+            raise UserError(f"The recipe is not valid YAML: {' '.join(str(fault).split())}") from None
+        return cls.from_mapping(body)
+
+    @classmethod
+    def from_mapping(cls, body: Any) -> Self:
+        """Validate plain data into a recipe. Raises UserError, one line."""
+        if not isinstance(body, dict):
+            raise UserError(
+                f"A recipe is a mapping with model, data, seed and stages; got {type(body).__name__}"
+            )
+        return validated(cls, body)
+
+    def digest(self) -> str:
+        """A stable hash of the recipe: sixteen hexadecimal digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+
+
+def validated(kind: type[Any], body: dict[str, Any]) -> Any:
+    """Build ``kind(**body)``; a fault becomes a UserError of one line."""
+    try:
+        return kind(**body)
+    except ValidationError as fault:
+        raise UserError(one_line(fault)) from None
+
+
+def one_line(fault: ValidationError) -> str:
+    """The first faults of a pydantic error as one line: where, what was given, what is allowed."""
+    return "; ".join(_sentence(dict(error)) for error in fault.errors()[:3])
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    location = error["loc"]
+    where = ".".join(str(part) for part in location if part not in ("prune", "train")) or "recipe"
+    given = error.get("input")
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "literal_error":
+        choices = _choices(str(location[-1]))
+        return unknown(str(location[-1]), given, choices) if choices else f"{where}: {error['msg']}"
+    if kind == "extra_forbidden":
+        return f"{where} is not a field of a recipe; {_fields(location)}"
+    if kind == "missing":
+        return f"{where} is missing"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "union_tag_invalid":
+        return unknown("stage kind", context["tag"], ("prune", "train"))
+    if kind == "union_tag_not_found":
+        return f"{where} has no kind; choose one of: prune, train"
+    return f"{where} is {given!r}; {error['msg'].removeprefix('Input ').replace('should', 'it should')}"
+
+
+def _choices(field: str) -> tuple[str, ...]:
+    table: dict[str, Any] = {
+        "granularity": Granularity,
+        "criterion": Criterion,
+        "scope": Scope,
+        "augment": Train.model_fields["augment"].annotation,
+    }
+    return get_args(table[field]) if field in table else ()
+
+
+def _fields(location: tuple[Any, ...]) -> str:
+    owner: type[BaseModel] = {"prune": Prune, "train": Train}.get(
+        str(location[-2]) if len(location) > 1 else "", Recipe
+    )
+    return f"allowed: {', '.join(owner.model_fields)}"

@@ -1,0 +1,55 @@
+"""Method cards: what the menus, the help texts and the tests all read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Entry = TypeVar("Entry")
+
+
+class UserError(ValueError):
+    """A fault in what was asked for: one line that says what was given and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way of doing a thing, as a card.
+
+    Attributes:
+        key: the name used in recipes and on the command line.
+        label: the name shown in menus.
+        sentence: what it does, in one plain sentence.
+        formula: LaTeX, without dollar signs.
+        paper: author, year, title or venue, and an arXiv number or link where there is one.
+        call: the function that does it.
+        needs: what it cannot work without, e.g. ``"batchnorm"``.
+    """
+
+    key: str
+    label: str
+    sentence: str
+    formula: str
+    paper: str
+    call: Callable[..., Any]
+    needs: tuple[str, ...] = ()
+
+
+def pick(table: Mapping[str, Entry], key: str, what: str) -> Entry:
+    """Return ``table[key]``.
+
+    Raises:
+        UserError: the key is not in the table; the line lists what is.
+    """
+    if key in table:
+        return table[key]
+    raise UserError(unknown(what, key, table))
+
+
+def unknown(what: str, given: object, allowed: Mapping[str, Any] | tuple[str, ...]) -> str:
+    """The one line for an unknown name: what was given, the nearest name, and all that exist."""
+    near = difflib.get_close_matches(str(given), list(allowed), n=1)
+    hint = f" (did you mean '{near[0]}'?)" if near else ""
+    return f"Unknown {what} '{given}'{hint}; choose one of: {', '.join(allowed)}"

@@ -1,0 +1,132 @@
+"""What was measured: frozen snapshots that hold numbers and never a live object."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from pydantic import Field
+
+from compression.recipe import Frozen, Recipe, Stage
+
+
+def wilson(correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    r"""The Wilson score interval of a proportion, 95 % by default.
+
+    .. math:: \frac{p + z^2/2n \pm z\sqrt{p(1-p)/n + z^2/4n^2}}{1 + z^2/n}
+
+    Source: Wilson 1927, JASA 22:209-212.
+    """
+    if n <= 0:
+        return 0.0, 1.0
+    p = correct / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+class Latency(Frozen):
+    """Paired timing of a candidate against its baseline in one runtime at one batch size.
+
+    ``speedup`` is the median of the paired ratios baseline / candidate, with a 95 % bootstrap
+    interval. The milliseconds belong to this machine only. A baseline is paired with itself,
+    which shows the noise floor.
+    """
+
+    runtime: str
+    batch: int
+    speedup: float
+    speedup_low: float
+    speedup_high: float
+    min_ms: float
+    median_ms: float
+    p90_ms: float
+    baseline_median_ms: float
+    pairs: int
+    threads: int
+
+
+class Energy(Frozen):
+    """Energy of one inference in millijoules, and how it is known."""
+
+    energy_mj: float
+    source: Literal["metered", "counter", "modelled"]
+    detail: str
+
+
+class LayerReport(Frozen):
+    """Asked against achieved for one prunable layer.
+
+    Structured kinds count units (output channels or rows) in ``kept`` of ``width``; the
+    unstructured kinds count weights.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    asked: float | None
+    achieved: float
+    kept: int
+    width: int
+    threshold: float | None = None
+    note: str = ""
+
+
+class Measurement(Frozen):
+    """What one model is and does: accuracy, size four ways, work, memory, time and energy."""
+
+    split: str
+    n: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    class_accuracy: dict[str, float]
+    loss: float
+    params: int
+    nonzero: int
+    sparsity: float
+    file_bytes: int
+    packed_bytes: int
+    macs: int
+    memory_bytes: int
+    energy: Energy | None = None
+    latency: tuple[Latency, ...] = ()
+
+
+class Epoch(Frozen):
+    """One epoch of training, last batch included."""
+
+    stage: int
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    lr: float
+    seconds: float
+
+
+class StageResult(Frozen):
+    """A stage, what it did to each layer, and the measurement after it."""
+
+    stage: Stage
+    measurement: Measurement
+    layers: tuple[LayerReport, ...] = ()
+    asked_sparsity: float | None = None
+    achieved_sparsity: float | None = None
+
+
+class Result(Frozen):
+    """A recipe and everything measured while it ran."""
+
+    recipe: Recipe
+    baseline: Measurement
+    stages: tuple[StageResult, ...] = ()
+    history: tuple[Epoch, ...] = ()
+    seed: int = 0
+    versions: dict[str, str] = Field(default_factory=dict)
+    hardware: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def final(self) -> Measurement:
+        """The measurement after the last stage; the baseline where there is none."""
+        return self.stages[-1].measurement if self.stages else self.baseline
