@@ -1,0 +1,324 @@
+"""The catalogue of data sets, as resident uint8 tensors with fixed, stratified splits.
+
+Shapes: N images, C channels, H×W pixels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from compression.data.images import read_tree
+from compression.registry import UserError, pick
+
+Notify = Callable[[str], None]
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images as uint8 N×C×H×W and labels as int64 N."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Tensor) -> Split:
+        """The split at these positions."""
+        return Split(self.images[index], self.labels[index])
+
+    def head(self, n: int) -> Split:
+        """The first n images; the splits are shuffled, so this is a random sample of a split."""
+        return self if n >= len(self) else Split(self.images[:n], self.labels[:n])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Three splits with their class names; ``note`` says what a reader of numbers must know."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+    note: str = ""
+
+    @cached_property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of each channel over the training split, on the scale 0 to 1."""
+        return self._statistics[0]
+
+    @cached_property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of each channel over the training split, on the scale 0 to 1."""
+        return self._statistics[1]
+
+    @cached_property
+    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        channels = self.train.images.shape[1]
+        # Counting the 256 values is exact, and needs no floating-point copy of the images.
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        means, stds = [], []
+        for channel in range(channels):
+            counts = torch.bincount(self.train.images[:, channel].reshape(-1).int(), minlength=256)
+            weights = counts.double() / counts.sum()
+            mean = float(weights @ levels)
+            means.append(mean)
+            stds.append(max(float((weights @ (levels - mean) ** 2).sqrt()), 1e-6))
+        return tuple(means), tuple(stds)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """C, H and W of one image."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    def split(self, name: str) -> Split:
+        """One split by name. Raises UserError for any other name than train, val, test."""
+        return pick({"train": self.train, "val": self.val, "test": self.test}, name, "split")
+
+    def splits(self) -> Iterator[tuple[str, Split]]:
+        """Each split with its name."""
+        return ((name, self.split(name)) for name in SPLITS)
+
+
+def thumbnail(split: Split, index: int, size: int = 96) -> np.ndarray[Any, Any]:
+    """One image as uint8 H×W×3, enlarged by whole pixels to about ``size`` on its longer side."""
+    image = split.images[index]
+    if image.shape[0] == 1:
+        image = image.expand(3, -1, -1)
+    factor = max(1, size // max(image.shape[1:]))
+    image = image.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+    return np.asarray(image.permute(1, 2, 0).contiguous().numpy())
+
+
+def stratified(labels: Tensor, fractions: tuple[float, ...], seed: int) -> list[Tensor]:
+    """Positions of disjoint parts, each with every class in proportion, shuffled by seed.
+
+    Args:
+        labels: int64 N.
+        fractions: the share of each part; they sum to 1. Every class gives each part at
+            least one image where it has that many.
+        seed: fixes the split.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    parts: list[list[Tensor]] = [[] for _ in fractions]
+    for label in labels.unique():
+        positions = (labels == label).nonzero().squeeze(1)
+        positions = positions[torch.randperm(len(positions), generator=generator)]
+        for part, share in zip(parts, _shares(len(positions), fractions), strict=True):
+            part.append(positions[:share])
+            positions = positions[share:]
+    return [
+        (joined := torch.cat(part))[torch.randperm(len(joined), generator=generator)]
+        for part in parts
+    ]
+
+
+def _shares(n: int, fractions: tuple[float, ...]) -> list[int]:
+    edges = [round(n * sum(fractions[:i])) for i in range(len(fractions))] + [n]
+    shares = [after - before for before, after in zip(edges, edges[1:], strict=False)]
+    for i, share in enumerate(shares):
+        if share == 0 and max(shares) > 1:
+            shares[shares.index(max(shares))] -= 1
+            shares[i] = 1
+    return shares
+
+
+def data_root() -> Path:
+    """Where fetched data sets live: ``$ESPALIER_DATA`` or ``~/.cache/espalier/data``."""
+    return Path(os.environ.get("ESPALIER_DATA") or Path.home() / ".cache" / "espalier" / "data")
+
+
+def _digits(root: Path) -> tuple[Split, None]:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = torch.from_numpy((bunch.images * (255 / 16)).round().astype(np.uint8)).unsqueeze(1)
+    return Split(images, torch.from_numpy(bunch.target).long()), None
+
+
+def _torchvision(kind: str) -> Callable[[Path], tuple[Split, Split]]:
+    def load(root: Path) -> tuple[Split, Split]:
+        import torchvision
+
+        train, test = (getattr(torchvision.datasets, kind)(root, train=t) for t in (True, False))
+        return _as_split(train), _as_split(test)
+
+    return load
+
+
+def _as_split(source: Any) -> Split:
+    images = torch.as_tensor(source.data)
+    images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    return Split(images.contiguous(), torch.as_tensor(source.targets).long())
+
+
+def _cifar10(root: Path) -> tuple[Split, Split]:
+    """The original batches where they are; else JPEG copies in class folders."""
+    if (root / "cifar-10-batches-py").is_dir():
+        return _torchvision("CIFAR10")(root)
+    copies = root / "cifar10-jpg"
+    parts = []
+    for part in ("train", "test"):
+        images, labels, _ = read_tree(copies / part, size=(32, 32), cache=True)
+        parts.append(Split(images, labels))
+    return parts[0], parts[1]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set of the catalogue: what it is, where its files lie, how it is read and fetched.
+
+    ``folders`` are the places under the data root of which one must exist; ``torchvision`` is
+    the class that can fetch it. ``load`` gives (training, test), or all images and None.
+    """
+
+    name: str
+    label: str
+    sentence: str
+    classes: tuple[str, ...]
+    folders: tuple[str, ...]
+    torchvision: str | None
+    load: Callable[[Path], tuple[Split, Split | None]]
+    val_fraction: float
+    megabytes: int
+
+    def here(self) -> bool:
+        """Whether it can be loaded without fetching anything."""
+        return not self.folders or any((data_root() / folder).is_dir() for folder in self.folders)
+
+
+_DIGITS = tuple("0123456789")
+_FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+_CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+DATASETS: dict[str, Source] = {
+    source.name: source
+    for source in (
+        Source(
+            "digits", "Digits 8×8", "1,797 handwritten digits that come with scikit-learn.",
+            _DIGITS, (), None, _digits, 0.2, 0,
+        ),
+        Source(
+            "mnist", "MNIST", "70,000 handwritten digits, 28×28 (LeCun 1998).",
+            _DIGITS, ("MNIST",), "MNIST", _torchvision("MNIST"), 1 / 12, 12,
+        ),
+        Source(
+            "fashion-mnist", "Fashion-MNIST", "70,000 pieces of clothing, 28×28 (Xiao 2017).",
+            _FASHION, ("FashionMNIST",), "FashionMNIST", _torchvision("FashionMNIST"), 1 / 12, 31,
+        ),
+        Source(
+            "cifar10", "CIFAR-10", "60,000 colour photographs, 32×32 (Krizhevsky 2009).",
+            _CIFAR, ("cifar-10-batches-py", "cifar10-jpg"), "CIFAR10", _cifar10, 0.1, 170,
+        ),
+    )
+}  # fmt: skip
+
+
+def load_data(name: str, seed: int = 0) -> Dataset:
+    """Load a data set by name, or a folder of images in class subfolders by path.
+
+    The test split is the data set's own where it has one. The rest is split stratified by
+    class, fixed by ``seed``. Nothing is fetched: see ``fetch``.
+
+    Raises:
+        UserError: an unknown name, or a data set that is not on this machine.
+    """
+    if name not in DATASETS and ("/" in name or Path(name).is_dir()):
+        return load_folder(Path(name), seed)
+    source = pick(DATASETS, name, "data set")
+    if not source.here():
+        raise UserError(_absent(source))
+    try:
+        train, test = source.load(data_root())
+    except (RuntimeError, OSError) as fault:
+        raise UserError(
+            f"The files of data set '{name}' under {data_root()} are incomplete "
+            f"({str(fault).splitlines()[0]}); run: espalier data {name} --get"
+        ) from None
+    dataset = _divided(source.name, source.classes, train, test, source.val_fraction, seed)
+    return replace(dataset, note=_note(source))
+
+
+def _note(source: Source) -> str:
+    copies = source.name == "cifar10" and not (data_root() / "cifar-10-batches-py").is_dir()
+    return "JPEG copies (quality 75, lossy)" if copies else ""
+
+
+def _absent(source: Source) -> str:
+    return (
+        f"Data set '{source.name}' is not in {data_root()}; fetch it ({source.megabytes} MB) with: "
+        f"espalier data {source.name} --get, or use 'digits', which needs no download"
+    )
+
+
+def _divided(
+    name: str, classes: tuple[str, ...], train: Split, test: Split | None, val: float, seed: int
+) -> Dataset:
+    if test is None:
+        inner, held, tested = stratified(train.labels, (1 - 2 * val, val, val), seed)
+        return Dataset(name, classes, train.take(inner), train.take(held), train.take(tested))
+    inner, held = stratified(train.labels, (1 - val, val), seed)
+    # Shuffled, so that any head of the test split is a fair sample of it.
+    order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))
+    return Dataset(name, classes, train.take(inner), train.take(held), test.take(order))
+
+
+def load_folder(path: Path, seed: int = 0, size: tuple[int, int] | None = None) -> Dataset:
+    """Load your own images: ``path/CLASS/*.png``, or ``path/train/CLASS`` and ``path/test/CLASS``.
+
+    Without a test folder the images are split 60 / 20 / 20. Images of other sizes than the
+    first are resized to it.
+
+    Raises:
+        UserError: no such folder, fewer than two classes, or fewer than three images a class.
+    """
+    if not path.is_dir():
+        raise UserError(f"No data set and no folder of that name: '{path}'; data sets: {', '.join(DATASETS)}")
+    parted = (path / "train").is_dir() and (path / "test").is_dir()
+    images, labels, classes = read_tree(path / "train" if parted else path, size=size)
+    train, test = Split(images, labels), None
+    if parted:
+        images, labels, other = read_tree(path / "test", size=(images.shape[2], images.shape[3]))
+        if other != classes:
+            raise UserError(f"The classes of {path}/test are {other}, but those of train are {classes}")
+        test = Split(images, labels)
+    return _divided(path.name, classes, train, test, 0.2, seed)
+
+
+def fetch(name: str, notify: Notify = print) -> Path:
+    """Download a data set with torchvision into the data root, saying what happens.
+
+    Raises:
+        UserError: an unknown name, or the download failed (no network, say).
+    """
+    source = pick(DATASETS, name, "data set")
+    if source.torchvision is None:
+        notify(f"'{name}' comes with scikit-learn: nothing to fetch")
+        return data_root()
+    import torchvision
+
+    root = data_root()
+    root.mkdir(parents=True, exist_ok=True)
+    notify(f"Fetching '{name}' ({source.megabytes} MB) into {root}")
+    try:
+        for train in (True, False):
+            getattr(torchvision.datasets, source.torchvision)(root, train=train, download=True)
+    except (OSError, RuntimeError) as fault:
+        raise UserError(
+            f"Could not fetch '{name}' ({str(fault).splitlines()[0]}); put its files under {root}, "
+            "or use 'digits', which needs no download"
+        ) from None
+    notify(f"'{name}' is in {root}")
+    return root

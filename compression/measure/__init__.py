@@ -1,0 +1,1 @@
+"""What a model is and does: accuracy, size, work, time and energy."""

@@ -1,0 +1,1 @@
+"""Architectures, sample models and model files."""

@@ -1,0 +1,1 @@
+"""Criteria, masks and surgery."""

@@ -1,0 +1,1 @@
+"""Tables and charts; no torch in here."""

@@ -1,0 +1,1 @@
+"""Sets of recipes, run outside the page."""
