@@ -23,7 +23,7 @@ Notify = Callable[[str], None]
 SPLITS = ("train", "val", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """Images as uint8 N×C×H×W and labels as int64 N."""
 
@@ -42,7 +42,7 @@ class Split:
         return self if n >= len(self) else Split(self.images[:n], self.labels[:n])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Three splits with their class names; ``note`` says what a reader of numbers must know."""
 

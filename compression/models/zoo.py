@@ -1,0 +1,137 @@
+"""The sample models: which there are, and loading their trained weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from compression.models.files import load_weights
+from compression.registry import UserError, pick
+
+FOLDER = Path(__file__).resolve().parents[2] / "sample_models"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a sample model was trained; ``resolutions`` are the image sizes of equal parts of it."""
+
+    epochs: int
+    lr: float
+    weight_decay: float = 5e-4
+    batch_size: int = 128
+    augment: str = "none"
+    resolutions: tuple[int, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample model: its architecture and widths, its data set and how it was trained."""
+
+    name: str
+    sentence: str
+    architecture: str
+    config: dict[str, Any]
+    data: str
+    input_shape: tuple[int, int, int]
+    training: Training = field(repr=False)
+
+
+SAMPLES: dict[str, Sample] = {
+    sample.name: sample
+    for sample in (
+        Sample(
+            "digits-cnn",
+            "A small residual network with BatchNorm on 8×8 digits; needs no download.",
+            "resnet",
+            {"channels": 1, "widths": [32, 64], "blocks": 1, "classes": 10},
+            "digits",
+            (1, 8, 8),
+            Training(epochs=40, lr=0.1, batch_size=64, augment="jitter"),
+        ),
+        Sample(
+            "digits-mlp",
+            "Two hidden layers on 8×8 digits; needs no download.",
+            "mlp",
+            {"inputs": 64, "hidden": [128, 64], "classes": 10},
+            "digits",
+            (1, 8, 8),
+            Training(epochs=60, lr=0.1, batch_size=64),
+        ),
+        Sample(
+            "mnist-lenet-300-100",
+            "The fully connected LeNet on which pruning papers have compared since 2015.",
+            "mlp",
+            {"inputs": 784, "hidden": [300, 100], "classes": 10},
+            "mnist",
+            (1, 28, 28),
+            Training(epochs=40, lr=0.1, augment="jitter", weight_decay=1e-4),
+        ),
+        Sample(
+            "mnist-lenet-5",
+            "The convolutional LeNet with Caffe's widths, 20-50-500.",
+            "lenet5",
+            {"filters": [20, 50], "hidden": 500, "classes": 10},
+            "mnist",
+            (1, 28, 28),
+            Training(epochs=15, lr=0.05, augment="jitter"),
+        ),
+        Sample(
+            "mnist-mlp-1200",
+            "The teacher of the first distillation paper: two layers of 1,200 units with dropout.",
+            "mlp",
+            {"inputs": 784, "hidden": [1200, 1200], "classes": 10, "dropout": 0.5, "input_dropout": 0.2},
+            "mnist",
+            (1, 28, 28),
+            Training(epochs=60, lr=0.1, augment="jitter", weight_decay=1e-5),
+        ),
+        Sample(
+            "cifar10-resnet20",
+            "ResNet-20 on CIFAR-10 photographs.",
+            "resnet",
+            {"channels": 3, "widths": [16, 32, 64], "blocks": 3, "classes": 10},
+            "cifar10",
+            (3, 32, 32),
+            Training(epochs=40, lr=0.3, augment="crop_flip", resolutions=(20, 24, 28, 32)),
+        ),
+    )
+}
+"""In the order of the menus: the first is the embedded default."""
+
+
+def model_card(name: str) -> dict[str, Any]:
+    """The card of a sample model: data, split, test accuracy with interval, parameters, seed, command.
+
+    Raises:
+        UserError: an unknown name, or its card is missing.
+    """
+    sample = pick(SAMPLES, name, "model")
+    path = FOLDER / f"{sample.name}.json"
+    if not path.is_file():
+        raise UserError(f"Model '{name}' has no card at {path}; make it with: {rebuild(name)}")
+    card: dict[str, Any] = json.loads(path.read_text())
+    return card
+
+
+def load_model(name: str) -> nn.Module:
+    """Load a sample model by name, or a ``.safetensors`` file that Espalier wrote, in ``eval()`` mode.
+
+    Raises:
+        UserError: an unknown name, or a file that is missing, truncated or holds NaN.
+    """
+    if name not in SAMPLES and name.endswith(".safetensors"):
+        return load_weights(Path(name)).model
+    sample = pick(SAMPLES, name, "model")
+    path = FOLDER / f"{sample.name}.safetensors"
+    if not path.is_file():
+        raise UserError(f"Model '{name}' has no weights at {path}; make them with: {rebuild(name)}")
+    return load_weights(path).model
+
+
+def rebuild(name: str) -> str:
+    """The command that trains a sample model again."""
+    return f"python sample_models/train.py {name}"

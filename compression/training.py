@@ -1,0 +1,191 @@
+"""Training and prediction on resident tensors: no loader, no workers, events instead of prints.
+
+Shapes: N images, B images of a batch, C channels, H×W pixels, K classes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from compression.data.sets import Dataset, Split
+from compression.registry import UserError, pick
+from compression.results import Epoch
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def normalise(images_BCHW: Tensor, dataset: Dataset) -> Tensor:
+    """uint8 images to float32 with zero mean and unit deviation a channel, channels-last."""
+    scale = 255 * torch.tensor(dataset.std).view(1, -1, 1, 1)
+    mean = 255 * torch.tensor(dataset.mean).view(1, -1, 1, 1)
+    return ((images_BCHW.float() - mean) / scale).contiguous(memory_format=torch.channels_last)
+
+
+@lru_cache(maxsize=6)
+def inputs(split: Split, dataset: Dataset) -> Tensor:
+    """A whole split as the network sees it, N×C×H×W, computed once."""
+    return normalise(split.images, dataset)
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, inputs_NCHW: Tensor, batch_size: int = 128) -> Tensor:
+    """Logits N×K, in ``eval()`` mode; the module's own mode comes back afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        batches = inputs_NCHW.split(batch_size)
+        return torch.cat([model(batch) for batch in batches])
+    finally:
+        model.train(was_training)
+
+
+def jitter(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """Shift every image by up to a fourteenth of its side (2 pixels of 28), at least 1 pixel."""
+    return _shift(images_BCHW, max(1, images_BCHW.shape[2] // 14), generator)
+
+
+def crop_flip(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """Shift by up to an eighth of the side (4 pixels of 32) and mirror every second image or so.
+
+    Source: He et al. 2015, section 4.2 (arXiv 1512.03385).
+    """
+    images = _shift(images_BCHW, max(1, images_BCHW.shape[2] // 8), generator)
+    flip = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
+    return torch.where(flip, images.flip(3), images)
+
+
+def _shift(images_BCHW: Tensor, reach: int, generator: torch.Generator) -> Tensor:
+    n, _, height, width = images_BCHW.shape
+    padded = F.pad(images_BCHW, (reach,) * 4)
+    down, right = torch.randint(0, 2 * reach + 1, (2, n, 1), generator=generator)
+    rows = (down + torch.arange(height)).view(n, 1, height, 1)
+    columns = (right + torch.arange(width)).view(n, 1, 1, width)
+    channels = torch.arange(images_BCHW.shape[1]).view(1, -1, 1, 1)
+    return padded[torch.arange(n).view(n, 1, 1, 1), channels, rows, columns]
+
+
+AUGMENTS: dict[str, Augment] = {
+    "none": lambda images, generator: images,
+    "jitter": jitter,
+    "crop_flip": crop_flip,
+}
+
+
+def fit(
+    model: nn.Module,
+    dataset: Dataset,
+    *,
+    epochs: int,
+    lr: float = 0.01,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    batch_size: int = 128,
+    augment: str = "none",
+    resolutions: tuple[int, ...] = (),
+    masks: Mapping[str, Tensor] | None = None,
+    seed: int = 0,
+    stage: int = 0,
+) -> Iterator[Epoch]:
+    """Train a module in place by SGD with Nesterov momentum, yielding an event after each epoch.
+
+    The learning rate rises for the first fifth of the steps and then falls to zero, both
+    linearly. The weights of the last epoch stay, never those of the best.
+
+    Args:
+        model: the module; it is left in ``eval()`` mode.
+        dataset: trains on ``train``, reports on ``val``.
+        epochs: passes over the training split.
+        lr: the highest learning rate.
+        momentum: of SGD.
+        weight_decay: L2 penalty on weights of two or more dimensions only.
+        batch_size: images a step.
+        augment: a name in AUGMENTS.
+        resolutions: sides in pixels for equal parts of the training, small first, which saves
+            time; empty means the images' own.
+        masks: boolean keep-masks by parameter name; what they drop stays exactly zero.
+        seed: fixes the order of the images and the augmentation.
+        stage: passed on into the events.
+
+    Raises:
+        UserError: unknown augmentation, or the loss is no longer finite.
+    """
+    changed = pick(AUGMENTS, augment, "augment")
+    generator = torch.Generator().manual_seed(seed)
+    steps = -(-len(dataset.train) // batch_size)
+    optimiser = _sgd(model, lr, momentum, weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _triangle(epochs * steps))
+    held = _held(model, masks or {})
+    model.to(memory_format=torch.channels_last)
+    torch.manual_seed(seed)  # dropout draws from the global generator
+    for epoch in range(epochs):
+        began = time.perf_counter()
+        side = resolutions[epoch * len(resolutions) // epochs] if resolutions else None
+        model.train()
+        total_loss, correct = 0.0, 0
+        for index in torch.randperm(len(dataset.train), generator=generator).split(batch_size):
+            batch = normalise(changed(dataset.train.images[index], generator), dataset)
+            labels = dataset.train.labels[index]
+            if side is not None and side != batch.shape[2]:
+                batch = F.interpolate(batch, size=(side, side), mode="bilinear", antialias=True)
+            logits = model(batch)
+            loss = F.cross_entropy(logits, labels)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            hold(held)
+            total_loss += float(loss.detach()) * len(index)
+            correct += int((logits.argmax(1) == labels).sum())
+        model.eval()
+        yield _epoch(model, dataset, stage, epoch, total_loss, correct, schedule.get_last_lr()[0], began)
+
+
+def _epoch(
+    model: nn.Module, dataset: Dataset, stage: int, epoch: int,
+    total_loss: float, correct: int, lr: float, began: float,
+) -> Epoch:  # fmt: skip
+    n = len(dataset.train)
+    if not torch.isfinite(torch.tensor(total_loss)):
+        raise UserError(f"Training diverged in epoch {epoch + 1}: the loss is {total_loss / n}; lower lr")
+    logits = predict(model, inputs(dataset.val, dataset))
+    return Epoch(
+        stage=stage,
+        epoch=epoch + 1,
+        train_loss=total_loss / n,
+        train_accuracy=correct / n,
+        val_loss=float(F.cross_entropy(logits, dataset.val.labels)),
+        val_accuracy=float((logits.argmax(1) == dataset.val.labels).float().mean()),
+        lr=lr,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _sgd(model: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
+    """Decay the weights, but not biases and normalisation, which have one dimension."""
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    plain = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
+
+
+def _triangle(steps: int) -> Callable[[int], float]:
+    """A factor that rises linearly over the first fifth of the steps, then falls to zero."""
+    peak = max(1, steps // 5)
+    return lambda step: min((step + 1) / peak, max(0.0, (steps - step) / max(1, steps - peak)))
+
+
+def _held(model: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    parameters = dict(model.named_parameters())
+    return [(parameters[name].data, mask) for name, mask in masks.items()]
+
+
+def hold(held: list[tuple[Tensor, Tensor]]) -> None:
+    """Set to zero, in place, what each mask drops."""
+    for weight, mask in held:
+        weight.mul_(mask)
