@@ -91,6 +91,27 @@ class Measurement(Frozen):
     energy: Energy | None = None
     latency: tuple[Latency, ...] = ()
 
+    def row(self) -> dict[str, Any]:
+        """The measurement as flat names and numbers, for one line of a table.
+
+        The speed-up without a prefix is ONNX Runtime's at the smallest batch, since eager
+        alone ranks small models wrongly; eager's stands beside it as ``eager_speedup``.
+        """
+        row = self.model_dump(mode="json", exclude={"class_accuracy", "energy", "latency"})
+        if self.energy is not None:
+            row |= {"energy_mj": self.energy.energy_mj, "energy_source": self.energy.source}
+        for timing in sorted(self.latency, key=lambda t: -t.batch):
+            prefix = "" if timing.runtime == "onnxruntime" else f"{timing.runtime}_"
+            row |= {
+                f"{prefix}speedup": timing.speedup,
+                f"{prefix}speedup_low": timing.speedup_low,
+                f"{prefix}speedup_high": timing.speedup_high,
+                f"{prefix}latency_ms": timing.median_ms,
+                f"{prefix}baseline_latency_ms": timing.baseline_median_ms,
+                f"{prefix}batch": timing.batch,
+            }
+        return row
+
 
 class Epoch(Frozen):
     """One epoch of training, last batch included."""

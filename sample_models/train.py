@@ -18,15 +18,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from compression.data.sets import Dataset, load_data  # noqa: E402
 from compression.models.files import Blueprint, save_weights  # noqa: E402
-from compression.models.zoo import FOLDER, SAMPLES, Sample, rebuild  # noqa: E402
+from compression.models.zoo import FOLDER, SAMPLES, Sample, Training, rebuild  # noqa: E402
 from compression.registry import UserError, pick  # noqa: E402
 from compression.results import wilson  # noqa: E402
 from compression.training import fit, inputs, predict  # noqa: E402
 
 
-def train(sample: Sample) -> dict[str, object]:
+TRAINED = {name: sample for name, sample in SAMPLES.items() if sample.training}
+
+
+def train(sample: Sample, how: Training) -> dict[str, object]:
     """Train one sample model by its settings in the zoo; write both files; return the card."""
-    how = sample.training
     dataset = load_data(sample.data)
     blueprint = Blueprint(sample.architecture, sample.config, sample.input_shape)
     torch.manual_seed(how.seed)
@@ -49,12 +51,12 @@ def train(sample: Sample) -> dict[str, object]:
             flush=True,
         )
     save_weights(model, blueprint, FOLDER / f"{sample.name}.safetensors")
-    card = _card(sample, dataset, model)
+    card = _card(sample, how, dataset, model)
     (FOLDER / f"{sample.name}.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return card
 
 
-def _card(sample: Sample, dataset: Dataset, model: torch.nn.Module) -> dict[str, object]:
+def _card(sample: Sample, how: Training, dataset: Dataset, model: torch.nn.Module) -> dict[str, object]:
     logits = predict(model, inputs(dataset.test, dataset))
     correct, n = int((logits.argmax(1) == dataset.test.labels).sum()), len(dataset.test)
     low, high = wilson(correct, n)
@@ -69,8 +71,8 @@ def _card(sample: Sample, dataset: Dataset, model: torch.nn.Module) -> dict[str,
         "accuracy_low": low,
         "accuracy_high": high,
         "params": sum(p.numel() for p in model.parameters()),
-        "seed": sample.training.seed,
-        "epochs": sample.training.epochs,
+        "seed": how.seed,
+        "epochs": how.epochs,
         "mean": dataset.mean,
         "std": dataset.std,
         "date": date.today().isoformat(),
@@ -82,15 +84,16 @@ def _card(sample: Sample, dataset: Dataset, model: torch.nn.Module) -> dict[str,
 def main() -> int:
     """Read the command line; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(SAMPLES)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(TRAINED)}")
     parser.add_argument("--all", action="store_true", help="train them all")
     arguments = parser.parse_args()
-    names = list(SAMPLES) if arguments.all else arguments.names
+    names = list(TRAINED) if arguments.all else arguments.names
     if not names:
         parser.error("name a model, or give --all")
     try:
-        for sample in [pick(SAMPLES, name, "model") for name in names]:
-            card = train(sample)
+        for sample in [pick(TRAINED, name, "model to train") for name in names]:
+            assert sample.training is not None  # TRAINED holds no other
+            card = train(sample, sample.training)
             print(f"{sample.name}: test accuracy {card['accuracy']:.2%}, {card['params']:,} parameters")
     except UserError as fault:
         print(fault, file=sys.stderr)

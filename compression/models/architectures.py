@@ -125,4 +125,17 @@ class ResNet(nn.Module):
         return logits
 
 
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"mlp": MLP, "lenet5": LeNet5, "resnet": ResNet}
+def torchvision_model(name: str, num_classes: int) -> nn.Module:
+    """One of torchvision's classification models, with random weights."""
+    import torchvision
+
+    model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes)
+    return model
+
+
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "mlp": MLP,
+    "lenet5": LeNet5,
+    "resnet": ResNet,
+    "torchvision": torchvision_model,
+}

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from compression.models.architectures import ARCHITECTURES
@@ -69,18 +69,25 @@ def load_weights(path: Path) -> Loaded:
         UserError: no such file, not a whole safetensors file, not ours, tensors that do not fit
             the architecture, or NaN or infinite values.
     """
-    if not path.is_file():
-        raise UserError(f"No model file at '{path}'")
     try:
-        with safe_open(path, framework="pt") as file:
-            about = (file.metadata() or {}).get("espalier")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError) as fault:
-        raise UserError(f"'{path}' is not a whole safetensors file ({fault})") from None
+        return read_weights(path.read_bytes(), str(path))
+    except OSError:
+        raise UserError(f"No model file can be read at '{path}'") from None
+
+
+def read_weights(content: bytes, where: str) -> Loaded:
+    """Build the module of a safetensors file in memory; ``where`` names it in errors, as above."""
+    try:
+        tensors = load(content)
+    except SafetensorError as fault:
+        raise UserError(f"'{where}' is not a whole safetensors file ({fault})") from None
+    # A safetensors file opens with the length of its JSON header, which holds the metadata.
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    about = header.get("__metadata__", {}).get("espalier")
     if about is None:
-        raise UserError(f"'{path}' was not written by Espalier: its metadata names no architecture")
-    check_finite(tensors, str(path))
-    return _build(json.loads(about), tensors, str(path))
+        raise UserError(f"'{where}' was not written by Espalier: its metadata names no architecture")
+    check_finite(tensors, where)
+    return _build(json.loads(about), tensors, where)
 
 
 def _build(about: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Loaded:

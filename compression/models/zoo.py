@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
-from compression.models.files import load_weights
+from compression.models.files import Blueprint, Loaded, load_weights
 from compression.registry import UserError, pick
 
 FOLDER = Path(__file__).resolve().parents[2] / "sample_models"
@@ -30,7 +31,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample model: its architecture and widths, its data set and how it was trained."""
+    """A sample model: its architecture and widths, its data set and how it was trained.
+
+    ``training`` None means random weights: there is no file, and its accuracy is chance.
+    """
 
     name: str
     sentence: str
@@ -38,7 +42,7 @@ class Sample:
     config: dict[str, Any]
     data: str
     input_shape: tuple[int, int, int]
-    training: Training = field(repr=False)
+    training: Training | None = field(repr=False)
 
 
 SAMPLES: dict[str, Sample] = {
@@ -96,7 +100,16 @@ SAMPLES: dict[str, Sample] = {
             {"channels": 3, "widths": [16, 32, 64], "blocks": 3, "classes": 10},
             "cifar10",
             (3, 32, 32),
-            Training(epochs=40, lr=0.3, augment="crop_flip", resolutions=(20, 24, 28, 32)),
+            Training(epochs=32, lr=0.3, augment="crop_flip", resolutions=(20, 24, 28, 32)),
+        ),
+        Sample(
+            "resnet50-random",
+            "torchvision's ResNet-50 with random weights: surgery and histograms at 25 million parameters.",
+            "torchvision",
+            {"name": "resnet50", "num_classes": 10},
+            "cifar10",
+            (3, 32, 32),
+            None,
         ),
     )
 }
@@ -111,25 +124,36 @@ def model_card(name: str) -> dict[str, Any]:
     """
     sample = pick(SAMPLES, name, "model")
     path = FOLDER / f"{sample.name}.json"
+    if sample.training is None:
+        return {"name": name, "sentence": sample.sentence, "data": sample.data, "command": None}
     if not path.is_file():
         raise UserError(f"Model '{name}' has no card at {path}; make it with: {rebuild(name)}")
     card: dict[str, Any] = json.loads(path.read_text())
     return card
 
 
-def load_model(name: str) -> nn.Module:
-    """Load a sample model by name, or a ``.safetensors`` file that Espalier wrote, in ``eval()`` mode.
+def load(name: str) -> Loaded:
+    """Load a sample model by name, or a ``.safetensors`` file that Espalier wrote, with its blueprint.
 
     Raises:
         UserError: an unknown name, or a file that is missing, truncated or holds NaN.
     """
     if name not in SAMPLES and name.endswith(".safetensors"):
-        return load_weights(Path(name)).model
+        return load_weights(Path(name))
     sample = pick(SAMPLES, name, "model")
+    if sample.training is None:
+        torch.manual_seed(0)
+        blueprint = Blueprint(sample.architecture, sample.config, sample.input_shape)
+        return Loaded(blueprint.build().eval(), blueprint)
     path = FOLDER / f"{sample.name}.safetensors"
     if not path.is_file():
         raise UserError(f"Model '{name}' has no weights at {path}; make them with: {rebuild(name)}")
-    return load_weights(path).model
+    return load_weights(path)
+
+
+def load_model(name: str) -> nn.Module:
+    """The module of ``load``, in ``eval()`` mode. Raises UserError as ``load`` does."""
+    return load(name).model
 
 
 def rebuild(name: str) -> str:

@@ -1,0 +1,280 @@
+"""From recipe to result: load, prune, train, measure, with an event at every step."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from compression.data.sets import Dataset, load_data
+from compression.measure import latencies, measurement
+from compression.measure.hardware import hardware, versions
+from compression.models.files import Blueprint, load_weights, read_weights, weights_bytes
+from compression.models.zoo import SAMPLES, load
+from compression.pruning import Groups, Pruned, coupled_groups, prune
+from compression.recipe import Prune, Recipe, Train, validated
+from compression.registry import UserError
+from compression.results import Epoch, Latency, Measurement, Result, StageResult
+from compression.training import fit, inputs, predict
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model with its data: what every stage works on."""
+
+    name: str
+    model: nn.Module
+    blueprint: Blueprint
+    dataset: Dataset
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Which units go together when one is removed; found once a model."""
+        return coupled_groups(self.model, self.blueprint.input_shape)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress: what is happening, how far the recipe is (0 to 1), and an epoch where one ended."""
+
+    message: str
+    fraction: float
+    epoch: Epoch | None = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One prune stage tried out: the pruned model, its logits N×K and what was measured."""
+
+    pruned: Pruned
+    logits: Tensor
+    measurement: Measurement
+
+
+class RunResult(Result):
+    """A result together with the weights of the final model, as a safetensors file in memory."""
+
+    weights: bytes = Field(exclude=True, repr=False)
+
+    def model(self) -> nn.Module:
+        """The final module in ``eval()`` mode, rebuilt at its pruned widths."""
+        return read_weights(self.weights, "the result").model
+
+    def save(self, folder: Path) -> None:
+        """Write ``result.json``, ``recipe.yaml`` and ``model.safetensors`` into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.safetensors").write_bytes(self.weights)
+        (folder / "recipe.yaml").write_text(self.recipe.to_yaml())
+        (folder / "result.json").write_text(self.model_dump_json(indent=2) + "\n")
+
+
+def load_result(folder: str | Path) -> RunResult:
+    """Read what ``RunResult.save`` wrote. Raises UserError when a file is missing or not whole."""
+    path = Path(folder) / "result.json"
+    if not path.is_file():
+        raise UserError(f"No result in '{folder}': it holds no result.json")
+    try:
+        body = json.loads(path.read_text())
+    except json.JSONDecodeError as fault:
+        raise UserError(f"'{path}' is not whole ({fault})") from None
+    weights = path.with_name("model.safetensors")
+    load_weights(weights)  # so that a truncated file is met here, not at first use
+    result: RunResult = validated(RunResult, {**body, "weights": weights.read_bytes()})
+    return result
+
+
+@lru_cache(maxsize=4)
+def load_subject(model: str, data: str | None = None) -> Subject:
+    """A model by name or file with its data set (its own where ``data`` is None).
+
+    Raises:
+        UserError: unknown names, absent data, or images that do not fit the model.
+    """
+    loaded = load(model)
+    own = SAMPLES[model].data if model in SAMPLES else None
+    if data is None and own is None:
+        raise UserError(f"'{model}' is a file, which has no data set of its own; name one as data")
+    dataset = load_data(data or str(own))
+    _check_fit(model, loaded.model, loaded.blueprint, dataset)
+    return Subject(model, loaded.model, loaded.blueprint, dataset)
+
+
+def _check_fit(name: str, model: nn.Module, blueprint: Blueprint, dataset: Dataset) -> None:
+    if tuple(dataset.shape) != tuple(blueprint.input_shape):
+        wanted, given = ("×".join(map(str, shape)) for shape in (blueprint.input_shape, dataset.shape))
+        raise UserError(f"Model '{name}' takes {wanted} images, but data set '{dataset.name}' has {given}")
+    outputs = predict(model, inputs(dataset.val.head(1), dataset)).shape[1]
+    if outputs != len(dataset.classes):
+        raise UserError(
+            f"Model '{name}' tells {outputs} classes apart, but data set '{dataset.name}' has "
+            f"{len(dataset.classes)}"
+        )
+
+
+@lru_cache(maxsize=16)
+def baseline(subject: Subject, split: str = "val", limit: int | None = None) -> tuple[Tensor, Measurement]:
+    """``judge`` of the subject's own model, computed once."""
+    return judge(subject, subject.model, split, limit)
+
+
+def judge(
+    subject: Subject,
+    model: nn.Module,
+    split: str = "val",
+    limit: int | None = None,
+) -> tuple[Tensor, Measurement]:
+    """Logits N×K and measurement of a model on one split, or on its first ``limit`` images."""
+    whole = subject.dataset.split(split)
+    part = whole.head(limit or len(whole))
+    logits = predict(model, inputs(part, subject.dataset))
+    measured = measurement(
+        model, subject.dataset.classes, split, logits, part.labels, subject.blueprint.input_shape
+    )
+    return logits, measured
+
+
+def prune_subject(subject: Subject, stage: Prune, seed: int = 0) -> Pruned:
+    """Prune a copy of the subject's model."""
+    return prune(subject.model, stage, subject.blueprint.input_shape, seed, subject.groups)
+
+
+def preview(
+    subject: Subject, stage: Prune, split: str = "val", limit: int | None = None, seed: int = 0
+) -> Preview:
+    """Prune and measure without training: what a page shows while a slider moves."""
+    pruned = prune_subject(subject, stage, seed)
+    logits, measured = judge(subject, pruned.model, split, limit)
+    return Preview(pruned, logits, measured)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What a stage hands on: the subject it leaves, the masks to hold, and what it did."""
+
+    subject: Subject
+    masks: Mapping[str, Tensor]
+    pruned: Pruned | None = None
+
+
+def steps(
+    recipe: Recipe, split: str = "test", limit: int | None = None, timed: bool = False
+) -> Generator[Event, None, RunResult]:
+    """Run a recipe, yielding events; the generator's value is the result.
+
+    Args:
+        recipe: what to do.
+        split: where the measurements are taken: ``test`` for what is reported, ``val`` while
+            choosing among recipes.
+        limit: measure accuracy on the first so many images of the split only.
+        timed: measure the latency after every stage too, which takes some seconds.
+
+    Raises:
+        UserError: whatever is wrong with the names, the amounts or the files.
+    """
+    subject = load_subject(recipe.model, recipe.data)
+    units = 1 + sum(stage.epochs if isinstance(stage, Train) else 1 for stage in recipe.stages)
+    done, history, stages = 1, list[Epoch](), list[StageResult]()
+    yield Event(f"measuring {recipe.model} on the {split} images of {subject.dataset.name}", 0.0)
+    _, before = baseline(subject, split, limit)
+    models = [subject.model]
+    present = _Outcome(subject, {})
+    for number, stage in enumerate(recipe.stages):
+        work = _stage(present, stage, recipe.seed, number)
+        try:
+            while True:
+                message, epoch = next(work)
+                history += [epoch] if epoch else []
+                done += 1 if epoch or isinstance(stage, Prune) else 0
+                yield Event(message, done / units, epoch)
+        except StopIteration as end:
+            present = end.value
+        models.append(present.subject.model)
+        stages.append(_report(present, stage, split, limit))
+    if timed:
+        yield Event("measuring latency", 1.0)
+        before, stages = _with_latency(subject, models, before, stages)
+    return RunResult(
+        recipe=recipe,
+        baseline=before,
+        stages=tuple(stages),
+        history=tuple(history),
+        seed=recipe.seed,
+        versions=versions(),
+        hardware=hardware(),
+        weights=weights_bytes(present.subject.model, subject.blueprint),
+    )
+
+
+def run(
+    recipe: Recipe,
+    on_event: Callable[[Event], None] | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    timed: bool = False,
+) -> RunResult:
+    """Run a recipe to its end; ``on_event`` hears of every step. Raises UserError as ``steps`` does."""
+    work = steps(recipe, split, limit, timed)
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            result: RunResult = end.value
+            return result
+        if on_event:
+            on_event(event)
+
+
+def _stage(
+    before: _Outcome, stage: Prune | Train, seed: int, number: int
+) -> Generator[tuple[str, Epoch | None], None, _Outcome]:
+    subject = before.subject
+    if isinstance(stage, Prune):
+        yield f"pruning {stage.granularity} by {stage.criterion}", None
+        pruned = prune_subject(subject, stage, seed)
+        masks = _zeros_kept(pruned.model, {*before.masks, *pruned.masks})
+        return _Outcome(dataclasses.replace(subject, model=pruned.model), masks, pruned)
+    model = copy.deepcopy(subject.model)
+    settings = stage.model_dump(exclude={"kind"})
+    for epoch in fit(model, subject.dataset, masks=before.masks, seed=seed, stage=number, **settings):
+        yield f"training, epoch {epoch.epoch} of {stage.epochs}", epoch
+    return _Outcome(dataclasses.replace(subject, model=model), before.masks)
+
+
+def _zeros_kept(model: nn.Module, names: set[str]) -> dict[str, Tensor]:
+    """Masks read off the weights: what is pruned is exactly zero, also after later surgery."""
+    parameters = dict(model.named_parameters())
+    return {name: parameters[name].detach() != 0 for name in names if name in parameters}
+
+
+def _report(present: _Outcome, stage: Prune | Train, split: str, limit: int | None) -> StageResult:
+    _, measured = judge(present.subject, present.subject.model, split, limit)
+    pruned = present.pruned
+    return StageResult(
+        stage=stage,
+        measurement=measured,
+        layers=pruned.layers if pruned else (),
+        asked_sparsity=pruned.asked if pruned else None,
+        achieved_sparsity=pruned.achieved if pruned else None,
+    )
+
+
+def _with_latency(
+    subject: Subject, models: list[nn.Module], before: Measurement, stages: list[StageResult]
+) -> tuple[Measurement, list[StageResult]]:
+    named = {str(i): model for i, model in enumerate(models)}
+    timings = latencies(named, subject.model, subject.blueprint.input_shape)
+    timed = [
+        stage.model_copy(
+            update={"measurement": stage.measurement.model_copy(update={"latency": timings[str(i)]})}
+        )
+        for i, stage in enumerate(stages, start=1)
+    ]
+    return before.model_copy(update={"latency": timings["0"]}), timed
