@@ -1,0 +1,162 @@
+"""Latency as a speed-up over the baseline, measured in a process of its own.
+
+The process has one thread and does nothing else; it is ``python -m
+compression.measure.latency_process FOLDER``, never a fork or a pool of the process that asks, which may
+be a server. Modules travel as pickles in a private temporary folder that this process writes and its own
+child reads: never a stranger's file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from compression.measure.runtimes import RUNTIMES
+from compression.registry import UserError, pick
+from compression.results import Latency
+
+Progress = Callable[[int, int], None]
+
+
+def latency(
+    candidate: nn.Module,
+    baseline: nn.Module,
+    input_shape: tuple[int, ...],
+    runtimes: Sequence[str] = ("eager", "onnxruntime"),
+    batches: Sequence[int] = (1,),
+    pairs: int = 30,
+    seconds: float = 2.0,
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> tuple[Latency, ...]:
+    """Latency of one candidate: ``latencies`` with a single one."""
+    return latencies(
+        {"candidate": candidate}, baseline, input_shape, runtimes, batches, pairs, seconds, seed, on_progress
+    )["candidate"]
+
+
+def latencies(
+    candidates: Mapping[str, nn.Module],
+    baseline: nn.Module,
+    input_shape: tuple[int, ...],
+    runtimes: Sequence[str] = ("eager", "onnxruntime"),
+    batches: Sequence[int] = (1,),
+    pairs: int = 30,
+    seconds: float = 2.0,
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> dict[str, tuple[Latency, ...]]:
+    """Paired speed-up of each candidate over the baseline, for every runtime and batch in turn.
+
+    One child process measures all of them on one CPU thread; processes that measure at the same
+    time wait for each other. The baseline as a candidate shows the noise floor.
+
+    Args:
+        candidates: modules by name. Their classes must be importable by name.
+        baseline: what they are compared with.
+        input_shape: C×H×W of one image, without the batch.
+        runtimes: names in RUNTIMES.
+        batches: images a run; 1 is latency, 64 is throughput.
+        pairs: at least so many pairs each.
+        seconds: and at least so long each.
+        seed: fixes inputs, order and bootstrap.
+        on_progress: called with (done, total) after each measurement; what it raises stops the child.
+
+    Raises:
+        UserError: an unknown runtime, a number out of range, or a module that cannot be pickled.
+        RuntimeError: the child failed; one line that names the candidate and the runtime.
+    """
+    _check(runtimes, batches, pairs, seconds)
+    if not candidates:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="espalier-latency-") as name:
+        folder = Path(name)
+        _save(baseline, folder / "baseline.pt", "baseline")
+        for i, (label, candidate) in enumerate(candidates.items()):
+            _save(candidate, folder / f"{i}.pt", label)
+        job = {
+            "candidates": list(candidates),
+            "input_shape": list(input_shape),
+            "runtimes": list(runtimes),
+            "batches": list(batches),
+            "pairs": pairs,
+            "seconds": seconds,
+            "seed": seed,
+        }
+        (folder / "job.json").write_text(json.dumps(job))
+        rows = _run_child(folder, on_progress)
+    return {
+        label: tuple(Latency(**row) for owner, row in rows if owner == i)
+        for i, label in enumerate(candidates)
+    }
+
+
+def _check(runtimes: Sequence[str], batches: Sequence[int], pairs: int, seconds: float) -> None:
+    for runtime in runtimes:
+        pick(RUNTIMES, runtime, "runtime")
+    for batch in batches:
+        if not 1 <= batch <= 4096:
+            raise UserError(f"batches holds {batch}; a batch must lie in 1 to 4096")
+    if not 2 <= pairs <= 100_000:
+        raise UserError(f"pairs is {pairs}; it must lie in 2 to 100000")
+    if not 0 <= seconds <= 3600:
+        raise UserError(f"seconds is {seconds}; it must lie in 0 to 3600")
+
+
+def _save(model: nn.Module, path: Path, label: str) -> None:
+    for module in model.modules():
+        if type(module).__module__ == "__main__":
+            raise UserError(
+                f"The model '{label}' has the class '{type(module).__name__}' of the running script; put it "
+                "into a module of its own, from where the timing process can import it"
+            )
+    try:
+        torch.save(model, path)
+    except (pickle.PicklingError, AttributeError, TypeError) as fault:
+        reason = " ".join(str(fault).split())[:200]
+        raise UserError(f"The model '{label}' cannot be sent to the timing process: {reason}") from None
+
+
+def _run_child(folder: Path, on_progress: Progress | None) -> list[tuple[int, dict[str, Any]]]:
+    command = [sys.executable, "-m", "compression.measure.latency_process", str(folder)]
+    with (folder / "stderr").open("w") as said:
+        child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=said, text=True, env=_environment()
+        )
+    rows: list[tuple[int, dict[str, Any]]] = []
+    try:
+        assert child.stdout is not None
+        with child.stdout:
+            for line in child.stdout:
+                event = json.loads(line)
+                if "error" in event:
+                    raise (UserError if event["user"] else RuntimeError)(event["error"])
+                rows.append((event["candidate"], event["latency"]))
+                if on_progress is not None:
+                    on_progress(len(rows), event["total"])
+        if child.wait():
+            lines = (folder / "stderr").read_text().strip().splitlines() or ["it said nothing"]
+            raise RuntimeError(f"The timing process ended with status {child.returncode}: {lines[-1][:200]}")
+    finally:
+        with suppress(ProcessLookupError):
+            child.kill()
+        child.wait()
+    return rows
+
+
+def _environment() -> dict[str, str]:
+    """One thread in every library, and the import path of this process."""
+    threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    return {**os.environ, **threads, "PYTHONPATH": path}

@@ -1,0 +1,171 @@
+"""The packed format: a state dict as bytes, each tensor in the smallest of three encodings.
+
+A file is an 8-byte little-endian length, that many bytes of JSON (name → [dtype, shape,
+encoding, k]) and then the tensors in the same order. With n elements of b bytes, k of them
+nonzero, seen as R rows (the first dimension) of C columns:
+
+====== ====================================== =============================================
+name    bytes                                  contents
+====== ====================================== =============================================
+dense   n·b                                    the elements
+bitmask ⌈n/8⌉ + k·b                            a bit for each element, then the nonzeros
+csr     (R+1)·p + k·(i + b)                    row starts, columns, then the nonzeros
+====== ====================================== =============================================
+
+p and i are the smallest of 1, 2, 4, 8 bytes that can hold k and C-1. Minus zero becomes zero.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+DTYPES: dict[torch.dtype, str] = {
+    torch.bool: "BOOL",
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.int16: "I16",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int32: "I32",
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.int64: "I64",
+}
+"""The names of safetensors, in the order of its enumeration, by which its files are sorted."""
+_BY_NAME = {name: dtype for dtype, name in DTYPES.items()}
+
+
+def encoded_bytes(shape: Sequence[int], itemsize: int, nonzero: int) -> dict[str, int]:
+    """Bytes of one tensor in each encoding, without the header."""
+    n, (rows, columns) = math.prod(shape), _matrix(shape)
+    return {
+        "dense": n * itemsize,
+        "bitmask": -(-n // 8) + nonzero * itemsize,
+        "csr": (rows + 1) * _width(nonzero) + nonzero * (_width(columns - 1) + itemsize),
+    }
+
+
+def best_encoding(shape: Sequence[int], itemsize: int, nonzero: int) -> tuple[str, int]:
+    """The smallest encoding of one tensor and its bytes; the simpler one where two are equal."""
+    sizes = encoded_bytes(shape, itemsize, nonzero)
+    best = min(sizes, key=sizes.__getitem__)
+    return best, sizes[best]
+
+
+def packed_length(state: Mapping[str, Tensor], nonzeros: Mapping[str, int]) -> int:
+    """``len(pack(state))`` from the counts of nonzeros alone."""
+    table = _table(state, nonzeros)
+    sizes = (best_encoding(state[name].shape, state[name].itemsize, nonzeros[name])[1] for name in table)
+    return len(_header(table)) + sum(sizes)
+
+
+def pack(state: Mapping[str, Tensor]) -> bytes:
+    """A state dict as bytes, each tensor in its smallest encoding."""
+    dense = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    table = _table(dense, {name: int(tensor.count_nonzero()) for name, tensor in dense.items()})
+    return b"".join([_header(table), *(_encode(dense[name], table[name][2]) for name in dense)])
+
+
+def unpack(packed: bytes) -> dict[str, Tensor]:
+    """The state dict that ``pack`` was given, bit for bit save the sign of zero.
+
+    The bytes must be ``pack``'s own: they are not checked as a stranger's file would have to be.
+    """
+    start = 8 + int.from_bytes(packed[:8], "little")
+    state = {}
+    for name, entry in json.loads(packed[8:start]).items():
+        state[name], start = _decode(packed, start, *entry)
+    return state
+
+
+Entry = tuple[str, tuple[int, ...], str, int]
+
+
+def _table(state: Mapping[str, Tensor], nonzeros: Mapping[str, int]) -> dict[str, Entry]:
+    return {
+        name: (
+            DTYPES[tensor.dtype],
+            tuple(tensor.shape),
+            best_encoding(tensor.shape, tensor.itemsize, nonzeros[name])[0],
+            nonzeros[name],
+        )
+        for name, tensor in state.items()
+    }
+
+
+def _header(table: Mapping[str, Entry]) -> bytes:
+    text = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+def _encode(dense: Tensor, encoding: str) -> bytes:
+    if encoding == "dense":
+        return _raw(dense)
+    mask = dense != 0
+    if encoding == "bitmask":
+        return np.packbits(mask.flatten().numpy()).tobytes() + _raw(dense[mask])
+    rows, columns = _matrix(dense.shape)
+    kept = mask.view(rows, columns)
+    starts = np.concatenate([[0], kept.sum(1).cumsum(0).numpy()])
+    return (
+        starts.astype(_index(int(starts[-1]))).tobytes()
+        + kept.nonzero()[:, 1].numpy().astype(_index(columns - 1)).tobytes()
+        + _raw(dense[mask])
+    )
+
+
+def _decode(
+    packed: bytes, start: int, code: str, shape: list[int], encoding: str, nonzero: int
+) -> tuple[Tensor, int]:
+    dtype, n = _BY_NAME[code], math.prod(shape)
+    if encoding == "dense":
+        return _values(packed, start, dtype, n).view(shape), start + n * dtype.itemsize
+    if encoding == "bitmask":
+        positions, start = _bitmask_positions(packed, start, n)
+    else:
+        positions, start = _csr_positions(packed, start, *_matrix(shape), nonzero)
+    dense = torch.zeros(n, dtype=dtype)
+    dense[torch.from_numpy(positions)] = _values(packed, start, dtype, nonzero)
+    return dense.view(shape), start + nonzero * dtype.itemsize
+
+
+def _bitmask_positions(packed: bytes, start: int, n: int) -> tuple[Any, int]:
+    bits = np.frombuffer(packed, np.uint8, -(-n // 8), start)
+    return np.unpackbits(bits, count=n).nonzero()[0], start + len(bits)
+
+
+def _csr_positions(packed: bytes, start: int, rows: int, columns: int, nonzero: int) -> tuple[Any, int]:
+    starts = np.frombuffer(packed, _index(nonzero), rows + 1, start)
+    start += starts.nbytes
+    within = np.frombuffer(packed, _index(columns - 1), nonzero, start)
+    row = np.repeat(np.arange(rows), np.diff(starts))
+    return row * columns + within, start + within.nbytes
+
+
+def _raw(dense: Tensor) -> bytes:
+    return dense.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+
+
+def _values(packed: bytes, start: int, dtype: torch.dtype, count: int) -> Tensor:
+    raw = np.frombuffer(packed, np.uint8, count * dtype.itemsize, start).copy()
+    return torch.from_numpy(raw).view(dtype)
+
+
+def _matrix(shape: Sequence[int]) -> tuple[int, int]:
+    rows = shape[0] if len(shape) > 1 else 1
+    return rows, math.prod(shape) // rows if rows else 0
+
+
+def _width(largest: int) -> int:
+    return next(width for width in (1, 2, 4, 8) if largest < 256**width)
+
+
+def _index(largest: int) -> Any:
+    return np.dtype(f"<u{_width(largest)}")
