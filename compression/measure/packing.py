@@ -154,8 +154,8 @@ def _raw(dense: Tensor) -> bytes:
 
 
 def _values(packed: bytes, start: int, dtype: torch.dtype, count: int) -> Tensor:
-    raw = np.frombuffer(packed, np.uint8, count * dtype.itemsize, start).copy()
-    return torch.from_numpy(raw).view(dtype)
+    raw = bytearray(packed[start : start + count * dtype.itemsize])  # a copy, aligned and writable
+    return torch.frombuffer(raw, dtype=dtype) if count else torch.zeros(0, dtype=dtype)
 
 
 def _matrix(shape: Sequence[int]) -> tuple[int, int]:

@@ -60,7 +60,7 @@ def sparsity(model: nn.Module) -> float:
     """
     weights = prunable_weights(model).values()
     total = sum(weight.numel() for weight in weights)
-    return 1 - sum(int(weight.count_nonzero()) for weight in weights) / total if total else 0.0
+    return _zeros(total, sum(int(weight.count_nonzero()) for weight in weights))
 
 
 def file_bytes(model: nn.Module) -> int:
@@ -92,7 +92,7 @@ def sizes(model: nn.Module) -> Sizes:
     return Sizes(
         params=params(model),
         nonzero=sum(count(parameter) for parameter in model.parameters()),
-        sparsity=1 - sum(count(weight) for weight in weights) / total if total else 0.0,
+        sparsity=_zeros(total, sum(count(weight) for weight in weights)),
         file_bytes=_file_length(state),
         packed_bytes=packed_length(state, counts),
     )
@@ -123,6 +123,10 @@ def stored(model: nn.Module) -> dict[str, Tensor]:
     return state
 
 
+def _zeros(total: int, nonzero: int) -> float:
+    return (total - nonzero) / total if total else 0.0
+
+
 def _address(tensor: Tensor) -> tuple[int, ...]:
     return (tensor.data_ptr(), *tensor.shape, *tensor.stride())
 
@@ -143,7 +147,7 @@ def _layer_size(name: str, module: nn.Module) -> LayerSize:
         shape=() if main is None else tuple(main.shape),
         params=sum(parameter.numel() for parameter in own.values()),
         nonzero=sum(counts[: len(own)]),
-        sparsity=None if weight is None else 1 - int(weight.count_nonzero()) / weight.numel(),
+        sparsity=None if weight is None else _zeros(weight.numel(), int(weight.count_nonzero())),
         dense_bytes=sum(tensor.nbytes for tensor in tensors),
         packed_bytes=sum(packed),
     )
