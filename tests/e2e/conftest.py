@@ -1,0 +1,126 @@
+"""A server of the whole dashboard, and a real browser to look at it with."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+from tests.e2e.browser import SWITCHES, settle, system_browser
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 90
+LOG = "server.log"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def app() -> Path:
+    return ROOT / "app.py"
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def server(app: Path, home: Path) -> Iterator[str]:
+    """The address of a dashboard that was started for these tests, as a new user has it."""
+    ours = ("STREAMLIT_", "PYTHONPATH", "ESPALIER_", "XDG_", "PYTEST_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment |= {"HOME": str(home), "ESPALIER_DATA": str(home / "data")}
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", str(app)]
+    command += ["--server.headless", "true", "--server.port", str(port)]
+    log = home / LOG
+    with log.open("w") as sink:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=sink, stderr=sink)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_for(f"{url}/_stcore/health", process, log)
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"The server did not start:\n{log.read_text()}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def contexts() -> Iterator[dict[str, BrowserContext]]:
+    """One browser profile for each theme: kept for all tests, so that the app's scripts are read once."""
+    with sync_playwright() as playwright:
+        # None means Playwright's own.
+        chromium = playwright.chromium.launch(executable_path=system_browser(), args=list(SWITCHES))
+        yield {
+            "light": chromium.new_context(color_scheme="light", accept_downloads=True),
+            "dark": chromium.new_context(color_scheme="dark", accept_downloads=True),
+        }
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(server: str, home: Path, contexts: dict[str, BrowserContext]) -> Iterator[Callable[..., Page]]:
+    """``open_page(path="", width=1280, height=800, scheme="light")``: a settled page, a new session.
+
+    A test fails at its end when one of its pages shows an uncaught exception or met one in JavaScript.
+    """
+    pages: list[Page] = []
+    faults: list[str] = []
+
+    def opened(path: str = "", width: int = 1280, height: int = 800, scheme: str = "light") -> Page:
+        page = contexts[scheme].new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.on("pageerror", lambda error: faults.append(f"JavaScript: {error}"))
+        pages.append(page)
+        page.goto(f"{server}/{path.lstrip('/')}")
+        settle(page)
+        return page
+
+    yield opened
+    for page in pages:
+        faults += page.locator("[data-testid=stException]").all_inner_texts()
+        page.evaluate("localStorage.clear()")
+        page.close()
+    # The page itself withholds the traceback (client.showErrorDetails); the server's log has it.
+    assert not faults, "\n".join([*faults, (home / LOG).read_text()[-4000:]])
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    """The first page of the dashboard at 1280×800 in the light theme."""
+    return open_page()
