@@ -9,21 +9,33 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from compression.data.sets import Dataset, load_data
-from compression.measure import latencies, measurement
+from compression.measure import latencies, macs, measurement
 from compression.measure.hardware import hardware, versions
 from compression.models.files import Blueprint, load_weights, read_weights, weights_bytes
+from compression.models.structure import CONVOLUTIONS
 from compression.models.zoo import SAMPLES, load
-from compression.pruning import Groups, Pruned, coupled_groups, prune
-from compression.recipe import Prune, Recipe, Train, validated
+from compression.pruning import (
+    CRITERIA,
+    GRANULARITIES,
+    Groups,
+    Pruned,
+    allowed,
+    coupled_groups,
+    prunable,
+    prune,
+    scores_of,
+)
+from compression.recipe import STRUCTURED, Prune, Recipe, Train, validated
 from compression.registry import UserError
-from compression.results import Epoch, Latency, Measurement, Result, StageResult
+from compression.results import Epoch, Measurement, Result, StageResult
 from compression.training import fit, inputs, predict
+
+LIVE_MACS = 20_000_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,15 +126,56 @@ def _check_fit(name: str, model: nn.Module, blueprint: Blueprint, dataset: Datas
     outputs = predict(model, inputs(dataset.val.head(1), dataset)).shape[1]
     if outputs != len(dataset.classes):
         raise UserError(
-            f"Model '{name}' tells {outputs} classes apart, but data set '{dataset.name}' has "
-            f"{len(dataset.classes)}"
+            f"Model '{name}' tells {outputs} classes apart, but data set '{dataset.name}' has {len(dataset.classes)}"
         )
+
+
+def live_limit(subject: Subject) -> int | None:
+    """How many validation images a page can judge while a slider moves; None for all of them.
+
+    The number follows from the work of an image, so that a release costs about half a second.
+    """
+    images = LIVE_MACS // max(1, macs(subject.model, subject.blueprint.input_shape))
+    whole = len(subject.dataset.val)
+    return None if images >= whole else max(100, round(images, -2))
 
 
 @lru_cache(maxsize=16)
 def baseline(subject: Subject, split: str = "val", limit: int | None = None) -> tuple[Tensor, Measurement]:
     """``judge`` of the subject's own model, computed once."""
     return judge(subject, subject.model, split, limit)
+
+
+def granularities(subject: Subject) -> tuple[str, ...]:
+    """What can be removed from this model, in the order of the menus."""
+    kinds = {kind for kind in STRUCTURED if subject.groups.cuttable(kind)}
+    if any(isinstance(module, CONVOLUTIONS) for module in subject.model.modules()):
+        kinds.add("kernels")
+    return tuple(key for key in GRANULARITIES if key in kinds or key not in (*STRUCTURED, "kernels"))
+
+
+@lru_cache(maxsize=64)
+def criteria(subject: Subject, granularity: str) -> tuple[str, ...]:
+    """The criteria that can rank the units of a granularity in this model (some need BatchNorm)."""
+    return tuple(key for key in allowed(granularity) if _ranks(subject, granularity, key))
+
+
+def _ranks(subject: Subject, granularity: str, criterion: str) -> bool:
+    if not CRITERIA[criterion].needs:
+        return True
+    stage = validated(Prune, {"granularity": granularity, "criterion": criterion, "sparsity": 0.5})
+    try:
+        scores_of(subject.model, stage, subject.blueprint.input_shape, groups=subject.groups)
+    except UserError:
+        return False
+    return True
+
+
+def layer_names(subject: Subject, granularity: str) -> tuple[str, ...]:
+    """The layers that can be given a sparsity of their own."""
+    if granularity in STRUCTURED:
+        return tuple(subject.groups.cuttable(granularity))
+    return tuple(prunable(subject.model, granularity))
 
 
 def judge(
@@ -135,9 +188,7 @@ def judge(
     whole = subject.dataset.split(split)
     part = whole.head(limit or len(whole))
     logits = predict(model, inputs(part, subject.dataset))
-    measured = measurement(
-        model, subject.dataset.classes, split, logits, part.labels, subject.blueprint.input_shape
-    )
+    measured = measurement(model, subject.dataset.classes, split, logits, part.labels, subject.blueprint.input_shape)
     return logits, measured
 
 
@@ -146,9 +197,7 @@ def prune_subject(subject: Subject, stage: Prune, seed: int = 0) -> Pruned:
     return prune(subject.model, stage, subject.blueprint.input_shape, seed, subject.groups)
 
 
-def preview(
-    subject: Subject, stage: Prune, split: str = "val", limit: int | None = None, seed: int = 0
-) -> Preview:
+def preview(subject: Subject, stage: Prune, split: str = "val", limit: int | None = None, seed: int = 0) -> Preview:
     """Prune and measure without training: what a page shows while a slider moves."""
     pruned = prune_subject(subject, stage, seed)
     logits, measured = judge(subject, pruned.model, split, limit)
@@ -272,9 +321,7 @@ def _with_latency(
     named = {str(i): model for i, model in enumerate(models)}
     timings = latencies(named, subject.model, subject.blueprint.input_shape)
     timed = [
-        stage.model_copy(
-            update={"measurement": stage.measurement.model_copy(update={"latency": timings[str(i)]})}
-        )
+        stage.model_copy(update={"measurement": stage.measurement.model_copy(update={"latency": timings[str(i)]})})
         for i, stage in enumerate(stages, start=1)
     ]
     return before.model_copy(update={"latency": timings["0"]}), timed

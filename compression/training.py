@@ -5,6 +5,8 @@ Shapes: N images, B images of a batch, C channels, H×W pixels, K classes.
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -18,6 +20,17 @@ from compression.registry import UserError, pick
 from compression.results import Epoch
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def prepare_process(threads: int | None = None) -> None:
+    """Settings for a process that runs pruned models: call it once, early.
+
+    Denormal numbers, which pruning and weight decay leave behind, are flushed to zero, since
+    they are slow. ``threads`` is by default half the cores: torch's threads wait for each
+    other, so that one busy neighbour on the last core would stall them all.
+    """
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) // 2))
 
 
 def normalise(images_BCHW: Tensor, dataset: Dataset) -> Tensor:
@@ -35,14 +48,14 @@ def inputs(split: Split, dataset: Dataset) -> Tensor:
 
 @torch.inference_mode()
 def predict(model: nn.Module, inputs_NCHW: Tensor, batch_size: int = 128) -> Tensor:
-    """Logits N×K, in ``eval()`` mode; the module's own mode comes back afterwards."""
-    was_training = model.training
+    """Logits N×K, in ``eval()`` mode; the mode of every submodule comes back afterwards."""
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        batches = inputs_NCHW.split(batch_size)
-        return torch.cat([model(batch) for batch in batches])
+        return torch.cat([model(batch) for batch in torch.split(inputs_NCHW, batch_size)])
     finally:
-        model.train(was_training)
+        for module, was_training in modes.items():
+            module.training = was_training
 
 
 def jitter(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
@@ -120,15 +133,15 @@ def fit(
     steps = -(-len(dataset.train) // batch_size)
     optimiser = _sgd(model, lr, momentum, weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _triangle(epochs * steps))
-    held = _held(model, masks or {})
     model.to(memory_format=torch.channels_last)
+    held = _held(model, masks or {})  # after the move, which gives convolutions new memory
     torch.manual_seed(seed)  # dropout draws from the global generator
     for epoch in range(epochs):
         began = time.perf_counter()
         side = resolutions[epoch * len(resolutions) // epochs] if resolutions else None
         model.train()
         total_loss, correct = 0.0, 0
-        for index in torch.randperm(len(dataset.train), generator=generator).split(batch_size):
+        for index in torch.split(torch.randperm(len(dataset.train), generator=generator), batch_size):
             batch = normalise(changed(dataset.train.images[index], generator), dataset)
             labels = dataset.train.labels[index]
             if side is not None and side != batch.shape[2]:
@@ -136,14 +149,15 @@ def fit(
             logits = model(batch)
             loss = F.cross_entropy(logits, labels)
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
             hold(held)
             total_loss += float(loss.detach()) * len(index)
             correct += int((logits.argmax(1) == labels).sum())
         model.eval()
-        yield _epoch(model, dataset, stage, epoch, total_loss, correct, schedule.get_last_lr()[0], began)
+        last_lr = float(schedule.get_last_lr()[0])
+        yield _epoch(model, dataset, stage, epoch, total_loss, correct, last_lr, began)
 
 
 def _epoch(
@@ -151,15 +165,17 @@ def _epoch(
     total_loss: float, correct: int, lr: float, began: float,
 ) -> Epoch:  # fmt: skip
     n = len(dataset.train)
-    if not torch.isfinite(torch.tensor(total_loss)):
-        raise UserError(f"Training diverged in epoch {epoch + 1}: the loss is {total_loss / n}; lower lr")
     logits = predict(model, inputs(dataset.val, dataset))
+    val_loss = float(F.cross_entropy(logits, dataset.val.labels))
+    for loss in (total_loss / n, val_loss):
+        if not math.isfinite(loss):
+            raise UserError(f"Training diverged in epoch {epoch + 1}: the loss is {loss}; lower lr")
     return Epoch(
         stage=stage,
         epoch=epoch + 1,
         train_loss=total_loss / n,
         train_accuracy=correct / n,
-        val_loss=float(F.cross_entropy(logits, dataset.val.labels)),
+        val_loss=val_loss,
         val_accuracy=float((logits.argmax(1) == dataset.val.labels).float().mean()),
         lr=lr,
         seconds=time.perf_counter() - began,

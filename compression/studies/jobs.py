@@ -113,6 +113,24 @@ def plan(name: str) -> Sweep:
     return read_plan(_folder(name))
 
 
+def exists(name: str) -> bool:
+    """Whether there is such a job on this machine."""
+    return name.isalnum() and (_root() / name / "plan.json").is_file()
+
+
+def latest(model: str, data: str) -> str | None:
+    """The job of this model and data that was started last; None where there is none."""
+    folders = sorted(_root().glob("*/plan.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in folders:
+        try:
+            present = read_plan(path.parent)
+        except (UserError, ValueError):
+            continue  # a plan of an older version
+        if present.model == model and present.data in (data, None):
+            return path.parent.name
+    return None
+
+
 def cancel(name: str) -> None:
     """Stop a job with its workers; its rows stay. Raises UserError when there is no such job."""
     folder = _folder(name)
@@ -171,10 +189,9 @@ def _root() -> Path:
 
 
 def _folder(name: str) -> Path:
-    folder = _root() / name
-    if not name.isalnum() or not folder.is_dir():
+    if not exists(name):
         raise UserError(f"No sweep named '{name}' on this machine; start one")
-    return folder
+    return _root() / name
 
 
 def _alive(folder: Path) -> bool:

@@ -112,12 +112,14 @@ def points(sweep: Sweep) -> tuple[Point, ...]:
             )
             train = (Train(epochs=sweep.epochs, lr=sweep.lr),) if sweep.epochs else ()
             recipe = base.model_copy(update={"seed": seed, "stages": (prune, *train)})
-            found.append(
-                Point(
-                    len(found), granularity, criterion, sweep.scope, sparsity, sweep.epochs, seed, recipe
-                )
-            )
+            found.append(Point(len(found), granularity, criterion, sweep.scope, sparsity, sweep.epochs, seed, recipe))
     return tuple(found)
+
+
+def spaced(low: float, high: float, count: int) -> tuple[float, ...]:
+    """So many sparsities from low to high, evenly spaced, ends included, rounded to 0.1 %."""
+    step = (high - low) / max(1, count - 1)
+    return tuple(round(low + i * step, 3) for i in range(count))
 
 
 def left_out(sweep: Sweep) -> tuple[str, ...]:

@@ -16,14 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from compression.measure import latencies
 from compression.models.files import read_weights
 from compression.pipeline import baseline, load_subject, run
 from compression.registry import UserError
 from compression.studies import jobs
 from compression.studies.plan import Point, Sweep, points
+from compression.training import prepare_process
 
 Row = dict[str, Any]
 
@@ -51,8 +50,7 @@ def sweep(plan: Sweep, workers: int = 1) -> Iterator[Done]:
     Raises:
         UserError: the model or data set cannot be loaded.
     """
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    prepare_process(threads=1)
     subject = load_subject(plan.model, plan.data)
     # Warmed here, so that forked workers inherit images, groups and baseline instead of redoing them.
     baseline(subject, plan.split, plan.limit)
@@ -74,7 +72,7 @@ def _all(plan: Sweep, workers: int) -> Iterator[Done]:
     # A fork shares the warm data; elsewhere each worker starts anew. One thread each: two
     # processes of two threads on two cores are five times slower.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+    with ProcessPoolExecutor(workers, context, prepare_process, (1,)) as pool:
         futures = [pool.submit(work, point) for point in points(plan)]
         for future in as_completed(futures):
             yield future.result()

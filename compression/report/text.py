@@ -1,0 +1,205 @@
+"""Numbers as people read them: bytes, MACs, percents, points, ratios and names."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+MINUS, TIMES, DASH = "−", "×", "–"
+UNITS = {"rows": "neurons", "channels": "channels", "kernels": "kernels"}
+"""What one removed piece is called, by granularity; every other granularity removes weights."""
+
+Scale = Literal["bytes", "count", "times", "ms", "mj", "fraction"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One cost that accuracy can be drawn against.
+
+    Attributes:
+        label: the name on the axis.
+        scale: what its numbers are, hence how they are written.
+        gain: what a ratio better than the baseline is called: "2.1× smaller".
+        verb: how a title says so, with ``{}`` for the ratio.
+        origin: where the number comes from: measured, counted or estimated.
+        low, high: the names of the ends of its interval, where it has one.
+    """
+
+    label: str
+    scale: Scale
+    gain: str
+    verb: str
+    origin: str
+    low: str = ""
+    high: str = ""
+
+    @property
+    def more_is_better(self) -> bool:
+        """True of the speed-ups only."""
+        return self.scale == "times"
+
+
+_SMALLER = ("smaller", "makes it {} smaller")
+_FASTER = ("faster", "makes it {} faster")
+AXES: dict[str, Axis] = {
+    "packed_bytes": Axis("Size with zeros packed", "bytes", *_SMALLER, "measured"),
+    "file_bytes": Axis("Dense file size", "bytes", *_SMALLER, "measured"),
+    "memory_bytes": Axis("Memory", "bytes", "less memory", "cuts memory {}", "estimated"),
+    "params": Axis("Parameters", "count", "fewer parameters", "cuts parameters {}", "counted"),
+    "nonzero": Axis("Nonzero parameters", "count", "fewer nonzeros", "cuts nonzeros {}", "counted"),
+    "macs": Axis("MACs per image", "count", "fewer MACs", "cuts MACs {}", "counted"),
+    "speedup": Axis("Speed-up", "times", *_FASTER, "measured", "speedup_low", "speedup_high"),
+    "eager_speedup": Axis(
+        "Speed-up in PyTorch", "times", *_FASTER, "measured", "eager_speedup_low", "eager_speedup_high"
+    ),
+    "latency_ms": Axis("Latency, this machine", "ms", *_FASTER, "measured"),
+    "energy_mj": Axis("Energy per image", "mj", "less energy", "cuts energy {}", "estimated"),
+}
+
+
+def thousands(value: float, steps: tuple[str, ...]) -> str:
+    """Three significant digits and the step of a thousand: 431080 with K, M → "431 K"."""
+    power = 0
+    while power < len(steps) - 1 and abs(value) >= 999.5 * 1000**power:
+        power += 1
+    number = value / 1000**power
+    digits = 0 if power == 0 else max(0, 2 - int(math.log10(max(abs(number), 1))))
+    text = f"{number:.{digits}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{text} {steps[power]}".rstrip()
+
+
+def size(value: float) -> str:
+    """Bytes in steps of 1000: "812 bytes", "98.3 KB", "1.72 MB"."""
+    return thousands(value, ("bytes", "KB", "MB", "GB", "TB"))
+
+
+def count(value: float) -> str:
+    """A count in steps of 1000: "812", "98.3 K", "1.72 M", "4.09 G"."""
+    return thousands(value, ("", "K", "M", "G", "T"))
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """0.9753 → "97.5 %"."""
+    return f"{100 * fraction:.{digits}f} %".replace("-", MINUS)
+
+
+def share(fraction: float) -> str:
+    """A percentage without needless decimals: 0.6 → "60 %", 0.625 → "62.5 %"."""
+    return f"{round(100 * fraction, 1):g} %".replace("-", MINUS)
+
+
+def points(change: float) -> str:
+    """A change of accuracy in percentage points, with its sign: −0.003 → "−0.3 points"."""
+    rounded = round(100 * change, 1)
+    sign = MINUS if rounded < 0 else "+" if rounded > 0 else ""
+    return f"{sign}{abs(rounded):.1f} points"
+
+
+def interval(low: float, high: float) -> str:
+    """Two ends in percent: "96.2–98.4 %"."""
+    return f"{100 * low:.1f}{DASH}{100 * high:.1f} %"
+
+
+def times(ratio: float) -> str:
+    """A ratio with two or three digits: "0.62×", "1.0×", "2.1×", "12×"."""
+    digits = 2 if round(ratio, 2) < 1 else 1 if round(ratio, 1) < 10 else 0
+    return f"{ratio:.{digits}f}{TIMES}"
+
+
+def amount(value: float, scale: Scale) -> str:
+    """A number written the way its scale is read."""
+    if scale == "bytes":
+        return size(value)
+    if scale == "count":
+        return count(value)
+    if scale == "times":
+        return times(value)
+    if scale == "fraction":
+        return share(value)
+    return f"{value:.3g} {'ms' if scale == 'ms' else 'mJ'}"
+
+
+def unit_of(largest: float, scale: Scale) -> tuple[float, str]:
+    """The divisor and the unit in which an axis up to ``largest`` is drawn: 431080 → (1000, "KB")."""
+    if scale not in ("bytes", "count"):
+        return 1.0, {"times": TIMES, "ms": "ms", "mj": "mJ"}.get(scale, "")
+    steps = ("bytes", "KB", "MB", "GB") if scale == "bytes" else ("", "thousands", "millions", "billions")
+    power = min(3, int(math.log10(largest) // 3)) if largest >= 1 else 0
+    return 1000.0**power, steps[power]
+
+
+def unit_word(granularity: str) -> str:
+    """What the granularity removes, in the plural: "channels", "neurons", "weights"."""
+    return UNITS.get(granularity, "weights")
+
+
+def named(granularity: str) -> str:
+    """The granularity as a label: "weights", "2:4 pattern", "neurons"."""
+    return f"{granularity} pattern" if ":" in granularity else unit_word(granularity)
+
+
+def removing(granularity: str, sparsity: float) -> str:
+    """The subject of a title: "Removing 60 % of channels", "The 2:4 pattern"."""
+    if ":" in granularity:
+        return f"The {granularity} pattern"
+    return f"Removing {share(sparsity)} of {unit_word(granularity)}"
+
+
+def lowered(label: str) -> str:
+    """The label inside a sentence: its first letter small, unless it is an acronym like MACs."""
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+
+
+def capital(sentence: str) -> str:
+    """The sentence with its first letter a capital."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def wrapped(text: str, width_px: float, size_px: float) -> list[str]:
+    """Break text into lines of even length that fit; a number is never parted from its unit.
+
+    Plotly does not wrap. A character is taken as 0.47 of the font size: a tenth more than the
+    app's font needs on average.
+    """
+    glued = re.sub(r"(?<=[\d=]) (?=\S)| (?==)", "\u00a0", text)
+    limit = max(12, int(width_px / (0.47 * size_px)))
+    lines = _filled(glued, limit)
+    while limit > 12 and len(shorter := _filled(glued, limit - 1)) == len(lines):
+        lines, limit = shorter, limit - 1
+    return lines
+
+
+def _filled(text: str, limit: int) -> list[str]:
+    lines, line = [], ""
+    for word in text.split(" "):
+        if line and len(line) + 1 + len(word) > limit:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    return [*lines, line]
+
+
+def shortened(name: str, limit: int = 18) -> str:
+    """A long name with its middle left out, so that both ends can be read."""
+    if len(name) <= limit:
+        return name
+    head = (limit - 1) // 2
+    return f"{name[:head]}…{name[head + 1 - limit :]}"
+
+
+def unique(values: Any) -> list[Any]:
+    """The distinct values in the order in which they first appear, blanks left out."""
+    return [value for value in dict.fromkeys(values) if value not in (None, "") and value == value]
+
+
+def duration(seconds: float) -> str:
+    """A rough time: 8.2 → "8 s", 200 → "3 min", 9000 → "2.5 h"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{round(seconds / 3600, 1):g} h"

@@ -1,0 +1,79 @@
+"""The cached calls, in one place: plain data in ``cache_data``, live objects in ``cache_resource``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from compression.measure import latencies
+from compression.pipeline import Preview, live_limit, load_subject, preview
+from compression.pruning import ScoreIndex, score_index, scores_of, weight_index
+from compression.pruning.criteria import ABSOLUTE
+from compression.recipe import Prune
+from compression.results import Latency
+from compression.studies.plan import Sweep, points
+from compression.studies.sweep import run_point
+
+Row = dict[str, Any]
+SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+
+def live_plan(model: str, data: str, **fields: Any) -> Sweep:
+    """A one-shot sweep over all sparsities on as many validation images as a live page can judge."""
+    limit = live_limit(load_subject(model, data))
+    return Sweep(model=model, data=data, sparsities=SPARSITIES, limit=limit, **fields)
+
+
+def live_rows(plan: Sweep) -> list[Row]:
+    """The rows of a sweep, run in the page; each point is computed once and remembered.
+
+    A point that cannot be made, such as a few channels of a narrow layer, is left out.
+    """
+    text = plan.model_dump_json()
+    total = len(points(plan))
+    place = st.empty()
+    found = []
+    for index in range(total):
+        with place:
+            st.progress(index / total, f"Measuring point {index + 1} of {total}")
+        found.append(_row(text, index))
+    place.empty()
+    return [row for row in found if row]
+
+
+@st.cache_data(max_entries=4000, show_spinner=False)
+def _row(plan: str, index: int) -> Row | None:
+    sweep = Sweep.model_validate_json(plan)
+    return run_point(points(sweep)[index], sweep.split, sweep.limit, keep=False).row
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def weights_of(model: str, data: str) -> ScoreIndex:
+    """The sorted weights of a model, for its histogram."""
+    return weight_index(load_subject(model, data).model)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def scores_index(model: str, data: str, granularity: str, criterion: str) -> ScoreIndex | None:
+    """The sorted scores that a threshold cuts; None for criteria that only rank."""
+    if criterion not in ABSOLUTE:
+        return None
+    subject = load_subject(model, data)
+    stage = Prune(granularity=granularity, criterion=criterion, sparsity=0.5)
+    return score_index(scores_of(subject.model, stage, subject.blueprint.input_shape, groups=subject.groups))
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def tried(model: str, data: str, stage: str) -> Preview:
+    """The preview of a stage, given as JSON; the last few are kept, since a chart's own controls redraw it."""
+    subject = load_subject(model, data)
+    return preview(subject, Prune.model_validate_json(stage), limit=live_limit(subject))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def timed(model: str, data: str, stage: str) -> tuple[Latency, ...]:
+    """The measured latency of a pruned model against its baseline; takes some seconds."""
+    subject = load_subject(model, data)
+    pruned = tried(model, data, stage).pruned.model
+    return latencies({"it": pruned}, subject.model, subject.blueprint.input_shape)["it"]

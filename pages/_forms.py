@@ -1,0 +1,119 @@
+"""Widgets drawn from the registries, returning recipe stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from compression.pipeline import Subject, criteria, granularities, layer_names
+from compression.pruning import CRITERIA, GRANULARITIES, SCOPES, sparsity_at, threshold_of
+from compression.recipe import STRUCTURED, Prune, fixed_sparsity, validated
+from compression.registry import Method
+from pages._cache import scores_index
+
+KEY = "prune_"
+LEAST, MOST = 0.01, 0.99
+
+
+def prune_controls(subject: Subject) -> Prune:
+    """Style, criterion, scope and amount as one stage. Raises UserError where they contradict."""
+    granularity = _choice("Style", granularities(subject), GRANULARITIES, "style")
+    criterion = _choice("Criterion", criteria(subject, granularity), CRITERIA, "criterion")
+    _explained(GRANULARITIES[granularity], CRITERIA[criterion])
+    fields: dict[str, Any] = {"granularity": granularity, "criterion": criterion}
+    pattern = fixed_sparsity(granularity)
+    if pattern is not None:
+        st.caption(f"The pattern {granularity} fixes the sparsity at {pattern:.0%}.")
+    else:
+        fields["scope"] = _choice("Scope", tuple(SCOPES), SCOPES, "scope")
+        fields["sparsity"] = _amount(subject, **fields)
+        fields["overrides"] = _overrides(layer_names(subject, granularity))
+    if granularity in STRUCTURED:
+        fields["round_to"] = st.select_slider(
+            "Keep widths at multiples of",
+            (1, 2, 4, 8, 16),
+            value=8,
+            key=f"{KEY}round_to",
+            bind="query-params",
+            help="Odd widths are slow: 41 channels can take a quarter longer than 40.",
+        )
+    stage: Prune = validated(Prune, fields)
+    return stage
+
+
+def _choice(label: str, options: tuple[str, ...], cards: Mapping[str, Method], key: str) -> str:
+    about = "\n".join(f"- **{cards[option].label}**: {cards[option].sentence}" for option in options)
+    chosen = st.selectbox(
+        label,
+        options,
+        format_func=lambda option: cards[option].label,
+        key=f"{KEY}{key}",
+        bind="query-params",
+        help=about,
+    )
+    return chosen if chosen in options else options[0]
+
+
+def _explained(*cards: Method) -> None:
+    with st.popover("How it works", icon=":material/menu_book:", width="stretch"):
+        for card in cards:
+            st.markdown(f"**{card.label}.** {card.sentence}")
+            st.latex(card.formula)
+            st.caption(card.paper)
+
+
+def _amount(subject: Subject, granularity: str, criterion: str, scope: str) -> float:
+    """Two sliders that move each other; the sparsity is the one that counts."""
+    unit = "weights" if granularity == "weights" else granularity
+    sparsity = st.slider(
+        "Sparsity",
+        LEAST,
+        MOST,
+        0.5,
+        0.01,
+        format="percent",
+        key=f"{KEY}sparsity",
+        bind="query-params",
+        help=f"The fraction of all prunable {unit} that is removed.",
+    )
+    index = scores_index(subject.name, subject.dataset.name, granularity, criterion)
+    if scope == "layer" or index is None:
+        reason = "each layer has its own" if scope == "layer" else f"{CRITERIA[criterion].label} ranks, it has no size"
+        st.caption(f"Threshold: {reason}; the chart of layers shows what falls.")
+        return float(sparsity)
+
+    def moved() -> None:
+        found = sparsity_at(index, st.session_state[f"{KEY}threshold"])
+        st.session_state[f"{KEY}sparsity"] = min(MOST, max(LEAST, found))
+
+    highest = threshold_of(index, MOST)
+    st.session_state[f"{KEY}threshold"] = min(highest, threshold_of(index, min(MOST, max(LEAST, sparsity))))
+    st.slider(
+        "Threshold on |w|" if granularity == "weights" and criterion == "magnitude" else "Threshold on the score",
+        0.0,
+        highest,
+        step=highest / 500,
+        format="%.4g",
+        key=f"{KEY}threshold",
+        on_change=moved,
+        help=f"Remove the {unit} that score below it. It moves with the sparsity, and the sparsity with it.",
+    )
+    return float(sparsity)
+
+
+def _overrides(layers: tuple[str, ...]) -> dict[str, float]:
+    with st.expander("Single layers"):
+        chosen = st.multiselect(
+            "Layers with a sparsity of their own",
+            layers,
+            key=f"{KEY}layers",
+            bind="query-params",
+            help="0 % keeps a layer whole. The other layers follow the sparsity above.",
+        )
+        return {
+            layer: st.slider(layer, 0.0, MOST, 0.0, 0.01, format="percent", key=f"{KEY}of_{layer}", bind="query-params")
+            for layer in chosen
+            if layer in layers
+        }

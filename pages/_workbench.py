@@ -1,0 +1,81 @@
+"""The sidebar that all pages share: model, data and the baseline's facts."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from compression.data.sets import DATASETS
+from compression.models.zoo import SAMPLES, model_card
+from compression.pipeline import Subject, baseline, live_limit, load_subject
+from compression.registry import UserError
+from compression.report.text import count, interval, percent, size
+from compression.report.themes import THEMES, Theme
+from compression.results import Measurement
+
+
+def choose_subject() -> Subject:
+    """Draw the sidebar and return the chosen model with its data; on a fault, say it and stop."""
+    with st.sidebar:
+        name = st.selectbox(
+            "Model",
+            list(SAMPLES),
+            key="model",
+            bind="query-params",
+            help="Trained sample models. Each has a card with its data, accuracy and the command that rebuilds it.",
+        )
+        if name not in SAMPLES:  # a link can hold anything
+            name = next(iter(SAMPLES))
+        sample = SAMPLES[name]
+        fitting = [s.name for s in DATASETS.values() if _fits(s.name, name)]
+        data = st.selectbox(
+            "Data",
+            fitting,
+            format_func=lambda key: DATASETS[key].label,
+            key=f"data_{sample.data}",
+            help=f"Data sets whose images fit this model. It was trained on {DATASETS[sample.data].label}.",
+        )
+    try:
+        with st.spinner(f"Loading {name} and {DATASETS[data].label}"):
+            subject = load_subject(name, data)
+    except UserError as fault:
+        st.title(name)
+        st.error(str(fault), icon=":material/error:")
+        st.info("Choose **digits-cnn** in the sidebar: it needs no download.", icon=":material/lightbulb:")
+        st.stop()
+    with st.sidebar:
+        _facts(subject, before(subject))
+    return subject
+
+
+def before(subject: Subject) -> Measurement:
+    """The baseline on the validation images that live pages use."""
+    return baseline(subject, "val", live_limit(subject))[1]
+
+
+def theme() -> Theme:
+    """The palette for the theme that the browser shows."""
+    return THEMES["dark" if st.context.theme.type == "dark" else "light"]
+
+
+def _fits(data: str, model: str) -> bool:
+    own = DATASETS[SAMPLES[model].data]
+    return data == own.name or (own.name, data) in {("mnist", "fashion-mnist"), ("fashion-mnist", "mnist")}
+
+
+def _facts(subject: Subject, measured: Measurement) -> None:
+    card = model_card(subject.name)
+    st.caption(card["sentence"])
+    trained = "accuracy" in card and subject.dataset.name == card["data"]
+    facts = {
+        "Test accuracy": f"{percent(card['accuracy'], 2)}, {interval(card['accuracy_low'], card['accuracy_high'])}"
+        if trained
+        else "not measured: random weights or other data",
+        "Validation": f"{percent(measured.accuracy, 2)} of {measured.n:,} images",
+        "Parameters": count(measured.params),
+        "File": size(measured.file_bytes),
+        "MACs an image": count(measured.macs),
+    }
+    st.markdown("**Baseline**")
+    st.markdown("\n".join(f"- {key}: {value}" for key, value in facts.items()))
+    if subject.dataset.note:
+        st.caption(f"Data: {subject.dataset.note}.")

@@ -1,0 +1,111 @@
+"""Prune: move a slider, see what falls and what it costs."""
+
+import streamlit as st
+
+from compression.measure import changed
+from compression.pipeline import Preview, Subject, baseline, live_limit
+from compression.recipe import STRUCTURED, Prune, Recipe
+from compression.registry import UserError
+from compression.report import charts
+from compression.report.compare import headline
+from compression.report.tables import class_table, layer_table
+from compression.report.text import count, named, percent, points, share, size
+from pages._cache import tried
+from pages._draw import draw, gallery, latency_table
+from pages._forms import prune_controls
+from pages._prune_charts import curve, filters, histogram
+from pages._workbench import choose_subject, theme
+
+
+@st.fragment
+def workbench(subject: Subject) -> None:
+    """Controls on the left; all that follows from them on the right."""
+    left, right = st.columns([1, 3], gap="large")
+    try:
+        with left:
+            stage = prune_controls(subject)
+        key = stage.model_dump_json()
+        with right:
+            numbers, pictures = st.container(), st.container()
+            found = tried(subject.name, subject.dataset.name, key)
+        with numbers:
+            _numbers(subject, found)
+        with left:
+            _speed(subject, key)
+            _recipe(subject, stage)
+        with pictures:
+            _pictures(subject, stage, found)
+    except UserError as fault:
+        right.error(str(fault), icon=":material/error:")
+
+
+def _numbers(subject: Subject, found: Preview) -> None:
+    before, after = baseline(subject, "val", live_limit(subject))[1], found.measurement
+    st.markdown(f"#### {headline(before.row(), after.row())}")
+    columns = st.columns(4)
+    columns[0].metric(
+        "Accuracy",
+        percent(after.accuracy),
+        points(after.accuracy - before.accuracy),
+        help=f"Measured on {after.n:,} validation images; 95 % interval "
+        f"{percent(after.accuracy_low)} to {percent(after.accuracy_high)}.",
+    )
+    pairs = (
+        ("Size, zeros packed", "packed_bytes", size, "The best of dense, bitmask and CSR encodings, tensor by tensor."),
+        ("Dense file", "file_bytes", size, "What a plain safetensors file takes: zeros cost as much as any number."),
+        ("MACs an image", "macs", count, "Multiply-accumulates that the layers carry out, zeros included."),
+    )
+    for column, (label, field, written, about) in zip(columns[1:], pairs, strict=True):
+        was, now = getattr(before, field), getattr(after, field)
+        column.metric(label, written(now), share(now / was - 1), delta_color="inverse", help=about)
+
+
+def _pictures(subject: Subject, stage: Prune, found: Preview) -> None:
+    before_logits, before = baseline(subject, "val", live_limit(subject))
+    after, look = found.measurement, theme()
+    unit = stage.granularity if stage.granularity in (*STRUCTURED, "kernels") else "weights"
+    first, second = st.columns(2)
+    with first:
+        histogram(subject, stage, found.pruned, look)
+    with second:
+        curve_place = st.container()
+    first, second = st.columns(2)
+    with first:
+        draw(charts.layer_chart(layer_table(found.pruned.layers), look, unit=named(unit)), "layers")
+    with second:
+        table = class_table(before.class_accuracy, after.class_accuracy)
+        draw(charts.class_chart(table, look, split="validation", n=after.n), "classes")
+    first, second = st.columns(2)
+    with first:
+        filters(subject, found.pruned, look)
+    with second:
+        part = subject.dataset.val.head(after.n)
+        gallery(subject.dataset, part, before_logits, found.logits, changed(before_logits, found.logits, part.labels))
+    with curve_place:
+        curve(subject, stage, after, look)
+
+
+def _speed(subject: Subject, key: str) -> None:
+    st.divider()
+    asked = st.button(
+        "Measure speed",
+        icon=":material/speed:",
+        width="stretch",
+        help="Times the pruned model against the baseline in pairs, in a process of its own; takes some seconds.",
+    )
+    latency_table(subject, key, asked)
+
+
+def _recipe(subject: Subject, stage: Prune) -> None:
+    recipe = Recipe(model=subject.name, data=subject.dataset.name, stages=(stage,))
+    st.download_button(
+        "Recipe (YAML)",
+        recipe.to_yaml,
+        f"{subject.name}-{stage.granularity.replace(':', 'of')}.yaml",
+        icon=":material/download:",
+        width="stretch",
+        help="Run it in a terminal with: espalier run FILE",
+    )
+
+
+workbench(choose_subject())
