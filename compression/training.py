@@ -133,7 +133,8 @@ def fit(
     steps = -(-len(dataset.train) // batch_size)
     optimiser = _sgd(model, lr, momentum, weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _triangle(epochs * steps))
-    model.to(memory_format=torch.channels_last)
+    layout = _layout(model)
+    model.to(memory_format=layout)
     held = _held(model, masks or {})  # after the move, which gives convolutions new memory
     torch.manual_seed(seed)  # dropout draws from the global generator
     for epoch in range(epochs):
@@ -143,6 +144,7 @@ def fit(
         total_loss, correct = 0.0, 0
         for index in torch.split(torch.randperm(len(dataset.train), generator=generator), batch_size):
             batch = normalise(changed(dataset.train.images[index], generator), dataset)
+            batch = batch.contiguous(memory_format=layout)
             labels = dataset.train.labels[index]
             if side is not None and side != batch.shape[2]:
                 batch = F.interpolate(batch, size=(side, side), mode="bilinear", antialias=True)
@@ -194,6 +196,23 @@ def _triangle(steps: int) -> Callable[[int], float]:
     """A factor that rises linearly over the first fifth of the steps, then falls to zero."""
     peak = max(1, steps // 5)
     return lambda step: min((step + 1) / peak, max(0.0, (steps - step) / max(1, steps - peak)))
+
+
+def _layout(model: nn.Module) -> torch.memory_format:
+    """Channels-last, the faster layout, unless the model has a convolution that is unsafe in it.
+
+    With fewer input channels than a vector block (16 floats at most), oneDNN computes the
+    weight gradient of a strided 1×1 convolution in channels-last beyond the end of its workspace:
+    a wrong gradient or a crash (uxlfoundation/oneDNN issue 6035). A shortcut gets there by surgery.
+    """
+    unsafe = any(
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.stride != (1, 1)
+        and module.in_channels // module.groups < 16
+        for module in model.modules()
+    )
+    return torch.contiguous_format if unsafe else torch.channels_last
 
 
 def _held(model: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
