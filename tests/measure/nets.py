@@ -80,3 +80,16 @@ def sparse(model: nn.Module, fraction: float) -> nn.Module:
             if parameter.ndim > 1:
                 parameter[torch.rand(parameter.shape, generator=generator) < fraction] = 0
     return model
+
+
+class Chatty(nn.Module):
+    """Prints whenever it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        print("here I am")
+        y: Tensor = self.layer(x)
+        return y

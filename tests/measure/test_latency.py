@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import signal
+import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +12,7 @@ from torch import nn
 
 from compression.measure import RUNTIMES, latencies, latency
 from compression.registry import UserError
-from tests.measure.nets import Broken, cnn
+from tests.measure.nets import Broken, Chatty, cnn
 
 QUICK = {"pairs": 5, "seconds": 0.02}
 
@@ -37,6 +40,7 @@ def test_every_runtime_batch_and_candidate_is_measured_in_one_child() -> None:
     )
     assert list(measured) == ["same", "slower/odd name"]
     assert seen == [(i, 8) for i in range(1, 9)]
+    assert measured["same"] != measured["slower/odd name"]
     for rows in measured.values():
         assert [(row.runtime, row.batch) for row in rows] == [
             ("eager", 1), ("eager", 3), ("onnxruntime", 1), ("onnxruntime", 3),
@@ -92,16 +96,28 @@ def test_a_class_of_the_running_script_is_refused(monkeypatch: pytest.MonkeyPatc
         latency(Broken(), cnn(), (2,))
 
 
+def test_what_a_model_prints_does_not_get_between() -> None:
+    (row,) = latency(Chatty(), nn.Linear(2, 2), (2,), runtimes=("eager",), **QUICK)
+    assert row.pairs >= 5
+
+
 class StopIt(Exception):
     pass
 
 
-def test_progress_can_cancel() -> None:
+def test_progress_can_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
+    children: list[subprocess.Popen[str]] = []
+
+    class Recorded(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            children.append(self)
+
     def stop(done: int, total: int) -> None:
         raise StopIt
 
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    many = dict.fromkeys(map(str, range(50)), cnn())
     with pytest.raises(StopIt):
-        latencies(
-            {"a": cnn(), "b": cnn()}, cnn(), (2, 8, 8), runtimes=("eager",), pairs=5, seconds=30.0 / 1000,
-            on_progress=stop,
-        )  # fmt: skip
+        latencies(many, cnn(), (2, 8, 8), runtimes=("eager",), on_progress=stop, **QUICK)
+    assert [child.returncode for child in children] == [-signal.SIGKILL]

@@ -44,6 +44,8 @@ def test_formulas_by_hand() -> None:
     assert encoded_bytes((4, 300), 4, 10) == {"dense": 4800, "bitmask": 150 + 40, "csr": 5 + 10 * (2 + 4)}
     # One row more than a byte holds: 300 nonzeros need row starts of 2 bytes, columns to 255 one.
     assert encoded_bytes((2, 256), 4, 300)["csr"] == 3 * 2 + 300 * (1 + 4)
+    # A bit for each of 11 places takes two whole bytes.
+    assert encoded_bytes((11,), 8, 1)["bitmask"] == 2 + 8
     assert encoded_bytes((256,), 2, 3)["csr"] == 2 * 1 + 3 * (1 + 2)
 
 

@@ -69,7 +69,7 @@ def test_sparsity_ignores_biases_and_normalisation() -> None:
 
 def test_packed_bytes_is_the_length_of_the_packed_file() -> None:
     for fraction in (0.0, 0.3, 0.9, 0.99, 1.0):
-        model = sparse(Encoder(), fraction)
+        model = sparse(Encoder(hidden=27), fraction)
         assert packed_bytes(model) == len(pack(stored(model)))
 
 
