@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from compression.registry import UserError, unknown
+from compression.registry import UserError, quoted, unknown
 
+Body = TypeVar("Body", bound=BaseModel)
 Granularity = Literal["weights", "2:4", "1:4", "4:8", "rows", "kernels", "channels"]
 Criterion = Literal["magnitude", "l2", "random", "lamp", "batchnorm", "median"]
 Scope = Literal["layer", "global"]
@@ -94,13 +95,10 @@ class Prune(Frozen):
                     f"{pattern:g}; leave sparsity out"
                 )
             if self.overrides and any(v not in (0.0, pattern) for v in self.overrides.values()):
-                raise ValueError(
-                    f"overrides of the pattern {self.granularity} must be 0 or {pattern:g}"
-                )
+                raise ValueError(f"overrides of the pattern {self.granularity} must be 0 or {pattern:g}")
         elif self.sparsity is not None and self.threshold is not None:
             raise ValueError(
-                f"sparsity ({self.sparsity:g}) and threshold ({self.threshold:g}) are both given; "
-                "give one of them"
+                f"sparsity ({self.sparsity:g}) and threshold ({self.threshold:g}) are both given; give one of them"
             )
         elif self.sparsity is None and self.threshold is None:
             raise ValueError("neither sparsity nor threshold is given; give one of them")
@@ -138,8 +136,7 @@ class Recipe(Frozen):
         """The recipe as YAML, what was left at its default omitted except each stage's kind."""
         body = self.model_dump(mode="json", exclude_defaults=True)
         body["stages"] = [
-            {"kind": stage.kind, **stage.model_dump(mode="json", exclude_defaults=True)}
-            for stage in self.stages
+            {"kind": stage.kind, **stage.model_dump(mode="json", exclude_defaults=True)} for stage in self.stages
         ]
         return str(yaml.safe_dump(body, sort_keys=False))
 
@@ -148,7 +145,7 @@ class Recipe(Frozen):
         """Read a recipe from JSON. Raises UserError, one line, when it is not valid."""
         try:
             body = json.loads(text)
-        except json.JSONDecodeError as fault:
+        except (ValueError, RecursionError) as fault:
             raise UserError(f"The recipe is not valid JSON: {fault}") from None
         return cls.from_mapping(body)
 
@@ -157,7 +154,7 @@ class Recipe(Frozen):
         """Read a recipe from YAML. Raises UserError, one line, when it is not valid."""
         try:
             body = yaml.safe_load(text)
-        except yaml.YAMLError as fault:
+        except (yaml.YAMLError, ValueError, RecursionError) as fault:  # ValueError: a date such as 2020-13-01
             raise UserError(f"The recipe is not valid YAML: {' '.join(str(fault).split())}") from None
         return cls.from_mapping(body)
 
@@ -165,9 +162,7 @@ class Recipe(Frozen):
     def from_mapping(cls, body: Any) -> Self:
         """Validate plain data into a recipe. Raises UserError, one line."""
         if not isinstance(body, dict):
-            raise UserError(
-                f"A recipe is a mapping with model, data, seed and stages; got {type(body).__name__}"
-            )
+            raise UserError(f"A recipe is a mapping with model, data, seed and stages; got {type(body).__name__}")
         return validated(cls, body)
 
     def digest(self) -> str:
@@ -175,11 +170,10 @@ class Recipe(Frozen):
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
 
-
-def validated(kind: type[Any], body: dict[str, Any]) -> Any:
-    """Build ``kind(**body)``; a fault becomes a UserError of one line."""
+def validated(kind: type[Body], body: dict[str, Any]) -> Body:
+    """Build a ``kind`` from the mapping; a fault becomes a UserError of one line."""
     try:
-        return kind(**body)
+        return kind.model_validate(body)
     except ValidationError as fault:
         raise UserError(one_line(fault)) from None
 
@@ -189,25 +183,38 @@ def one_line(fault: ValidationError) -> str:
     return "; ".join(_sentence(dict(error)) for error in fault.errors()[:3])
 
 
+PLAIN = {
+    "tuple_type": "should be a list",
+    "dict_type": "should be a mapping",
+    "model_type": "should be a mapping",
+    "model_attributes_type": "should be a mapping",
+}
+"""What pydantic calls by Python's names, in the words of a recipe file."""
+
+
 def _sentence(error: dict[str, Any]) -> str:
     location = error["loc"]
-    where = ".".join(str(part) for part in location if part not in ("prune", "train")) or "recipe"
+    path = ".".join(str(part) for part in location if part not in ("prune", "train")) or "recipe"
+    where = " ".join(path.split())[:80]  # a key may hold line breaks, or be a page long
     given = error.get("input")
     kind, context = error["type"], error.get("ctx", {})
     if kind == "literal_error":
         choices = _choices(str(location[-1]))
         return unknown(str(location[-1]), given, choices) if choices else f"{where}: {error['msg']}"
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "invalid_key"):
         return f"{where} is not a field of a recipe; {_fields(location)}"
     if kind == "missing":
         return f"{where} is missing"
     if kind == "value_error":
-        return str(context["error"])
+        # The sentence names its field; which stage it is in, only the location knows.
+        stage = f"stages.{location[1]}: " if len(location) > 1 and location[0] == "stages" else ""
+        return f"{stage}{context['error']}"
     if kind == "union_tag_invalid":
         return unknown("stage kind", context["tag"], ("prune", "train"))
     if kind == "union_tag_not_found":
         return f"{where} has no kind; choose one of: prune, train"
-    return f"{where} is {given!r}; {error['msg'].removeprefix('Input ').replace('should', 'it should')}"
+    allowed = PLAIN.get(kind) or error["msg"].removeprefix("Input ")
+    return f"{where} is {quoted(given)}; {allowed.replace('should', 'it should', 1)}"
 
 
 def _choices(field: str) -> tuple[str, ...]:
@@ -221,7 +228,6 @@ def _choices(field: str) -> tuple[str, ...]:
 
 
 def _fields(location: tuple[Any, ...]) -> str:
-    owner: type[BaseModel] = {"prune": Prune, "train": Train}.get(
-        str(location[-2]) if len(location) > 1 else "", Recipe
-    )
+    stages: dict[str, type[BaseModel]] = {"prune": Prune, "train": Train}
+    owner = stages.get(str(location[-2]) if len(location) > 1 else "", Recipe)
     return f"allowed: {', '.join(owner.model_fields)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -50,6 +51,14 @@ def pick(table: Mapping[str, Entry], key: str, what: str) -> Entry:
 
 def unknown(what: str, given: object, allowed: Mapping[str, Any] | tuple[str, ...]) -> str:
     """The one line for an unknown name: what was given, the nearest name, and all that exist."""
-    near = difflib.get_close_matches(str(given), list(allowed), n=1)
+    near = difflib.get_close_matches(given, list(allowed), n=1) if isinstance(given, str) else []
     hint = f" (did you mean '{near[0]}'?)" if near else ""
-    return f"Unknown {what} '{given}'{hint}; choose one of: {', '.join(allowed)}"
+    return f"Unknown {what} {quoted(given)}{hint}; choose one of: {', '.join(allowed)}"
+
+
+def quoted(given: object) -> str:
+    """What was given, as Python writes it, on one line and cut short: it may be long or nested without end."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 80
+    short.maxlevel, short.maxlist, short.maxdict = 2, 4, 4
+    return short.repr(given)

@@ -4,10 +4,33 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-# Before torch is imported: these tensors are too small for a second thread to pay.
+# Before torch is imported: tensors this small gain nothing from a second thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data root, so that no test sees what this machine has fetched."""
+    root = tmp_path / "data-root"
+    root.mkdir()
+    monkeypatch.setenv("ESPALIER_DATA", str(root))
+    return root
+
+
+@pytest.fixture
+def fake_mnist(data_root: Path) -> Path:
+    """120 training and 30 test images of noise in MNIST's own IDX files; label i is ``i % 10``."""
+    raw = data_root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for part, n in (("train", 120), ("t10k", 30)):
+        images = random.integers(0, 256, (n, 28, 28), dtype=np.uint8)
+        labels = (np.arange(n) % 10).astype(np.uint8)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, n, 28, 28) + images.tobytes())
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 2049, n) + labels.tobytes())
+    return data_root
