@@ -43,10 +43,15 @@ class Prune(Frozen):
     """Remove the least important weights or units, once.
 
     Give ``sparsity`` (the fraction removed, in (0, 1)) or ``threshold`` (remove what scores
-    below it; for single weights |w| < t), not both. ``overrides`` sets the sparsity of single
-    layers by name (0 keeps a layer whole). ``round_to`` keeps the widths of structured layers
-    at multiples of it, since odd widths are slow; layers narrower than four times it are left
-    to whole units.
+    below it), not both. Scores of the criteria that allow a threshold are on the scale of one
+    weight: |w| of a single weight, the mean or root mean square of a unit's. ``overrides``
+    sets the sparsity of single layers by name (0 keeps a layer whole); a layer with an amount
+    of its own does not compete with the others.
+
+    ``round_to`` is the step of widths for rows and channels, since odd widths are slow: a
+    layer is cut to the nearest multiple of it. A layer that holds fewer than four such steps
+    takes half, a quarter, … of the step, and below one step its halves are allowed too, so
+    that 64 channels go to 8, 16, …, 56 or to 4, 2, 1, and 20 channels to 4, 8, 12, 16 or 2, 1.
     """
 
     kind: Literal["prune"] = "prune"

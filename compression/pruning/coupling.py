@@ -56,11 +56,10 @@ def coupled_groups(model: nn.Module, input_shape: tuple[int, ...]) -> Groups:
     """
     check_finite(model)
     prunable(model)  # names a layer with hooks on its weight, which tracing would not see
-    twin = copy.deepcopy(model).eval().requires_grad_(True)
-    graph, head = _trace(twin, input_shape)
-    reader = _Reader(
-        head=head, names={module: name for name, module in twin.named_modules()}, shared=_shared(twin)
-    )
+    with torch.inference_mode(False), torch.enable_grad():  # tracing follows the gradients
+        twin = copy.deepcopy(model).eval().requires_grad_(True)
+        graph, head = _trace(twin, input_shape)
+    reader = _Reader(head=head, names={module: name for name, module in twin.named_modules()}, shared=_shared(twin))
     order = list(reader.names.values())
     found = [_group(items, reader) for items in graph.get_all_groups(ignored_layers=[])]
     found.sort(key=lambda group: order.index(group.name))
@@ -86,22 +85,21 @@ def _trace(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Any, Any]:
         results.append(module(images))
         return results[0]
 
-    with torch.inference_mode(False), torch.enable_grad():
-        try:
-            graph = torch_pruning.DependencyGraph().build_dependency(
-                model,
-                zero_input(model, input_shape),
-                forward_fn=forward,  # without it a batch of one is unpacked and loses its batch
-                unwrapped_parameters=[],
-                verbose=False,
-            )
-        except Exception as fault:  # whatever a stranger's forward, or the tracer, may raise
-            reason = " ".join(str(fault).split())[:160]
-            shape = "×".join(map(str, input_shape))
-            raise UserError(
-                f"The model's layers cannot be traced on an input of {shape} ({reason}); "
-                "granularities weights, kernels and N:M do not need it"
-            ) from None
+    try:
+        graph = torch_pruning.DependencyGraph().build_dependency(
+            model,
+            zero_input(model, input_shape),
+            forward_fn=forward,  # without it a batch of one is unpacked and loses its batch
+            unwrapped_parameters=[],
+            verbose=False,
+        )
+    except Exception as fault:  # whatever a stranger's forward, or the tracer, may raise
+        reason = " ".join(str(fault).split())[:160]
+        shape = "×".join(map(str, input_shape))
+        raise UserError(
+            f"The model's layers cannot be traced on an input of {shape} ({reason}); "
+            "granularities weights, kernels and N:M do not need it"
+        ) from None
     if not isinstance(results[0], Tensor):
         raise UserError(f"The model returns a {type(results[0]).__name__}; rows and channels need a tensor")
     return graph, results[0].grad_fn
@@ -208,8 +206,7 @@ def _proven(model: nn.Module, groups: Groups) -> Groups:
     return dataclasses.replace(
         groups,
         groups=tuple(
-            dataclasses.replace(group, protected=reason) if group.name in failing else group
-            for group in groups.groups
+            dataclasses.replace(group, protected=reason) if group.name in failing else group for group in groups.groups
         ),
     )
 

@@ -297,8 +297,7 @@ def check(stage: Prune) -> None:
     fitting = allowed(stage.granularity)
     if stage.criterion not in fitting:
         raise UserError(
-            f"criterion '{stage.criterion}' cannot rank {stage.granularity}; "
-            f"choose one of: {', '.join(fitting)}"
+            f"criterion '{stage.criterion}' cannot rank {stage.granularity}; choose one of: {', '.join(fitting)}"
         )
     if stage.threshold is not None and stage.criterion not in ABSOLUTE:
         fitting = tuple(key for key in ABSOLUTE if key in fitting)

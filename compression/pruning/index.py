@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from compression.pruning.masks import plain, prunable
+from compression.pruning.selection import just_above
 from compression.registry import UserError, pick
 
 Floats = NDArray[np.float32]
@@ -99,16 +100,18 @@ def threshold_of(index: ScoreIndex, sparsity: float, layer: str | None = None) -
         raise UserError(f"sparsity is {sparsity:g}; it must lie in [0, 1]")
     layers = index.of(layer)
     count = round(sparsity * sum(values.size for values in layers.values()))
+    if count == 0:
+        return 0.0
     # Floats that are not negative are ordered as their bits are: halve the range of bit
     # patterns until one is left, the first threshold with enough weights below it.
-    low, high = 0, int(_bits(np.float32(_largest(layers)))) + 1
+    low, high = _bits(float(np.finfo(np.float32).tiny)), _bits(just_above(np.float32(_largest(layers))))
     while low < high:
         middle = (low + high) // 2
-        if count_below(layers, float(_float(middle))) >= count:
+        if count_below(layers, _float(middle)) >= count:
             high = middle
         else:
             low = middle + 1
-    return float(_float(low))
+    return _float(low)
 
 
 def histogram(
@@ -157,9 +160,9 @@ def _largest(layers: Mapping[str, Floats]) -> float:
     return max((float(max(-v[0], v[-1])) for v in layers.values() if v.size), default=0.0)
 
 
-def _bits(value: np.float32) -> np.int32:
-    return np.float32(value).view(np.int32)
+def _bits(value: float) -> int:
+    return int(np.float32(value).view(np.int32))
 
 
-def _float(bits: int) -> np.float32:
-    return np.int32(bits).view(np.float32)
+def _float(bits: int) -> float:
+    return float(np.int32(bits).view(np.float32))

@@ -36,9 +36,7 @@ def prunable(model: nn.Module, granularity: str = "weights") -> dict[str, Layer]
         if not isinstance(module, kinds):
             continue
         if "weight" not in module._parameters:
-            raise UserError(
-                f"Layer '{name}' carries a mask or parametrization of torch.nn.utils; remove it first"
-            )
+            raise UserError(f"Layer '{name}' carries a mask or parametrization of torch.nn.utils; remove it first")
         if id(module.weight) not in seen:
             seen.add(id(module.weight))
             layers[name] = module

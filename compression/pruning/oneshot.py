@@ -22,7 +22,7 @@ from compression.pruning.masks import (
     select_weights,
     weight_scores,
 )
-from compression.pruning.selection import Selection, asked_in_all
+from compression.pruning.selection import Selection, asked_in_all, just_above
 from compression.pruning.surgery import Group, Groups, Sides, cut, staying
 from compression.pruning.units import Choice, all_unit_scores, choose
 from compression.recipe import STRUCTURED, Prune, fixed_sparsity
@@ -120,8 +120,7 @@ def _weight_report(name: str, layer: Layer, selection: Selection, stage: Prune) 
     threshold = selection.thresholds.get(name) if stage.criterion in ABSOLUTE else None
     if stage.criterion == "lamp" and stage.granularity == "weights" and kept < width:
         # LAMP orders a layer's weights by |w|: say where it cut in the terms of the weights.
-        largest = plain(layer.weight).flatten()[~keep].abs().max().numpy()
-        threshold = float(np.nextafter(largest, largest.dtype.type(np.inf)))
+        threshold = just_above(plain(layer.weight).flatten()[~keep].abs().numpy().max())
     return LayerReport(
         layer=name,
         shape=tuple(layer.weight.shape),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -130,12 +131,18 @@ def keep_all_but(scores: Sequence[Tensor], count: int) -> tuple[list[Tensor], fl
         ties = (values == float(highest)).nonzero().squeeze(1)[-spare:]
         mask[ties] = True
         spare -= len(ties)
-    return masks, float(np.nextafter(highest, pool.dtype.type(np.inf)))
+    return masks, just_above(highest)
 
 
-def asked_in_all(
-    sizes: Mapping[str, int], amounts: Mapping[str, float], sparsity: float | None
-) -> float | None:
+def just_above(value: Any) -> float:
+    """The next larger number of a NumPy scalar's type, though never a denormal one.
+
+    Denormal numbers count as zero where processors flush them, as they do when pruned models run.
+    """
+    return float(max(np.nextafter(value, type(value)(np.inf)), np.finfo(value.dtype).tiny))
+
+
+def asked_in_all(sizes: Mapping[str, int], amounts: Mapping[str, float], sparsity: float | None) -> float | None:
     """The fraction asked of all units together: each layer's own amount, or ``sparsity``.
 
     None where the layers without an amount of their own have a threshold.

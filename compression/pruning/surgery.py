@@ -190,6 +190,8 @@ def _narrowed(module: nn.Module, sides: Sides) -> tuple[list[tuple[Tensor, Tenso
             new = _narrow_both(new, index, getattr(module, "groups", 1))
         elif "out" in index:
             new = new.index_select(0, index["out"].to(old.device))
+        else:
+            continue  # the bias of a layer that only reads fewer units
         if isinstance(old, nn.Parameter):
             new = nn.Parameter(new, requires_grad=old.requires_grad)
         pairs.append((old, new))
