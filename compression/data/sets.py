@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -113,16 +114,13 @@ def stratified(labels: Tensor, fractions: tuple[float, ...], seed: int) -> list[
     """
     generator = torch.Generator().manual_seed(seed)
     parts: list[list[Tensor]] = [[] for _ in fractions]
-    for label in labels.unique():
+    for label in torch.unique(labels):
         positions = (labels == label).nonzero().squeeze(1)
         positions = positions[torch.randperm(len(positions), generator=generator)]
         for part, share in zip(parts, _shares(len(positions), fractions), strict=True):
             part.append(positions[:share])
             positions = positions[share:]
-    return [
-        (joined := torch.cat(part))[torch.randperm(len(joined), generator=generator)]
-        for part in parts
-    ]
+    return [(joined := torch.cat(part))[torch.randperm(len(joined), generator=generator)] for part in parts]
 
 
 def _shares(n: int, fractions: tuple[float, ...]) -> list[int]:
@@ -245,10 +243,14 @@ def load_data(name: str, seed: int = 0) -> Dataset:
     except (RuntimeError, OSError) as fault:
         raise UserError(
             f"The files of data set '{name}' under {data_root()} are incomplete "
-            f"({str(fault).splitlines()[0]}); run: espalier data {name} --get"
+            f"({_first_line(fault)}); run: espalier data {name} --get"
         ) from None
     dataset = _divided(source.name, source.classes, train, test, source.val_fraction, seed)
     return replace(dataset, note=_note(source))
+
+
+def _first_line(fault: Exception) -> str:
+    return (str(fault).splitlines() or [type(fault).__name__])[0]
 
 
 def _note(source: Source) -> str:
@@ -263,9 +265,7 @@ def _absent(source: Source) -> str:
     )
 
 
-def _divided(
-    name: str, classes: tuple[str, ...], train: Split, test: Split | None, val: float, seed: int
-) -> Dataset:
+def _divided(name: str, classes: tuple[str, ...], train: Split, test: Split | None, val: float, seed: int) -> Dataset:
     if test is None:
         inner, held, tested = stratified(train.labels, (1 - 2 * val, val, val), seed)
         return Dataset(name, classes, train.take(inner), train.take(held), train.take(tested))
@@ -290,7 +290,8 @@ def load_folder(path: Path, seed: int = 0, size: tuple[int, int] | None = None) 
     images, labels, classes = read_tree(path / "train" if parted else path, size=size)
     train, test = Split(images, labels), None
     if parted:
-        images, labels, other = read_tree(path / "test", size=(images.shape[2], images.shape[3]))
+        channels, height, width = images.shape[1:]
+        images, labels, other = read_tree(path / "test", size=(height, width), grey=channels == 1)
         if other != classes:
             raise UserError(f"The classes of {path}/test are {other}, but those of train are {classes}")
         test = Split(images, labels)
@@ -315,9 +316,9 @@ def fetch(name: str, notify: Notify = print) -> Path:
     try:
         for train in (True, False):
             getattr(torchvision.datasets, source.torchvision)(root, train=train, download=True)
-    except (OSError, RuntimeError) as fault:
+    except (OSError, RuntimeError, HTTPException) as fault:
         raise UserError(
-            f"Could not fetch '{name}' ({str(fault).splitlines()[0]}); put its files under {root}, "
+            f"Could not fetch '{name}' ({_first_line(fault)}); put its files under {root}, "
             "or use 'digits', which needs no download"
         ) from None
     notify(f"'{name}' is in {root}")
