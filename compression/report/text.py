@@ -25,6 +25,7 @@ class Axis:
         verb: how a title says so, with ``{}`` for the ratio.
         origin: where the number comes from: measured, counted or estimated.
         low, high: the names of the ends of its interval, where it has one.
+        where: the runtime in which it was timed.
     """
 
     label: str
@@ -34,6 +35,7 @@ class Axis:
     origin: str
     low: str = ""
     high: str = ""
+    where: str = ""
 
     @property
     def more_is_better(self) -> bool:
@@ -50,11 +52,11 @@ AXES: dict[str, Axis] = {
     "params": Axis("Parameters", "count", "fewer parameters", "cuts parameters {}", "counted"),
     "nonzero": Axis("Nonzero parameters", "count", "fewer nonzeros", "cuts nonzeros {}", "counted"),
     "macs": Axis("MACs per image", "count", "fewer MACs", "cuts MACs {}", "counted"),
-    "speedup": Axis("Speed-up", "times", *_FASTER, "measured", "speedup_low", "speedup_high"),
+    "speedup": Axis("Speed-up", "times", *_FASTER, "measured", "speedup_low", "speedup_high", where="ONNX Runtime"),
     "eager_speedup": Axis(
-        "Speed-up in PyTorch", "times", *_FASTER, "measured", "eager_speedup_low", "eager_speedup_high"
+        "Eager speed-up", "times", *_FASTER, "measured", "eager_speedup_low", "eager_speedup_high", where="PyTorch"
     ),
-    "latency_ms": Axis("Latency, this machine", "ms", *_FASTER, "measured"),
+    "latency_ms": Axis("Latency", "ms", *_FASTER, "measured", where="ONNX Runtime, this machine"),
     "energy_mj": Axis("Energy per image", "mj", "less energy", "cuts energy {}", "estimated"),
 }
 

@@ -1,0 +1,124 @@
+"""Which of two points is better, when the difference may be noise; the Pareto front and its knee."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from compression.report.text import AXES, capital, points, times
+
+Row = dict[str, Any]
+Rows = Sequence[Row]
+
+
+def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[float, float, float]:
+    r"""The accuracy of ``b`` minus that of ``a``, with the interval of the difference.
+
+    .. math:: d - \sqrt{(p_b - l_b)^2 + (u_a - p_a)^2},\quad d + \sqrt{(u_b - p_b)^2 + (p_a - l_a)^2}
+
+    Both need ``accuracy``, ``accuracy_low`` and ``accuracy_high``. The formula is for two
+    independent samples; two models scored on the same images agree more than that, so the
+    interval errs on the wide side.
+
+    Source: Newcombe 1998, Statistics in Medicine 17:873-890, method 10.
+    """
+    change = b["accuracy"] - a["accuracy"]
+    below = math.hypot(b["accuracy"] - b["accuracy_low"], a["accuracy_high"] - a["accuracy"])
+    above = math.hypot(b["accuracy_high"] - b["accuracy"], a["accuracy"] - a["accuracy_low"])
+    return change, change - below, change + above
+
+
+def within_noise(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """True when the interval of the difference of two accuracies holds zero."""
+    _, low, high = difference(a, b)
+    return low <= 0 <= high
+
+
+def headline(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> str:
+    """One line for two flat rows: "2.1× smaller, 1.9× faster, −0.4 points (within noise)".
+
+    The size is the packed one. The speed is there when it was measured, and says "same speed"
+    when its interval holds 1.
+    """
+    ratio = baseline["packed_bytes"] / candidate["packed_bytes"]
+    parts = [_ratio_words(ratio, "smaller", "larger", "same size")]
+    speedup = candidate.get("speedup")
+    if speedup is not None and speedup == speedup:
+        low, high = candidate.get("speedup_low", speedup), candidate.get("speedup_high", speedup)
+        known = not low <= 1 <= high
+        parts.append(_ratio_words(speedup, "faster", "slower", "same speed") if known else "same speed")
+    noise = " (within noise)" if within_noise(baseline, candidate) else ""
+    parts.append(points(candidate["accuracy"] - baseline["accuracy"]) + noise)
+    return capital(", ".join(parts))
+
+
+def _ratio_words(ratio: float, more: str, less: str, same: str) -> str:
+    if times(ratio) == times(1) or times(1 / ratio) == times(1):
+        return same
+    return f"{times(ratio)} {more}" if ratio > 1 else f"{times(1 / ratio)} {less}"
+
+
+def pareto(table: pd.DataFrame) -> pd.DataFrame:
+    """Mark the points that no other point beats: a copy with ``front`` and ``near``.
+
+    A point is beaten when another has at least its accuracy and a cost that is no worse, one
+    of the two strictly better. Costs with an interval (speed-ups) are better or worse only
+    where the intervals do not overlap, so a front is never ranked by timing noise; exact costs
+    (bytes, MACs) are compared as they are. Points equal in both stay on the front together.
+
+    Accuracies are compared by their means. Since those are noisy too, ``near`` marks beaten
+    points whose accuracy is within noise of the best that costs no more: the data do not show
+    that they are less accurate, only that they are no cheaper. Points without a cost are neither.
+    """
+    front, near = standing(records(table))
+    return table.assign(front=front, near=near)
+
+
+def standing(rows: Rows) -> tuple[list[bool], list[bool]]:
+    """Which rows are on the front, and which beaten ones are near it; see :func:`pareto`."""
+    if not rows:
+        return [], []
+    sign = 1.0 if AXES[rows[0]["axis"]].more_is_better else -1.0
+    ends = np.sort([[sign * row["x_low"], sign * row["x_high"]] for row in rows], axis=1)
+    accuracy = np.array([row["accuracy"] for row in rows])
+    known = ~np.isnan(ends).any(axis=1)
+    cheaper = ends[:, None, 0] > ends[None, :, 1]  # [q, p]: q's cost is clearly better than p's
+    no_dearer = ~cheaper.T & known[:, None] & known[None, :]
+    above = accuracy[:, None] > accuracy[None, :]
+    beats = no_dearer & (above | (cheaper & (accuracy[:, None] == accuracy[None, :])))
+    front = known & ~beats.any(axis=0)
+    rivals = np.where(no_dearer, accuracy[:, None], -np.inf).argmax(axis=0)
+    near = [bool(known[p] and not front[p] and within_noise(rows[p], rows[rivals[p]])) for p in range(len(rows))]
+    return front.tolist(), near
+
+
+def knee(rows: Rows, log: bool = False) -> Row | None:
+    """The front row that lies furthest above the chord between the front's ends.
+
+    ``rows`` carry ``front``. Both axes are scaled to [0, 1] first, the cost after its logarithm
+    when it is drawn so. None where the front has fewer than three points or nothing rises
+    above the chord.
+
+    Source: Satopää et al. 2011, "Finding a 'Kneedle' in a Haystack", without the smoothing.
+    """
+    front = sorted((row for row in rows if row["front"]), key=lambda row: row["x"])
+    if len(front) < 3:
+        return None
+    x = np.array([row["x"] for row in front], float)
+    x, y = np.log(x) if log else x, np.array([row["accuracy"] for row in front], float)
+    if x[-1] == x[0] or y[-1] == y[0]:
+        return None
+    across, up = (x - x[0]) / (x[-1] - x[0]), (y - y.min()) / (y.max() - y.min())
+    height = up - (up[0] + (up[-1] - up[0]) * across)
+    best = int(height.argmax())
+    return front[best] if height[best] > 1e-9 else None
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The table's rows as dicts of plain values: many times faster to walk than the frame."""
+    names = list(table.columns)
+    return [dict(zip(names, values, strict=True)) for values in table.to_numpy(object).tolist()]

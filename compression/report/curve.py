@@ -1,0 +1,170 @@
+"""Accuracy against sparsity: how far each way of pruning can go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from compression.report import titles
+from compression.report.compare import records
+from compression.report.drawing import (
+    DIRECT,
+    NARROW,
+    Chart,
+    Frame,
+    chart,
+    empty_chart,
+    error_bars,
+    headroom,
+    level_line,
+    with_legend,
+)
+from compression.report.labels import Label, Scale, notes, place
+from compression.report.text import interval, percent, points, share, unit_word
+from compression.report.themes import DASHES, STYLES, Theme, faded, named_symbol, symbols
+
+Row = dict[str, Any]
+COVERED = 2
+"""A name that would hide more than this of the curves sends all names to a legend."""
+
+
+def curve_chart(
+    table: pd.DataFrame,
+    theme: Theme,
+    *,
+    present: Mapping[str, float] | None = None,
+    tolerance: float = titles.TOLERANCE,
+    width: int = NARROW,
+    height: int = 340,
+) -> Chart:
+    """Accuracy against sparsity with interval bands, the baseline, and the present point.
+
+    ``table`` is a :func:`curve_table`. ``present`` holds sparsity and accuracy, and may hold
+    accuracy_low and accuracy_high: where the reader's own settings stand.
+    """
+    rows = records(table)
+    title = titles.curve_title(rows, tolerance)
+    series = titles.by_series(rows)
+    if not series:
+        return empty_chart(title, "Run a sweep to see how accuracy falls with sparsity.", theme, width, height)
+    subtitle = f"{titles.accuracy_words(rows)} · measured"
+    frame = Frame(width, height, top=headroom(title, subtitle, width))
+    x, y = _scales(rows, present, frame)
+    looks = symbols(series)
+    traces = [
+        trace
+        for turn, (name, own) in enumerate(series.items())
+        for trace in _curve(name, own, looks[name], DASHES[turn % len(DASHES)], theme)
+    ]
+    traces += [_present(present, theme)] if present else []
+    starts = [row for row in rows if row["x"] == 0][:1]
+    layout: dict[str, Any] = {
+        "xaxis": {"title": {"text": _sparsity_of(rows)}, "range": x.range, "tickformat": "~%", "nticks": 7},
+        "yaxis": {"range": y.range, "tickformat": "~%", "nticks": 7},
+        "shapes": [level_line(row["accuracy"], theme) for row in starts],
+    }
+    layout["annotations"], keyed = _words(series, looks, _remarks(starts, present, x), (x, y), theme)
+    if keyed:
+        frame, legend = with_legend(list(series), frame)
+        layout |= legend
+    return chart(traces, theme, title, subtitle, frame, layout)
+
+
+def _words(
+    series: dict[str, list[Row]], looks: dict[str, str], remarks: list[Label], scales: tuple[Scale, Scale], theme: Theme
+) -> tuple[list[dict[str, Any]], bool]:
+    """The notes, and whether the series' names found no room and need a legend."""
+    names = [_name(name, own, looks[name], theme) for name, own in series.items()]
+    direct = 1 < len(series) <= DIRECT
+    paths = [[(row["x"], row["accuracy"]) for row in own] for own in series.values()]
+    placed = place(remarks + names if direct else remarks, paths, *scales)
+    keyed = len(series) > DIRECT or any(item.covers > COVERED for item in placed[len(remarks) :])
+    return notes(placed[: len(remarks)] if keyed else placed, *scales, theme), keyed
+
+
+def _remarks(starts: list[Row], present: Mapping[str, float] | None, x: Scale) -> list[Label]:
+    labels = []
+    if present:
+        here = (present["sparsity"], present["accuracy"])
+        labels.append(Label(f"<b>now {percent(present['accuracy'])}</b>", [here], leader=True, clear=5))
+    for row in starts:
+        spots = [(x.high * part, row["accuracy"]) for part in (0.02, 0.3, 0.6)]
+        labels.append(Label(f"baseline {percent(row['accuracy'])}", spots))
+    return labels
+
+
+def _sparsity_of(rows: list[Row]) -> str:
+    words = sorted({unit_word(row["granularity"]) for row in rows if not row["baseline"]})
+    return f"Sparsity: share of {' or '.join(words)} removed"
+
+
+def _scales(rows: list[Row], present: Mapping[str, float] | None, frame: Frame) -> tuple[Scale, Scale]:
+    heights = [row["accuracy_high"] for row in rows] + ([present["accuracy"]] if present else [])
+    depths = [row["accuracy_low"] for row in rows] + ([present["accuracy"]] if present else [])
+    right = max([row["x"] for row in rows] + ([present["sparsity"]] if present else []))
+    room = 0.06 * max(max(heights) - min(depths), 0.02)
+    y = Scale(max(0.0, min(depths) - room), max(heights) + 2 * room, frame.upward)
+    return Scale(-0.02 * right, 1.04 * right, frame.across), y
+
+
+def _curve(name: str, own: list[Row], symbol: str, dash: str, theme: Theme) -> list[dict[str, Any]]:
+    colour = theme.palette[STYLES[own[-1]["granularity"]].colour]
+    x = [row["x"] for row in own]
+    band = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": x + x[::-1],
+        "y": [row["accuracy_low"] for row in own] + [row["accuracy_high"] for row in own][::-1],
+        "showlegend": False,
+        "fill": "toself",
+        "fillcolor": faded(colour, 0.18),
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+    }
+    line = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": name,
+        "x": x,
+        "y": [row["accuracy"] for row in own],
+        "line": {"color": colour, "width": 2, "dash": dash},
+        "marker": {"symbol": symbol, "size": 6, "color": colour},
+        "text": [_hover(name, row) for row in own],
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+    return [band, line]
+
+
+def _hover(name: str, row: Row) -> str:
+    head = "baseline" if row["x"] == 0 else f"{name}, {share(row['x'])} sparsity"
+    spread = interval(row["accuracy_low"], row["accuracy_high"])
+    change = "" if row["x"] == 0 else f"<br>{points(row['change'])} against the baseline"
+    return f"<b>{head}</b><br>accuracy {percent(row['accuracy'])} ({spread}){change}"
+
+
+def _present(present: Mapping[str, float], theme: Theme) -> dict[str, Any]:
+    middle = present["accuracy"]
+    ends = {"low": present.get("accuracy_low", middle), "middle": middle, "high": present.get("accuracy_high", middle)}
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "now",
+        "showlegend": False,
+        "x": [present["sparsity"]],
+        "y": [present["accuracy"]],
+        "marker": {"symbol": "circle-open", "size": 15, "color": theme.text, "line": {"width": 3}},
+        "error_y": error_bars([ends], ("low", "middle", "high"), theme.text, width=4),
+        "text": [f"<b>now</b>, {share(present['sparsity'])} sparsity<br>accuracy {percent(present['accuracy'])}"],
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _name(name: str, own: list[Row], symbol: str, theme: Theme) -> Label:
+    """The series' name, beside the steep part of its curve, where curves lie apart."""
+    heights = [row["accuracy"] for row in own]
+    middle = (max(heights) + min(heights)) / 2
+    steep = sorted(own[1:] or own, key=lambda row: abs(row["accuracy"] - middle))[:8]
+    text = named_symbol(name, own[-1]["granularity"], symbol, theme)
+    return Label(text, [(row["x"], row["accuracy"]) for row in steep])
