@@ -8,6 +8,7 @@ pickle anywhere.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from torch import Tensor, nn
 from compression.models.architectures import ARCHITECTURES
 from compression.models.structure import restructure, structure
 from compression.registry import UserError, pick
+
+MAX_INPUT = 4_000_000
+"""Values of one input, C×H×W: a file that names a larger one is refused."""
 
 
 @dataclass(frozen=True)
@@ -87,19 +91,37 @@ def read_weights(content: bytes, where: str) -> Loaded:
     if about is None:
         raise UserError(f"'{where}' was not written by Espalier: its metadata names no architecture")
     check_finite(tensors, where)
-    return _build(json.loads(about), tensors, where)
-
-
-def _build(about: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Loaded:
     try:
-        blueprint = Blueprint(about["architecture"], about["config"], tuple(about["input_shape"]))
-        model = blueprint.build()
-        restructure(model, about["structure"])
-        model.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as fault:
-        reason = " ".join(str(fault).split())
+        return _build(json.loads(about), tensors)
+    except UserError:
+        raise
+    except Exception as fault:  # a stranger's metadata can make an architecture fail in any way
+        reason = " ".join(f"{type(fault).__name__}: {fault}".split())
         raise UserError(f"The tensors of '{where}' do not fit its architecture ({reason[:200]})") from None
-    return Loaded(model.eval(), blueprint)
+
+
+def _build(about: dict[str, Any], tensors: dict[str, Tensor]) -> Loaded:
+    blueprint = Blueprint(about["architecture"], about["config"], tuple(about["input_shape"]))
+    if math.prod(blueprint.input_shape) > MAX_INPUT:
+        raise UserError(f"input_shape is {blueprint.input_shape}; at most {MAX_INPUT:,} values are allowed")
+    # On the meta device a module has shapes and no memory: until its tensors are known to fit, a
+    # file cannot make us allocate more than its own size, and no random numbers are drawn.
+    model = _without_memory(blueprint)
+    restructure(model, about["structure"])
+    # Cloned, because the tensors of a file lie wherever its header ends: no fit place for vectors.
+    model.load_state_dict({name: tensor.clone() for name, tensor in tensors.items()}, assign=True)
+    model.float().eval()
+    with torch.inference_mode():
+        model(torch.zeros(1, *blueprint.input_shape))
+    return Loaded(model, blueprint)
+
+
+def _without_memory(blueprint: Blueprint) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            return blueprint.build()
+    except NotImplementedError:  # torchvision's RegNets compute their widths with tensors
+        return blueprint.build().to("meta")
 
 
 def check_finite(tensors: dict[str, Tensor], where: str) -> None:
