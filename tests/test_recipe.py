@@ -156,6 +156,7 @@ RECIPE_FAULTS = [
     ({"model": "m", "sed": 1}, "sed is not a field of a recipe; allowed: model, data, seed, stages"),
     ({"model": "m", 1: 2}, "1 is not a field of a recipe; allowed: model, data, seed, stages"),
     ({"model": "m", "a\nb": 2}, "a b is not a field of a recipe; allowed: model, data, seed, stages"),
+    ({"model": "m", "k" * 9999: 2}, f"{'k' * 80} is not a field of a recipe; allowed: model, data, seed, stages"),
     ({"model": "m", "stages": {}}, "stages is {}; it should be a list"),
     ({"model": "m", "stages": ["prune"]}, "stages.0 is 'prune'; it should be a mapping"),
     ({"model": "m", "stages": [{}]}, "stages.0 has no kind; choose one of: prune, train"),

@@ -89,6 +89,8 @@ def test_a_result_comes_back_from_json_equal() -> None:
 def test_final_is_the_last_stage_or_else_the_baseline() -> None:
     result = a_result()
     assert result.final.accuracy == 0.9
+    after = StageResult(stage=Prune(sparsity=0.9), measurement=measured(0.7))
+    assert result.model_copy(update={"stages": (*result.stages, after)}).final.accuracy == 0.7
     assert result.model_copy(update={"stages": ()}).final.accuracy == 0.95
 
 
