@@ -11,10 +11,12 @@ from compression.registry import UserError
 from compression.report.text import count, interval, percent, size
 from compression.report.themes import THEMES, Theme
 from compression.results import Measurement
+from compression.training import prepare_process
 
 
 def choose_subject() -> Subject:
     """Draw the sidebar and return the chosen model with its data; on a fault, say it and stop."""
+    prepare_process()
     with st.sidebar:
         name = st.selectbox(
             "Model",

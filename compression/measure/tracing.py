@@ -86,6 +86,11 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.live: dict[int, weakref.ref[Any] | None] = {_key(tensor): None for tensor in resident}
         self.live_bytes = self.peak_bytes = self.made_bytes = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Say no, or torch imports its compiler, seconds of work, just to be told to stay away."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
