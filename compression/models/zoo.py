@@ -142,9 +142,10 @@ def load(name: str) -> Loaded:
         return load_weights(Path(name))
     sample = pick(SAMPLES, name, "model")
     if sample.training is None:
-        torch.manual_seed(0)
         blueprint = Blueprint(sample.architecture, sample.config, sample.input_shape)
-        return Loaded(blueprint.build().eval(), blueprint)
+        with torch.random.fork_rng(devices=[]):  # the same weights always, and nobody else's draws changed
+            torch.manual_seed(0)
+            return Loaded(blueprint.build().eval(), blueprint)
     path = FOLDER / f"{sample.name}.safetensors"
     if not path.is_file():
         raise UserError(f"Model '{name}' has no weights at {path}; make them with: {rebuild(name)}")
