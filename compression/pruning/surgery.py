@@ -173,6 +173,12 @@ def _check(groups: Groups, kept: Kept) -> None:
         group = pick(known, name, "group of units")
         if not len(indices):
             raise UserError(f"All {group.width} units of layer '{name}' would be removed; keep at least one")
+        each = np.bincount(np.asarray(indices) * group.blocks // group.width, minlength=group.blocks)
+        if len(each) > group.blocks or each.min() != each.max():
+            raise UserError(
+                f"Kept of layer '{name}' must be indices below {group.width}, as many in each of its "
+                f"{group.blocks} blocks"
+            )
     if all(len(indices) == known[name].width for name, indices in kept.items()):
         raise UserError("Nothing to remove: every unit is kept")
 
@@ -202,12 +208,11 @@ def _narrow_both(weight: Tensor, index: dict[str, Tensor], blocks: int) -> Tenso
     """Rows and columns; in a grouped convolution each block of rows has columns of its own."""
     inputs = index["in"].view(blocks, -1) - weight.shape[1] * torch.arange(blocks)[:, None]
     rows = index.get("out", torch.arange(weight.shape[0])).view(blocks, -1)
-    return torch.cat(
-        [
-            weight.index_select(0, out.to(weight.device)).index_select(1, into.to(weight.device))
-            for out, into in zip(rows, inputs, strict=True)
-        ]
-    )
+    parts = [
+        weight.index_select(0, out.to(weight.device)).index_select(1, into.to(weight.device))
+        for out, into in zip(rows, inputs, strict=True)
+    ]
+    return parts[0] if blocks == 1 else torch.cat(parts)
 
 
 def _widths(module: nn.Module, sizes: dict[str, int]) -> dict[str, int]:

@@ -71,6 +71,20 @@ class Depthwise(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class Signal(nn.Module):
+    """One dimension, with normalisation of each sample by itself and a slope for each channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.slope = nn.Conv1d(2, 6, 3), nn.InstanceNorm1d(6, affine=True), nn.PReLU(6)
+        self.pool = nn.Sequential(nn.Conv1d(6, 8, 3, stride=2), nn.BatchNorm1d(8, affine=False), nn.PReLU())
+        self.head = nn.Linear(8, 3)
+        nn.init.uniform_(self.slope.weight, 0.1, 0.9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.pool(self.slope(self.norm(self.conv(x)))).mean(2))
+
+
 class Grouped(nn.Module):
     """A convolution in two blocks: as many channels must go from each of them."""
 
@@ -157,8 +171,9 @@ class Case:
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.running_mean.normal_(0, 0.2)
                 module.running_var.uniform_(0.5, 2)
-                nn.init.uniform_(module.weight, 0.5, 1.5)
-                nn.init.normal_(module.bias, 0, 0.2)
+                if module.affine:
+                    nn.init.uniform_(module.weight, 0.5, 1.5)
+                    nn.init.normal_(module.bias, 0, 0.2)
         return model.eval()
 
 
@@ -178,6 +193,7 @@ CASES = {
             "b2": ("b2", "bn2", "short", "shortn"),
         },
     ),
+    "signal": Case(Signal, (2, 16), "channels", {"conv": ("conv", "norm", "slope"), "pool.0": ("pool.0", "pool.1")}),
     "depthwise": Case(
         Depthwise, (2, 6, 6), "channels", {"expand": ("expand", "norm", "each"), "project": ("project",)}
     ),

@@ -90,7 +90,8 @@ def test_widths_and_attributes_agree_with_the_tensors(name: str) -> None:
     for group, layers in case.couplings.items():
         for layer in layers:
             module = smaller.get_submodule(layer)
-            assert module.weight.shape[0] == len(kept[group])
+            tensor = module.running_mean if layer == "pool.1" else module.weight
+            assert tensor.shape[0] == len(kept[group])
     rebuilt = restructure(case.model(seed=9), structure(smaller))
     for name, tensor in smaller.state_dict().items():
         assert rebuilt.state_dict()[name].shape == tensor.shape, name
@@ -209,7 +210,16 @@ def test_bad_cuts_are_one_line(kept: dict[str, Indices], words: str) -> None:
         cut(model, groups, kept)
 
 
-@pytest.mark.parametrize("name", ["lenet_channels", "residual", "grouped", "normed_mlp"])
+@pytest.mark.parametrize("kept", [[0, 1, 2, 5], [0, 9]])
+def test_blocks_must_stay_equal(kept: list[int]) -> None:
+    case = CASES["grouped"]
+    model = case.model()
+    groups = coupled_groups(model, case.input_shape)
+    with pytest.raises(UserError, match="indices below 8, as many in each of its 2 blocks"):
+        cut(model, groups, {"first": np.array(kept)})
+
+
+@pytest.mark.parametrize("name", ["lenet_channels", "residual", "grouped", "normed_mlp", "signal"])
 def test_saved_as_widths_and_tensors_it_loads_onto_a_fresh_model(name: str) -> None:
     case = CASES[name]
     model = case.model()
