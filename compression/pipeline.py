@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from compression.data.sets import Dataset, load_data
 from compression.measure import latencies, macs, measurement
 from compression.measure.hardware import hardware, versions
-from compression.models.files import Blueprint, load_weights, read_weights, weights_bytes
+from compression.models.files import Blueprint, Loaded, load_weights, read_weights, weights_bytes
 from compression.models.structure import CONVOLUTIONS
 from compression.models.zoo import SAMPLES, load
 from compression.pruning import (
@@ -33,7 +33,7 @@ from compression.pruning import (
 from compression.recipe import STRUCTURED, Prune, Recipe, Train, validated
 from compression.registry import UserError
 from compression.results import Epoch, Measurement, Result, StageResult
-from compression.training import fit, inputs, predict
+from compression.training import fit, inputs, normalise, predict
 
 LIVE_MACS = 20_000_000_000
 
@@ -94,13 +94,50 @@ def load_result(folder: str | Path) -> RunResult:
     if not path.is_file():
         raise UserError(f"No result in '{folder}': it holds no result.json")
     try:
-        body = json.loads(path.read_text())
-    except json.JSONDecodeError as fault:
-        raise UserError(f"'{path}' is not whole ({fault})") from None
+        body = dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as fault:
+        raise UserError(f"'{path}' is not a whole result ({fault})") from None
     weights = path.with_name("model.safetensors")
     load_weights(weights)  # so that a truncated file is met here, not at first use
     result: RunResult = validated(RunResult, {**body, "weights": weights.read_bytes()})
     return result
+
+
+def measure(
+    model: nn.Module | str, data: Dataset | str | None = None, split: str = "test", latency: bool = False
+) -> Measurement:
+    """Measure one model on one split of a data set.
+
+    Args:
+        model: a module that takes N×C×H×W and gives logits N×K; or the name of a sample model or
+            of a ``.safetensors`` file.
+        data: a data set or its name; for a sample model its own where it is left out.
+        split: train, val or test.
+        latency: time it too, paired with itself, which takes some seconds.
+
+    Raises:
+        UserError: unknown names, absent data, or images that do not fit the model.
+    """
+    subject = _subject(model, data)
+    _, measured = judge(subject, subject.model, split)
+    if not latency:
+        return measured
+    timings = latencies({"it": subject.model}, subject.model, subject.blueprint.input_shape)
+    return measured.model_copy(update={"latency": timings["it"]})
+
+
+def _subject(model: nn.Module | str, data: Dataset | str | None) -> Subject:
+    if isinstance(model, str) and not isinstance(data, Dataset):
+        return load_subject(model, data)
+    if data is None:
+        raise UserError("data is left out; a module has none of its own, so name a data set")
+    dataset = load_data(data) if isinstance(data, str) else data
+    if isinstance(model, str):
+        name, loaded = model, load(model)
+    else:
+        name, loaded = type(model).__name__, Loaded(model, Blueprint("", {}, dataset.shape))
+    _check_fit(name, loaded.model, loaded.blueprint, dataset)
+    return Subject(name, loaded.model, loaded.blueprint, dataset)
 
 
 @lru_cache(maxsize=4)
@@ -123,7 +160,11 @@ def _check_fit(name: str, model: nn.Module, blueprint: Blueprint, dataset: Datas
     if tuple(dataset.shape) != tuple(blueprint.input_shape):
         wanted, given = ("×".join(map(str, shape)) for shape in (blueprint.input_shape, dataset.shape))
         raise UserError(f"Model '{name}' takes {wanted} images, but data set '{dataset.name}' has {given}")
-    outputs = predict(model, inputs(dataset.val.head(1), dataset)).shape[1]
+    try:
+        outputs = predict(model, normalise(dataset.val.images[:1], dataset)).shape[-1]
+    except RuntimeError as fault:
+        reason = " ".join(str(fault).split())[:200]
+        raise UserError(f"Model '{name}' cannot take the images of data set '{dataset.name}' ({reason})") from None
     if outputs != len(dataset.classes):
         raise UserError(
             f"Model '{name}' tells {outputs} classes apart, but data set '{dataset.name}' has {len(dataset.classes)}"
@@ -186,9 +227,10 @@ def judge(
 ) -> tuple[Tensor, Measurement]:
     """Logits N×K and measurement of a model on one split, or on its first ``limit`` images."""
     whole = subject.dataset.split(split)
-    part = whole.head(limit or len(whole))
-    logits = predict(model, inputs(part, subject.dataset))
-    measured = measurement(model, subject.dataset.classes, split, logits, part.labels, subject.blueprint.input_shape)
+    # A slice of the inputs that are kept: those of a shorter split would be computed each time.
+    logits = predict(model, inputs(whole, subject.dataset)[:limit])
+    labels = whole.labels[:limit]
+    measured = measurement(model, subject.dataset.classes, split, logits, labels, subject.blueprint.input_shape)
     return logits, measured
 
 
@@ -241,10 +283,11 @@ def steps(
             while True:
                 message, epoch = next(work)
                 history += [epoch] if epoch else []
-                done += 1 if epoch or isinstance(stage, Prune) else 0
+                done += 1 if epoch else 0
                 yield Event(message, done / units, epoch)
         except StopIteration as end:
             present = end.value
+        done += 1 if isinstance(stage, Prune) else 0
         models.append(present.subject.model)
         stages.append(_report(present, stage, split, limit))
     if timed:
