@@ -52,6 +52,7 @@ class Prune(Frozen):
     layer is cut to the nearest multiple of it. A layer that holds fewer than four such steps
     takes half, a quarter, … of the step, and below one step its halves are allowed too, so
     that 64 channels go to 8, 16, …, 56 or to 4, 2, 1, and 20 channels to 4, 8, 12, 16 or 2, 1.
+    In the global scope every layer keeps at least a twentieth of its rows or channels.
     """
 
     kind: Literal["prune"] = "prune"

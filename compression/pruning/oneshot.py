@@ -187,15 +187,15 @@ def _common(thresholds: Mapping[str, float], overridden: Collection[str], stage:
 
 
 def _nothing(stage: Prune) -> str:
-    if stage.threshold is not None:
-        amount = f"threshold {stage.threshold:g}"
-    elif stage.sparsity is not None:
-        amount = f"sparsity {stage.sparsity:g}"
-    else:
-        amount = f"the pattern {stage.granularity}"
+    if fixed_sparsity(stage.granularity) is not None:
+        return f"Nothing pruned: every layer fits the pattern {stage.granularity} already"
+    amount = f"sparsity {stage.sparsity:g}" if stage.sparsity else f"threshold {stage.threshold:g}"
     if stage.granularity in STRUCTURED:
         return (
             f"Nothing pruned: {amount} with round_to={stage.round_to} leaves every width of the "
             f"{stage.granularity} as it is; raise it or lower round_to"
         )
-    return f"Nothing pruned: {amount} reaches no {stage.granularity} that are not zero already; raise it"
+    return (
+        f"Nothing pruned: {amount} reaches no {stage.granularity} but those that are zero already or kept "
+        "by overrides; raise it"
+    )

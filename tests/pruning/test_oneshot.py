@@ -195,7 +195,7 @@ def test_a_layer_emptied_by_the_others_is_noted() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"threshold": 1e-9}, "Nothing pruned: threshold 1e-09 reaches no weights that are not zero already"),
+        ({"threshold": 1e-9}, "Nothing pruned: threshold 1e-09 reaches no weights but those that are zero already"),
         ({"sparsity": 1e-5}, "Nothing pruned: sparsity 1e-05 reaches no weights"),
         ({"sparsity": 0.5, "overrides": dict.fromkeys(("conv1", "conv2", "fc1", "fc2"), 0)}, "Nothing pruned"),
         ({"granularity": "channels", "sparsity": 0.01}, "Nothing pruned: sparsity 0.01 with round_to=8 leaves"),
@@ -212,11 +212,15 @@ def test_what_cannot_be_done_is_one_line(fields: dict[str, object], words: str) 
     assert "\n" not in str(fault.value)
 
 
-def test_repeating_a_stage_changes_nothing_and_says_so() -> None:
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [({"sparsity": 0.5}, "sparsity 0.5 reaches no weights"), ({"granularity": "2:4"}, "fits the pattern 2:4 already")],
+)
+def test_repeating_a_stage_changes_nothing_and_says_so(fields: dict[str, object], words: str) -> None:
     model, shape = setting("lenet_channels")
-    half = prune(model, stage(sparsity=0.5), shape).model
-    with pytest.raises(UserError, match="Nothing pruned"):
-        prune(half, stage(sparsity=0.5), shape)
+    half = prune(model, stage(**fields), shape).model
+    with pytest.raises(UserError, match=f"Nothing pruned: .*{words}"):
+        prune(half, stage(**fields), shape)
 
 
 @pytest.mark.parametrize("granularity", ["weights", *STRUCTURED])
