@@ -208,6 +208,13 @@ def test_training_learns() -> None:
     assert last.val_accuracy > 0.8  # chance is a third
 
 
+def test_the_model_is_left_in_the_layout_that_a_file_gives_back() -> None:
+    model = wide_cnn()
+    strides = [p.stride() for p in model.parameters()]
+    list(fit(model, tiny(channels=2, side=8), epochs=1))
+    assert [p.stride() for p in model.parameters()] == strides
+
+
 # Seeds
 
 
