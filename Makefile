@@ -50,7 +50,7 @@ lint: setup ## Check style, types and the direction of imports
 	@echo "ruff check";   $(PY) -m ruff check .
 	@echo "ruff format";  $(PY) -m ruff format --check .
 	@echo "mypy";         $(PY) -m mypy
-	@echo "lint-imports"; .venv/bin/lint-imports
+	@echo "lint-imports"; .venv/bin/lint-imports --no-logo
 
 bench: setup ## Measure speed and memory, and write benchmarks/RESULTS.md
 	@$(PY) -m benchmarks $(ARGS)
