@@ -96,22 +96,23 @@ class Measurement(Frozen):
     def row(self) -> dict[str, Any]:
         """The measurement as flat names and numbers, for one line of a table.
 
-        The speed-up without a prefix is ONNX Runtime's at the smallest batch, since eager
-        alone ranks small models wrongly; eager's stands beside it as ``eager_speedup``.
+        ``speedup`` and its company are those of the first runtime other than eager PyTorch at
+        the smallest batch, since eager alone ranks small models wrongly, or of eager where
+        nothing else was timed; ``runtime`` says which. ``sparsity`` is left out: in a row it is
+        what was asked.
         """
-        row = self.model_dump(mode="json", exclude={"class_accuracy", "energy", "latency"})
+        row = self.model_dump(mode="json", exclude={"class_accuracy", "sparsity", "energy", "latency"})
         if self.energy is not None:
             row |= {"energy_mj": self.energy.energy_mj, "energy_source": self.energy.source}
-        for timing in sorted(self.latency, key=lambda t: -t.batch):
-            prefix = "" if timing.runtime == "onnxruntime" else f"{timing.runtime}_"
-            row |= {
-                f"{prefix}speedup": timing.speedup,
-                f"{prefix}speedup_low": timing.speedup_low,
-                f"{prefix}speedup_high": timing.speedup_high,
-                f"{prefix}latency_ms": timing.median_ms,
-                f"{prefix}baseline_latency_ms": timing.baseline_median_ms,
-                f"{prefix}batch": timing.batch,
-            }
+        timed = sorted(self.latency, key=lambda timing: timing.batch)
+        eager = next((timing for timing in timed if timing.runtime == "eager"), None)
+        main = next((timing for timing in timed if timing.runtime != "eager"), eager)
+        if main:
+            row |= {name: getattr(main, name) for name in ("speedup", "speedup_low", "speedup_high")}
+            row |= {"runtime": main.runtime, "batch": main.batch, "latency_ms": main.median_ms}
+            row["baseline_latency_ms"] = main.baseline_median_ms
+        if eager:
+            row |= {f"eager_{name}": getattr(eager, name) for name in ("speedup", "speedup_low", "speedup_high")}
         return row
 
 

@@ -25,6 +25,8 @@ from compression.studies.plan import Point, Sweep, points
 from compression.training import prepare_process
 
 Row = dict[str, Any]
+TOGETHER = 6
+"""Candidates timed by one process: enough to share its start, few enough to see progress."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,17 @@ def run_point(point: Point, split: str, limit: int | None, keep: bool) -> Done:
 
 
 def _timed(plan: Sweep, finished: list[Done]) -> Iterator[Done]:
-    """Time each candidate against the baseline, alone, in pairs."""
+    """Time each candidate against the baseline, alone, in pairs; a few of them share a process."""
     subject = load_subject(plan.model, plan.data)
-    for done in finished:
-        model = read_weights(done.weights, "a point of the sweep").model
-        timings = latencies({"point": model}, subject.model, subject.blueprint.input_shape)["point"]
-        measured = baseline(subject, plan.split, plan.limit)[1].model_copy(update={"latency": timings})
-        timing = {key: value for key, value in measured.row().items() if "speedup" in key or "latency" in key}
-        yield Done(done.point, {**(done.row or {}), **timing})
+    untimed = baseline(subject, plan.split, plan.limit)[1]
+    for start in range(0, len(finished), TOGETHER):
+        few = finished[start : start + TOGETHER]
+        models = {str(done.point.index): read_weights(done.weights, "a point").model for done in few}
+        timings = latencies(models, subject.model, subject.blueprint.input_shape)
+        for done in few:
+            timed = untimed.model_copy(update={"latency": timings[str(done.point.index)]})
+            timing = dict(timed.row().items() - untimed.row().items())
+            yield Done(done.point, {**(done.row or {}), **timing})
 
 
 def main(folder: Path) -> int:
