@@ -97,7 +97,7 @@ def _remarks(starts: list[Row], present: Mapping[str, float] | None, x: Scale) -
 
 def _sparsity_of(rows: list[Row]) -> str:
     words = sorted({unit_word(row["granularity"]) for row in rows if not row["baseline"]})
-    return f"Sparsity: share of {' or '.join(words)} removed"
+    return f"Share of {' or '.join(words)} removed" if len(words) < 3 else "Sparsity"
 
 
 def _scales(rows: list[Row], present: Mapping[str, float] | None, frame: Frame) -> tuple[Scale, Scale]:

@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from compression.report.text import wrapped
 from compression.report.themes import Theme, template
 
-NARROW, WIDE = 340, 600
-"""Pixels: half a column on a 1024 px projector, and a whole one. Wider is always fine."""
+NARROW, WIDE = 280, 560
+"""Pixels: half a page beside a sidebar at 1280, and a whole one at 1024. Wider is always fine."""
 CONFIG: dict[str, Any] = {
     "displaylogo": False,
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "pan2d"],

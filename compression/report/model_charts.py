@@ -183,7 +183,7 @@ def history_chart(
     if not rows:
         return empty_chart("No epoch has been trained", "Add epochs of fine-tuning.", theme, width, height)
     title = titles.history_title(rows, measure)
-    subtitle = f"{measure.capitalize()} after each epoch, seed and split as in the recipe · measured"
+    subtitle = f"{measure.capitalize()} after each epoch · measured"
     frame = Frame(width, height, top=headroom(title, subtitle, width))
     lines = {"validation": ("val", theme.palette[0], "solid"), "training": ("train", theme.palette[3], "dash")}
     values = [row[f"{key}_{measure}"] for row in rows for key in ("val", "train")]

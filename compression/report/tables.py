@@ -15,6 +15,7 @@ import pandas as pd
 
 from compression.recipe import STRUCTURED
 from compression.registry import UserError, pick
+from compression.report.compare import records
 from compression.report.text import AXES, named, unique
 from compression.results import Epoch, LayerReport
 
@@ -60,16 +61,21 @@ def curve_table(rows: Iterable[Row]) -> pd.DataFrame:
 
     The columns are those of :func:`tradeoff_table`, with ``x`` the sparsity.
     """
-    table = tradeoff_table(rows, "packed_bytes")
-    table = table.assign(axis="sparsity", x=table["sparsity"], x_low=table["sparsity"], x_high=table["sparsity"])
-    starts, rest = table[table["baseline"]], table[~table["baseline"]]
-    parts = [starts]
-    for _, series in rest.groupby("series", sort=False):
-        first = series.iloc[0]
-        own = starts[(starts[["model", "data", "split"]] == first[["model", "data", "split"]]).all(axis=1)]
-        same = {name: first[name] for name in ("granularity", "criterion", "scope", "epochs", "series")}
-        parts.append(pd.concat([own.assign(**same, baseline=False), series]).sort_values("x"))
-    return pd.concat([part for part in parts if len(part)], ignore_index=True) if len(table) else table
+    body = [row | {"axis": "sparsity"} for row in records(tradeoff_table(rows))]
+    for row in body:
+        row["x"] = row["x_low"] = row["x_high"] = row["sparsity"]
+    starts = [row for row in body if row["baseline"]]
+    series: dict[str, list[dict[str, Any]]] = {}
+    for row in body:
+        if not row["baseline"]:
+            series.setdefault(row["series"], []).append(row)
+    lines = list(starts)
+    for own in series.values():
+        same = {name: own[0][name] for name in ("granularity", "criterion", "scope", "epochs", "series")}
+        place = [own[0][name] for name in IDENTITY[:3]]
+        first = [row | same | {"baseline": False} for row in starts if [row[k] for k in IDENTITY[:3]] == place]
+        lines += sorted(first + own, key=lambda row: row["x"])
+    return pd.DataFrame(lines, columns=TRADEOFF)
 
 
 def speed_table(rows: Iterable[Row]) -> pd.DataFrame:
@@ -120,7 +126,7 @@ def class_table(before: Mapping[str, float], after: Mapping[str, float]) -> pd.D
     missing = sorted(set(before) ^ set(after))
     if missing:
         raise UserError(f"Class '{missing[0]}' is in only one of the two measurements; give both the same data")
-    body = [(name, before[name], after[name], after[name] - before[name]) for name in before]
+    body = [(name, before[name], after[name], round(after[name] - before[name], 9)) for name in before]
     table = pd.DataFrame(body, columns=["name", "before", "after", "change"])
     return table.sort_values(["change", "name"], ignore_index=True)
 

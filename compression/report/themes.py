@@ -15,7 +15,8 @@ class Theme:
     """The colours of one theme; every palette colour has 3:1 contrast on the page, text 4.5:1.
 
     ``page`` is the colour behind the chart. The chart itself is transparent; the page colour
-    is used only where something must cover what lies under it.
+    is used only where something must cover what lies under it. ``zero`` marks weights that are
+    exactly zero.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Theme:
     text: str
     muted: str
     grid: str
+    zero: str
     palette: tuple[str, str, str, str, str, str]
 
     @property
@@ -47,6 +49,7 @@ LIGHT = Theme(
     text="#262730",
     muted="#5c5f6b",
     grid="#e3e5ea",
+    zero="#8c9099",
     palette=("#12436D", "#28A197", "#801650", "#F46A25", "#3D3D3D", "#A285D1"),
 )
 DARK = Theme(
@@ -55,6 +58,7 @@ DARK = Theme(
     text="#fafafa",
     muted="#b3b8c5",
     grid="#2b303b",
+    zero="#767b87",
     palette=("#6CB2F0", "#4FD1C0", "#F08CC0", "#FF9A5C", "#D0D3DA", "#C9B3F0"),
 )
 THEMES = {"light": LIGHT, "dark": DARK}

@@ -30,7 +30,8 @@ from compression.report.text import (
 Rows = Sequence[dict[str, Any]]
 TOLERANCE = 0.01
 """The loss of accuracy, one point, that titles and recommendations allow."""
-NOTHING_YET = "Only the baseline has been measured so far"
+ONLY_BASELINE = "Only the baseline has been measured so far"
+NOTHING_YET = "Nothing has been measured yet"
 
 
 def tolerated(tolerance: float) -> str:
@@ -60,7 +61,9 @@ def tradeoff_title(rows: Rows, tolerance: float = TOLERANCE) -> str:
     """The greatest gain within the tolerance: "Removing 60 % of channels makes it 3.4× smaller …"."""
     pruned = [row for row in rows if not row["baseline"]]
     if not pruned:
-        return NOTHING_YET
+        return ONLY_BASELINE if rows else NOTHING_YET
+    if len(pruned) == len(rows):
+        return "There is no baseline to compare these models with"
     axis = AXES[pruned[0]["axis"]]
     if all(math.isnan(row["x"]) for row in pruned):
         return f"{axis.label} of the pruned models has not been measured yet"
@@ -123,7 +126,16 @@ def accuracy_words(rows: Rows) -> str:
     spreads = {row["spread"] for row in rows}
     bars = {"interval": "95 % interval", "sd": f"± sd of {max(row['seeds'] for row in rows)} seeds"}
     shown = " or ".join(text for key, text in bars.items() if key in spreads)
-    return f"Accuracy on {splits} images, n = {images}, {shown}"
+    return f"Accuracy on {splits} images{_trained(rows)}, n = {images}, {shown}"
+
+
+def _trained(rows: Rows) -> str:
+    """Whether the pruned models were fine-tuned, where all were treated alike."""
+    epochs = {row["epochs"] for row in rows if not row["baseline"]}
+    if len(epochs) != 1:
+        return ""
+    number = epochs.pop()
+    return f" after {number} epoch{'' if number == 1 else 's'} of fine-tuning" if number else " without fine-tuning"
 
 
 def split_word(split: str) -> str:
@@ -154,7 +166,7 @@ def curve_title(rows: Rows, tolerance: float = TOLERANCE) -> str:
     """How far the most patient series goes: "Channels can go to 60 % before accuracy drops 1 point"."""
     series = {n: own for n, own in by_series(rows).items() if any(row["x"] > 0 for row in own)}
     if not series:
-        return NOTHING_YET
+        return ONLY_BASELINE if rows else NOTHING_YET
     reach = {name: furthest(own, tolerance) for name, own in series.items()}
     name = max(reach, key=lambda key: reach[key])
     own, limit = series[name], tolerated(tolerance)
@@ -226,7 +238,7 @@ def class_title(rows: Rows) -> str:
 def filter_title(grid: FilterGrid) -> str:
     """How many first-layer filters are gone, or how many of their weights are zero."""
     if grid.removed:
-        return f"{grid.removed} of {grid.total} first-layer filters are removed"
+        return f"{grid.removed} of {grid.total} first-layer filters {'is' if grid.removed == 1 else 'are'} removed"
     if grid.zeros:
         return f"{share(grid.zeros)} of the first layer's weights are zero"
     return "The first layer is whole"

@@ -140,7 +140,7 @@ def filter_chart(grid: FilterGrid, theme: Theme, *, width: int = NARROW, height:
         for colour, glyph, name in (
             (theme.pruned, "■", "negative"),
             (theme.kept, "■", "positive"),
-            (_zero(theme), "■", "zero"),
+            (theme.zero, "■", "zero"),
             (theme.muted, "☒", "removed"),
         )[: 4 if grid.removed else 3]
     )
@@ -151,10 +151,6 @@ def filter_chart(grid: FilterGrid, theme: Theme, *, width: int = NARROW, height:
     }
     frame = Frame(width, height, left=8, right=8, bottom=28)
     return chart([heat, *_crosses(grid, theme)], theme, title, subtitle, frame, layout)
-
-
-def _zero(theme: Theme) -> str:
-    return "#8c9099" if theme.name == "light" else "#767b87"
 
 
 def _diverging(theme: Theme) -> list[list[Any]]:
@@ -169,8 +165,8 @@ def _diverging(theme: Theme) -> list[list[Any]]:
         [at(GAP + 0.5), clear],
         [at(GAP + 0.5), theme.pruned],
         [at(-0.5), theme.page],
-        [at(-0.5), _zero(theme)],
-        [at(0.5), _zero(theme)],
+        [at(-0.5), theme.zero],
+        [at(0.5), theme.zero],
         [at(0.5), theme.page],
         [1.0, theme.kept],
     ]

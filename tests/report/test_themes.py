@@ -1,0 +1,58 @@
+"""Contrast, by the formula of WCAG 2.2, on the pages of both themes."""
+
+import itertools
+
+import pytest
+
+from compression.report.themes import DARK, LIGHT, STYLES, THEMES, faded, named_symbol, symbols, template
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a, b):
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_the_formula_knows_black_on_white():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
+def test_contrast(theme):
+    for colour in theme.palette:
+        assert contrast(colour, theme.page) >= 3, colour
+    assert contrast(theme.text, theme.page) >= 7
+    assert contrast(theme.muted, theme.page) >= 4.5
+    assert contrast(theme.zero, theme.page) >= 3, "zeros of a filter stand out from weights near zero"
+
+
+def test_no_two_granularities_look_alike_without_colour():
+    shapes = [style.symbol for style in STYLES.values()]
+    assert len(set(shapes)) == len(shapes)
+    assert all(THEMES[name].name == name for name in THEMES)
+
+
+def test_series_of_one_granularity_differ_in_symbol():
+    names = {f"{g} {i}": [{"granularity": g}] for g, i in itertools.product(("weights", "channels"), range(4))}
+    chosen = symbols(names)
+    assert len(set(chosen.values())) == 8
+    assert chosen["weights 0"] == "circle" and chosen["channels 1"] == "square-open"
+
+
+def test_names_carry_their_symbol():
+    assert named_symbol("x", "channels", "square", LIGHT) == '<span style="color:#28A197">■</span> x'
+    assert "□" in named_symbol("x", "channels", "square-open", LIGHT)
+
+
+def test_fading():
+    assert faded("#12436D", 0.25) == "rgba(18,67,109,0.25)"
+
+
+def test_the_ground_is_transparent():
+    layout = template(DARK)["layout"]
+    assert layout["paper_bgcolor"] == layout["plot_bgcolor"] == "rgba(0,0,0,0)"
