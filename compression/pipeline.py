@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import Field
 from torch import Tensor, nn
 
-from compression.data.sets import Dataset, load_data
+from compression.data.sets import Dataset, data_root, load_data
 from compression.measure import latencies, macs, measurement
 from compression.measure.hardware import hardware, versions
 from compression.models.files import Blueprint, Loaded, load_weights, read_weights, weights_bytes
@@ -140,18 +140,25 @@ def _subject(model: nn.Module | str, data: Dataset | str | None) -> Subject:
     return Subject(name, loaded.model, loaded.blueprint, dataset)
 
 
-@lru_cache(maxsize=4)
 def load_subject(model: str, data: str | None = None) -> Subject:
-    """A model by name or file with its data set (its own where ``data`` is None).
+    """A model by name or file with its data set (its own where ``data`` is None), loaded once.
 
     Raises:
         UserError: unknown names, absent data, or images that do not fit the model.
     """
-    loaded = load(model)
+    file = Path(model)
+    stamp = file.stat().st_mtime_ns if file.suffix == ".safetensors" and file.is_file() else 0
     own = SAMPLES[model].data if model in SAMPLES else None
-    if data is None and own is None:
+    return _loaded(model, data or own, stamp, data_root())
+
+
+# What a file and a data root hold can change while a server runs: they are part of the key.
+@lru_cache(maxsize=4)
+def _loaded(model: str, data: str | None, stamp: int, root: Path) -> Subject:
+    loaded = load(model)
+    if data is None:
         raise UserError(f"'{model}' is a file, which has no data set of its own; name one as data")
-    dataset = load_data(data or str(own))
+    dataset = load_data(data)
     _check_fit(model, loaded.model, loaded.blueprint, dataset)
     return Subject(model, loaded.model, loaded.blueprint, dataset)
 
@@ -181,9 +188,13 @@ def live_limit(subject: Subject) -> int | None:
     return None if images >= whole else max(100, round(images, -2))
 
 
-@lru_cache(maxsize=16)
 def baseline(subject: Subject, split: str = "val", limit: int | None = None) -> tuple[Tensor, Measurement]:
     """``judge`` of the subject's own model, computed once."""
+    return _judged(subject, split, limit)
+
+
+@lru_cache(maxsize=16)
+def _judged(subject: Subject, split: str, limit: int | None) -> tuple[Tensor, Measurement]:
     return judge(subject, subject.model, split, limit)
 
 
