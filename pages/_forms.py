@@ -27,7 +27,7 @@ def prune_controls(subject: Subject) -> Prune:
     if pattern is not None:
         st.caption(f"The pattern {granularity} fixes the sparsity at {pattern:.0%}.")
     else:
-        fields["scope"] = _choice("Scope", tuple(SCOPES), SCOPES, "scope")
+        fields["scope"] = _choice("Scope", ("global", "layer"), SCOPES, "scope")
         fields["sparsity"] = _amount(subject, **fields)
         fields["overrides"] = _overrides(layer_names(subject, granularity))
     if granularity in STRUCTURED:

@@ -9,7 +9,7 @@ from compression.registry import UserError
 from compression.report import charts
 from compression.report.compare import headline
 from compression.report.tables import class_table, layer_table
-from compression.report.text import count, named, percent, points, share, size
+from compression.report.text import count, delta, named, percent, points, share, size
 from pages._cache import tried
 from pages._draw import draw, gallery, latency_table
 from pages._forms import prune_controls
@@ -41,12 +41,12 @@ def workbench(subject: Subject) -> None:
 
 def _numbers(subject: Subject, found: Preview) -> None:
     before, after = baseline(subject, "val", live_limit(subject))[1], found.measurement
-    st.markdown(f"#### {headline(before.row(), after.row())}")
+    st.markdown(f"### {headline(before.row(), after.row())}")
     columns = st.columns(4)
     columns[0].metric(
         "Accuracy",
         percent(after.accuracy),
-        points(after.accuracy - before.accuracy),
+        delta(points(after.accuracy - before.accuracy)),
         help=f"Measured on {after.n:,} validation images; 95 % interval "
         f"{percent(after.accuracy_low)} to {percent(after.accuracy_high)}.",
     )
@@ -57,7 +57,7 @@ def _numbers(subject: Subject, found: Preview) -> None:
     )
     for column, (label, field, written, about) in zip(columns[1:], pairs, strict=True):
         was, now = getattr(before, field), getattr(after, field)
-        column.metric(label, written(now), share(now / was - 1), delta_color="inverse", help=about)
+        column.metric(label, written(now), delta(share(now / was - 1)), delta_color="inverse", help=about)
 
 
 def _pictures(subject: Subject, stage: Prune, found: Preview) -> None:

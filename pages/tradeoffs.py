@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from compression.pipeline import Subject, granularities
+from compression.pipeline import Subject, criteria, granularities
 from compression.pruning import CRITERIA, GRANULARITIES, SCOPES
 from compression.recipe import STRUCTURED, validated
 from compression.registry import UserError
@@ -24,20 +24,32 @@ def plan_form(subject: Subject) -> Sweep | None:
     styles = granularities(subject)
     default = ["weights", next((kind for kind in styles[::-1] if kind in STRUCTURED), "weights")]
     with st.form("sweep"):
-        first, second, third = st.columns(3)
-        chosen = first.pills(
-            "Styles", styles, selection_mode="multi", default=default, key=f"sweep_styles_{subject.name}",
-            format_func=lambda key: GRANULARITIES[key].label, help="What is removed.",
-        )  # fmt: skip
-        criteria = second.pills(
-            "Criteria", tuple(CRITERIA), selection_mode="multi", default=["magnitude"], key="sweep_criteria",
+        chosen = st.pills(
+            "Styles",
+            styles,
+            selection_mode="multi",
+            default=default,
+            key=f"sweep_styles_{subject.name}",
+            format_func=lambda key: GRANULARITIES[key].label,
+            help="What is removed.",
+            wrap=True,
+        )
+        usable = {key for style in styles for key in criteria(subject, style)}
+        ranked = st.pills(
+            "Criteria",
+            [key for key in CRITERIA if key in usable],
+            selection_mode="multi",
+            default=["magnitude"],
+            key=f"sweep_criteria_{subject.name}",
             format_func=lambda key: CRITERIA[key].label,
             help="What counts as unimportant. Random is the control that the others must beat.",
-        )  # fmt: skip
-        low, high = third.slider(
+            wrap=True,
+        )
+        first, second = st.columns(2)
+        low, high = first.slider(
             "Sparsities", 0.05, 0.95, (0.1, 0.9), 0.05, format="percent", key="sweep_range", bind="query-params"
         )
-        count = third.slider("How many sparsities", 2, 20, 9, key="sweep_count", bind="query-params")
+        count = second.slider("How many sparsities", 2, 20, 9, key="sweep_count", bind="query-params")
         first, second, third, fourth = st.columns(4)
         scope = first.selectbox(
             "Scope", tuple(SCOPES), index=list(SCOPES).index("global"), key="sweep_scope", bind="query-params",
@@ -62,7 +74,7 @@ def plan_form(subject: Subject) -> Sweep | None:
             "model": subject.name,
             "data": subject.dataset.name,
             "granularities": chosen,
-            "criteria": criteria,
+            "criteria": ranked,
             "scope": scope,
             "sparsities": spaced(low, high, count),
             "epochs": epochs,

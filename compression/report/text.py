@@ -100,6 +100,12 @@ def points(change: float) -> str:
     return f"{sign}{abs(rounded):.1f} points"
 
 
+def delta(text: str) -> str | None:
+    """A change as a metric's delta: an ASCII minus, by which its arrow points down; None for no change."""
+    changed = any(digit in "123456789" for digit in text)
+    return text.replace(MINUS, "-") if changed else None
+
+
 def interval(low: float, high: float) -> str:
     """Two ends in percent: "96.2–98.4 %"."""
     return f"{100 * low:.1f}{DASH}{100 * high:.1f} %"
