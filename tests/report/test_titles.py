@@ -52,6 +52,11 @@ def test_a_speed_up_within_its_noise_is_no_gain():
     assert tradeoff(rows, "speedup") == "Nothing faster stays within 1 point of the baseline"
 
 
+def test_what_grew_is_no_gain():
+    rows = [row("baseline", 0, 392), row("weights", 0.05, 392, packed_bytes=102_000)]
+    assert tradeoff(rows) == "Nothing smaller stays within 1 point of the baseline"
+
+
 def test_a_pattern_is_named_as_such():
     rows = [row("baseline", 0, 392), row("2:4", 0.5, 391, packed_bytes=56_000)]
     assert tradeoff(rows) == "The 2:4 pattern makes it 1.8× smaller and costs 0.2 points, within noise"
