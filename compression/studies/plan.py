@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, Self
+from typing import Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from compression.pruning.criteria import allowed
 from compression.recipe import (
@@ -19,6 +19,9 @@ from compression.recipe import (
     Train,
     fixed_sparsity,
 )
+from compression.registry import unknown
+
+SplitName = Literal["val", "test"]
 
 
 class Sweep(Frozen):
@@ -38,9 +41,20 @@ class Sweep(Frozen):
     lr: float = Field(default=0.01, gt=0, le=10)
     seeds: int = Field(default=1, ge=1, le=20)
     round_to: int = Field(default=8, ge=1, le=256)
-    split: Literal["val", "test"] = "val"
+    split: SplitName = "val"
     limit: int | None = Field(default=None, ge=1)
     latency: bool = False
+
+    @field_validator("granularities", "criteria", "split", mode="before")
+    @classmethod
+    def _known(cls, value: Any, info: ValidationInfo) -> Any:
+        what, choices = _WORDS[str(info.field_name)]
+        if not isinstance(value, str | list | tuple):
+            return value  # no list at all, which pydantic says
+        for given in (value,) if isinstance(value, str) else value:
+            if given not in choices:
+                raise ValueError(unknown(what, given, choices))
+        return value if isinstance(value, str) else tuple(dict.fromkeys(value))
 
     @field_validator("sparsities")
     @classmethod
@@ -62,6 +76,14 @@ class Sweep(Frozen):
                     f"choose one of: {', '.join(allowed(granularity))}"
                 )
         return self
+
+
+_WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "granularities": ("granularity", get_args(Granularity)),
+    "criteria": ("criterion", get_args(Criterion)),
+    "split": ("split", get_args(SplitName)),
+}
+"""What an entry of a field is called, and what it may be."""
 
 
 @dataclass(frozen=True)
