@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -74,10 +75,16 @@ def _all(plan: Sweep, workers: int) -> Iterator[Done]:
     # A fork shares the warm data; elsewhere each worker starts anew. One thread each: two
     # processes of two threads on two cores are five times slower.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, context, prepare_process, (1,)) as pool:
-        futures = [pool.submit(work, point) for point in points(plan)]
+    pool = ProcessPoolExecutor(workers, context, prepare_process, (1,))
+    try:
+        with warnings.catch_warnings():
+            # Python 3.12 warns of a fork beside torch's idle threads; ours use one thread and no locks.
+            warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+            futures = [pool.submit(work, point) for point in points(plan)]
         for future in as_completed(futures):
             yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever stops early does not wait for points not begun
 
 
 def run_point(point: Point, split: str, limit: int | None, keep: bool) -> Done:
@@ -117,7 +124,7 @@ def main(folder: Path) -> int:
     total = len(points(plan)) * (2 if plan.latency else 1)
     state = jobs.State(state="running", total=total, pid=os.getpid())
     try:
-        for count, done in enumerate(sweep(plan, workers=os.cpu_count() or 1), start=1):
+        for count, done in enumerate(sweep(plan, workers=cores()), start=1):
             if done.row:
                 jobs.append_row(folder, done.row)
             failures = (*state.failures, f"{_name(done.point)}: {done.error}") if done.error else state.failures
@@ -132,6 +139,11 @@ def main(folder: Path) -> int:
         raise
     jobs.write_state(folder, state.model_copy(update={"state": "done", "message": ""}))
     return 0
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _name(point: Point) -> str:
