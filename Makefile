@@ -47,10 +47,13 @@ test: setup browser ## Run all tests, those in a real browser too
 	@$(PY) -m pytest $(ARGS)
 
 lint: setup ## Check style, types and the direction of imports
-	@echo "ruff check";   $(PY) -m ruff check .
-	@echo "ruff format";  $(PY) -m ruff format --check .
-	@echo "mypy";         $(PY) -m mypy
-	@echo "lint-imports"; .venv/bin/lint-imports --no-logo
+	@failed=; \
+	check() { echo "$$*"; "$$@" || failed=1; }; \
+	check $(PY) -m ruff check .; \
+	check $(PY) -m ruff format --check .; \
+	check $(PY) -m mypy; \
+	check .venv/bin/lint-imports --no-logo; \
+	[ -z "$$failed" ] || { echo "make lint: something above wants mending" >&2; exit 1; }
 
 bench: setup ## Measure speed and memory, and write benchmarks/RESULTS.md
 	@$(PY) -m benchmarks $(ARGS)
