@@ -51,8 +51,9 @@ def headline(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> str:
         low, high = candidate.get("speedup_low", speedup), candidate.get("speedup_high", speedup)
         known = not low <= 1 <= high
         parts.append(_ratio_words(speedup, "faster", "slower", "same speed") if known else "same speed")
+    change = candidate["accuracy"] - baseline["accuracy"]
     noise = " (within noise)" if within_noise(baseline, candidate) else ""
-    parts.append(points(candidate["accuracy"] - baseline["accuracy"]) + noise)
+    parts.append(points(change) + noise if change else "same accuracy")
     return capital(", ".join(parts))
 
 

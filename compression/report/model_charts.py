@@ -11,7 +11,7 @@ from compression.report import titles
 from compression.report.compare import records
 from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart, headroom
 from compression.report.labels import LABEL_PX, Label, Scale, notes, place
-from compression.report.text import AXES, amount, count, lowered, percent, points, share, shortened, times
+from compression.report.text import AXES, amount, lowered, part, percent, points, share, shortened, times
 from compression.report.themes import Theme, faded
 
 Row = dict[str, Any]
@@ -33,11 +33,11 @@ def layer_chart(
     ranked = sorted(range(len(rows)), key=lambda at: -rows[at]["achieved"])[:cap]
     shown = [rows[at] for at in sorted(ranked)]
     asked = [row for row in shown if row["asked"] == row["asked"]]
-    part = f"; the {cap} of {len(rows)} layers that lost most" if len(rows) > cap else ""
+    left_out = f"; the {cap} of {len(rows)} layers that lost most" if len(rows) > cap else ""
     tick = ", tick: asked" if asked else ""
-    subtitle = f"Share of {unit} removed (bar: achieved{tick}) and {unit} kept of all · counted{part}"
+    subtitle = f"Share of {unit} removed (bar: achieved{tick}) and {unit} kept of all · counted{left_out}"
     names = [_name(row["layer"], at) for at, row in enumerate(shown)]
-    kept = [f"{count(row['kept'])} of {count(row['width'])}" for row in shown]
+    kept = [part(row["kept"], row["width"]) for row in shown]
     hover = [_layer_hover(row, unit) for row in shown]
     traces = [
         _bars([row["achieved"] for row in shown], theme.pruned, hover),
@@ -51,7 +51,7 @@ def layer_chart(
 
 
 def _name(name: str, at: int) -> str:
-    return shortened(str(name)) if name else f"layer {at + 1}"
+    return shortened(str(name), 15) if name else f"layer {at + 1}"
 
 
 def _layer_hover(row: Row, unit: str) -> str:
@@ -64,7 +64,7 @@ def _layer_hover(row: Row, unit: str) -> str:
 
 def _row_frame(names: list[str], ends: list[str], width: int, rows: int, title: str, subtitle: str) -> Frame:
     left = round(0.52 * LABEL_PX * max(map(len, names))) + 14
-    right = round(0.52 * LABEL_PX * max(map(len, ends))) + 14
+    right = round(0.52 * LABEL_PX * max(map(len, ends))) + 24
     height = headroom(title, subtitle, width) + ROW_PX * rows + 34
     return Frame(width, height, left=left, right=right, bottom=28)
 
@@ -72,7 +72,7 @@ def _row_frame(names: list[str], ends: list[str], width: int, rows: int, title: 
 def _row_axes(names: list[str], span: list[float]) -> dict[str, Any]:
     at = list(range(len(names)))
     return {
-        "xaxis": {"range": span, "tickformat": "~%", "nticks": 5},
+        "xaxis": {"range": span, "tickformat": "~%", "nticks": 4, "tickangle": 0},
         "yaxis": {
             "range": [len(names) - 0.5, -0.5],
             "tickvals": at,
@@ -115,7 +115,7 @@ def _column(x: list[float], texts: list[str], theme: Theme) -> dict[str, Any]:
         "mode": "text",
         "x": x,
         "y": list(range(len(x))),
-        "text": [f" {text}" for text in texts],
+        "text": [f"\u00a0\u00a0\u00a0{text}" for text in texts],
         "textposition": "middle right",
         "textfont": {"size": LABEL_PX, "color": theme.text},
         "cliponaxis": False,
@@ -132,11 +132,11 @@ def class_chart(table: pd.DataFrame, theme: Theme, *, split: str, n: int, cap: i
     rows = records(table)
     title = titles.class_title(rows)
     shown = rows[:cap]
-    part = f"; the {cap} of {len(rows)} that lose most" if len(rows) > cap else ""
+    left_out = f"; the {cap} of {len(rows)} that lose most" if len(rows) > cap else ""
     one = 100 * len(rows) / n
     subtitle = (
         f"Accuracy on {titles.split_word(split)} images by class (ring: before, disc: after), n = {n:,}, "
-        f"one image ≈ {one:.1f} points · measured{part}"
+        f"one image ≈ {one:.1f} points · measured{left_out}"
     )
     names = [_name(row["name"], at) for at, row in enumerate(shown)]
     changes = [points(row["change"]).removesuffix(" points") for row in shown]

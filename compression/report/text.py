@@ -83,6 +83,15 @@ def count(value: float) -> str:
     return thousands(value, ("", "K", "M", "G", "T"))
 
 
+def part(value: float, whole: float) -> str:
+    """A count of a count, the unit said once: "48 of 64", "6.29 of 9.22 K"."""
+    steps = ("", "K", "M", "G", "T")
+    power = sum(abs(whole) >= 999.5 * 1000**step for step in range(len(steps) - 1))
+    if power == 0 or value < 0.01 * 1000**power:
+        return f"{count(value)} of {count(whole)}"
+    return f"{value / 1000**power:.3g} of {whole / 1000**power:.3g} {steps[power]}"
+
+
 def percent(fraction: float, digits: int = 1) -> str:
     """0.9753 → "97.5 %"."""
     return f"{100 * fraction:.{digits}f} %".replace("-", MINUS)
@@ -172,7 +181,7 @@ def wrapped(text: str, width_px: float, size_px: float) -> list[str]:
     Plotly does not wrap. A character is taken as 0.47 of the font size: a tenth more than the
     app's font needs on average.
     """
-    glued = re.sub(r"(?<=[\d=]) (?=\S)| (?==)", "\u00a0", text)
+    glued = re.sub(r"(?<=[\d=]) (?=\S)| (?=[=·])", "\u00a0", text)
     limit = max(12, int(width_px / (0.47 * size_px)))
     lines = _filled(glued, limit)
     while limit > 12 and len(shorter := _filled(glued, limit - 1)) == len(lines):

@@ -11,7 +11,7 @@ import pandas as pd
 from compression.report import titles
 from compression.report.bins import FilterGrid, density
 from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart
-from compression.report.text import count, share
+from compression.report.text import count, percent, share
 from compression.report.themes import Theme, faded
 
 GAP = -101
@@ -42,15 +42,17 @@ def histogram_chart(
         return empty_chart(f"There are no {what} to show", "Choose another layer.", theme, width, height)
     title = titles.histogram_title(total, gone, threshold, signed, what)
     by = "value" if signed else "score"
+    left, right, beyond = _span(table, threshold, all_of_it=log or not signed)
     subtitle = f"Number of {what} by {by}, {count(total)} in {where}{', log scale' if log else ''} · measured"
+    subtitle += f"; {percent(beyond, 2)} lie beyond the edges" if beyond else ""
     bins = density(table)
     x = _short(np.append(bins["left"].to_numpy(), bins["right"].iloc[-1]))
     traces = [_area(x, bins["count"], _solid(theme, what)), _area(x, bins["pruned"], _hatched(theme))]
     cuts = [] if threshold is None else [-threshold, threshold] if signed else [threshold]
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": x_title}, "range": [x[0], x[-1]], "nticks": 7},
+        "xaxis": {"title": {"text": x_title}, "range": [left, right], "nticks": 7},
         "yaxis": _counts(float(bins["count"].max()), log),
-        "shapes": [_cut(cut, theme) for cut in cuts if x[0] <= cut <= x[-1]],
+        "shapes": [_cut(cut, theme) for cut in cuts if left <= cut <= right],
         "annotations": [
             _corner(f'<span style="color:{theme.pruned}">▨</span> pruned {share(gone / total)}', 0.0, theme),
             _corner(f'<span style="color:{theme.kept}">■</span> kept {share(1 - gone / total)}', 1.0, theme),
@@ -58,6 +60,24 @@ def histogram_chart(
         "hovermode": "x",
     }
     return chart(traces, theme, title, subtitle, Frame(width, height), layout)
+
+
+def _span(table: pd.DataFrame, threshold: float | None, all_of_it: bool) -> tuple[float, float, float]:
+    """The ends of the axis, and the share of weights beyond them.
+
+    A few outliers would press all others into a spike too narrow to see the cut in, so the
+    axis is closed where it holds 99.5 % of the weights, and three thresholds.
+    """
+    left, right = float(table["left"].iloc[0]), float(table["right"].iloc[-1])
+    if all_of_it:
+        return left, right, 0.0
+    far = np.maximum(-table["left"].to_numpy(), table["right"].to_numpy())
+    counts = table["count"].to_numpy()
+    order = far.argsort()
+    held = counts[order].cumsum() / counts.sum()
+    reach = max(float(far[order][np.searchsorted(held, 0.995)]), 3 * (threshold or 0.0))
+    beyond = float(counts[far > reach * (1 + 1e-9)].sum() / counts.sum())
+    return max(left, -reach), min(right, reach), beyond
 
 
 def _counts(top: float, log: bool) -> dict[str, Any]:

@@ -237,6 +237,20 @@ def test_the_histogram_shades_exactly_to_the_threshold():
     assert stated == pytest.approx(100 * part, abs=0.5)
 
 
+def test_outliers_lie_beyond_the_edges_and_are_counted():
+    chart = MAKERS["histogram"](LIGHT)
+    low, high = chart.figure.layout.xaxis.range
+    outside = (np.abs(WEIGHTS) > high).mean()
+    assert -low == pytest.approx(high) and 0.001 < outside <= 0.005
+    stated = float(chart.subtitle.split("; ")[1].split()[0])
+    assert stated == pytest.approx(100 * outside, abs=0.1)
+    assert chart.figure.data[0].x[-1] > high, "zooming out still finds them"
+    whole = MAKERS["histogram, log"](LIGHT)
+    assert "beyond" not in whole.subtitle and whole.figure.layout.xaxis.range[1] == pytest.approx(EDGES[-1], rel=1e-4)
+    wide = charts.histogram_chart(histogram_table(EDGES, COUNTS, 0.2), LIGHT, threshold=0.2)
+    assert wide.figure.layout.xaxis.range[1] >= min(0.6, EDGES[-1]) - 1e-9, "the cut stays well inside"
+
+
 def test_scores_have_one_cut():
     chart = MAKERS["units"](LIGHT)
     assert [shape.x0 for shape in chart.figure.layout.shapes] == [0.7]

@@ -123,10 +123,8 @@ def test_headlines():
     before = row("baseline", 0.0, 392)
     assert headline(before, row("weights", 0.5, 390, packed_bytes=48_000)) == "2.1× smaller, −0.5 points (within noise)"
     assert headline(before, row("weights", 0.5, 350, packed_bytes=48_000)) == "2.1× smaller, −10.5 points"
-    assert headline(before, row("weights", 0.1, 392, packed_bytes=120_000)) == (
-        "1.2× larger, 0.0 points (within noise)"
-    )
-    assert headline(before, row("weights", 0.1, 392)) == "Same size, 0.0 points (within noise)"
+    assert headline(before, row("weights", 0.1, 392, packed_bytes=120_000)) == "1.2× larger, same accuracy"
+    assert headline(before, row("weights", 0.1, 393)) == "Same size, +0.3 points (within noise)"
     assert headline(before, row("channels", 0.5, 350, packed_bytes=25_000, **timed(2.2))) == (
         "4.0× smaller, 2.2× faster, −10.5 points"
     )

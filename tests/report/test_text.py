@@ -21,6 +21,14 @@ def test_counts(value, written):
     assert text.count(value) == written
 
 
+@pytest.mark.parametrize(
+    ("value", "whole", "written"),
+    [(48, 64, "48 of 64"), (6_290, 9_216, "6.29 of 9.22 K"), (30, 999_600, "30 of 1 M")],
+)
+def test_parts_say_their_unit_once(value, whole, written):
+    assert text.part(value, whole) == written
+
+
 def test_accuracies_and_their_changes():
     assert text.percent(0.9753) == "97.5 %"
     assert text.share(0.6) == "60 %"
@@ -84,3 +92,9 @@ def test_unique_leaves_blanks_out_and_keeps_order():
 @pytest.mark.parametrize(("seconds", "written"), [(0.2, "1 s"), (8.2, "8 s"), (200, "3 min"), (9000, "2.5 h")])
 def test_durations_are_rough(seconds, written):
     assert text.duration(seconds) == written
+
+
+def test_deltas_are_read_by_metrics():
+    assert text.delta("−0.3 points") == "-0.3 points"
+    assert text.delta("+2 %") == "+2 %"
+    assert text.delta("0.0 points") is None
