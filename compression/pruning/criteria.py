@@ -118,7 +118,6 @@ def median(units: Units) -> Tensor:
     w_UN = units.weights_UN.double()
     square_U = w_UN.square().sum(1)
     distance_UU = (square_U[:, None] + square_U - 2 * w_UN @ w_UN.T).clamp_(min=0).sqrt_()
-    distance_UU.fill_diagonal_(0)
     scores: Tensor = (distance_UU.mean(1) / math.sqrt(w_UN.shape[1])).float()
     return scores
 

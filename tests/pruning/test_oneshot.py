@@ -136,6 +136,17 @@ def test_threshold_is_reported_in_the_terms_of_the_weights() -> None:
     assert {report.threshold for report in by_sparsity.layers} == {by_sparsity.threshold}
 
 
+@pytest.mark.parametrize("granularity", ["weights", "channels"])
+def test_the_common_threshold_is_not_that_of_an_overridden_layer(granularity: str) -> None:
+    model, shape = setting("residual")
+    asked = stage(granularity=granularity, sparsity=0.25, overrides={"stem": 0.75}, round_to=1)
+    pruned = prune(model, asked, shape)
+    own = {report.layer: report.threshold for report in pruned.layers}
+    assert pruned.threshold == own["a1"] == own["b1"] != own["stem"]
+    alone = stage(sparsity=0.25, overrides=dict.fromkeys(prunable(model), 0.5))
+    assert prune(model, alone, shape).threshold is None
+
+
 def test_lamp_reports_where_it_cut_each_layer() -> None:
     model, shape = setting("lenet_channels")
     pruned = prune(model, stage(sparsity=0.6, criterion="lamp"), shape)

@@ -98,6 +98,21 @@ def test_widths_and_attributes_agree_with_the_tensors(name: str) -> None:
     assert sum(p.numel() for p in smaller.parameters()) < sum(p.numel() for p in model.parameters())
 
 
+def test_masked_zeroes_what_makes_and_what_reads_a_removed_channel_and_nothing_else() -> None:
+    case = CASES["residual"]
+    model = case.model()
+    groups = coupled_groups(model, case.input_shape)
+    twin = masked(model, groups, {"stem": np.array([1, 2, 4, 5, 6, 7])})
+    gone, makers, readers = [0, 3], {"stem", "bn", "a2", "an2"}, {"a1", "b1", "short"}
+    for name, new in twin.named_parameters():
+        oracle = model.get_parameter(name).detach().clone()
+        if name.split(".")[0] in makers:
+            oracle[gone] = 0
+        if name.split(".")[0] in readers:
+            oracle[:, gone] = 0
+        assert torch.equal(new, oracle), name
+
+
 def test_concatenated_branches_are_cut_together() -> None:
     torch.manual_seed(0)
     model = Joined().eval()

@@ -157,6 +157,13 @@ def test_overrides_may_name_any_coupled_layer() -> None:
     assert choice.asked_in_all == pytest.approx((0.25 * 8 + 0.5 * 8 + 0.5 * 16) / 48)
 
 
+def test_a_layer_with_an_amount_of_its_own_has_no_floor() -> None:
+    model, groups = setting("residual")
+    choice = choose(model, groups, channels(sparsity=0.25, overrides={"a1": 0.875, "b1": 0.9375}))
+    assert len(choice.kept["a1"]) == len(choice.kept["b1"]) == 1
+    assert choice.notes["a1"] == choice.notes["b1"] == ""
+
+
 def test_a_layer_kept_whole_needs_no_batchnorm() -> None:
     model, groups = setting("depthwise")  # the projection has none
     with pytest.raises(UserError, match="needs a BatchNorm with a scale after layer 'project'"):
