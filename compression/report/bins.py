@@ -17,10 +17,11 @@ def histogram_table(
 ) -> pd.DataFrame:
     """A histogram of signed weights with what is pruned in each bin: left, right, count, pruned.
 
-    ``edges`` is one longer than ``counts``. With ``pruned`` (counts, one a bin) the split is as
-    given, which any criterion allows. Else it follows from |w| < ``threshold``: a bin that the
-    threshold crosses is cut in two there, its count shared by width, so that the shading ends
-    on the line. With neither, nothing is pruned.
+    ``edges`` is one longer than ``counts``. ``pruned`` (counts, one a bin) is what the criterion
+    took, whichever it is; without it what lies within ±``threshold`` goes, a bin's weights taken
+    as evenly spread. A bin that the threshold crosses is cut there, with what is pruned
+    inside and what is kept outside, so that the shading ends on the line. Give ``threshold``
+    only where it is the cut, not with a criterion that does not go by the weight's own size.
 
     Raises:
         UserError: the lengths do not fit, or a bin prunes more than it holds.
@@ -28,22 +29,36 @@ def histogram_table(
     sides, heights = np.asarray(edges, float), np.asarray(counts, float)
     if sides.ndim != 1 or len(sides) != len(heights) + 1:
         raise UserError(f"edges has {sides.size} values for {heights.size} counts; it must have one more")
-    if pruned is not None:
+    cut = 0.0 if threshold is None else float(threshold)
+    if pruned is None:
+        gone = heights * _inside(sides[:-1], sides[1:], cut) / np.diff(sides)
+    else:
         gone = np.asarray(pruned, float)
-        if gone.shape != heights.shape or (gone > heights).any() or (gone < 0).any():
-            raise UserError("pruned must hold one count a bin, from 0 to the bin's own count")
-        return pd.DataFrame({"left": sides[:-1], "right": sides[1:], "count": heights, "pruned": gone})
-    if threshold is None:
-        return histogram_table(sides, heights, pruned=np.zeros_like(heights))
-    cuts = np.array([cut for cut in (-threshold, threshold) if sides[0] < cut < sides[-1]])
+    if gone.shape != heights.shape or (gone > heights * (1 + 1e-9)).any() or (gone < 0).any():
+        raise UserError("pruned must hold one count a bin, from 0 to the bin's own count")
+    return _cut_at(sides, heights, gone, cut)
+
+
+def _inside(left: NDArray[Any], right: NDArray[Any], cut: float) -> NDArray[Any]:
+    """How much of each bin's width lies within ±cut."""
+    width: NDArray[Any] = np.minimum(right, cut) - np.maximum(left, -cut)
+    return width.clip(min=0.0)
+
+
+def _cut_at(sides: NDArray[Any], heights: NDArray[Any], gone: NDArray[Any], cut: float) -> pd.DataFrame:
+    cuts = [at for at in (-cut, cut) if cut and sides[0] < at < sides[-1]]
     fine = np.unique(np.concatenate([sides, cuts]))
     left, right = fine[:-1], fine[1:]
-    home = np.clip(np.searchsorted(sides, left, side="right") - 1, 0, len(heights) - 1)
-    part = heights[home] * (right - left) / (sides[home + 1] - sides[home])
-    middle = (left + right) / 2
-    return pd.DataFrame(
-        {"left": left, "right": right, "count": part, "pruned": np.where(abs(middle) < threshold, part, 0.0)}
-    )
+    home = np.searchsorted(sides, left, side="right") - 1
+    inner = _inside(sides[:-1], sides[1:], cut)[home]
+    whole = np.diff(sides)[home]
+    crossed = (inner > 0) & (inner < whole)
+    within = _inside(left, right, cut) > 0
+    width = np.where(crossed, np.where(within, inner, whole - inner), whole)
+    part = (right - left) / width
+    lost = np.where(crossed & ~within, 0.0, gone[home]) * part
+    kept = np.where(crossed & within, 0.0, (heights - gone)[home]) * part
+    return pd.DataFrame({"left": left, "right": right, "count": lost + kept, "pruned": lost})
 
 
 def density(table: pd.DataFrame) -> pd.DataFrame:

@@ -141,7 +141,7 @@ def class_chart(table: pd.DataFrame, theme: Theme, *, split: str, n: int, cap: i
     names = [_name(row["name"], at) for at, row in enumerate(shown)]
     changes = [points(row["change"]).removesuffix(" points") for row in shown]
     low = min(min(row["before"], row["after"]) for row in shown)
-    span = [max(0.0, low - 0.08 * (1 - low) - 0.01), 1.0 + 0.03 * (1 - low)]
+    span = [low - 0.08 * (1 - low) - 0.01, 1.0 + 0.03 * (1 - low)]
     traces = [_links(shown, theme), *_ends(shown, theme), _column([span[1]] * len(shown), changes, theme)]
     frame = _row_frame(names, changes, width, len(shown), title, subtitle)
     return chart(traces, theme, title, subtitle, frame, _row_axes(names, span))

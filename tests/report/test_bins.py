@@ -26,10 +26,29 @@ def test_the_threshold_cuts_its_bins_and_keeps_the_mass(weights):
 
 def test_counts_given_by_the_criterion_are_taken_as_they_are(weights):
     counts, edges = np.histogram(weights, bins=20)
-    pruned = counts // 3
-    table = histogram_table(edges, counts, threshold=0.05, pruned=pruned)
-    assert table["pruned"].tolist() == pruned.tolist()
+    table = histogram_table(edges, counts, pruned=counts // 3)
+    assert table["pruned"].tolist() == (counts // 3).tolist()
     assert table["left"].tolist() == edges[:-1].tolist()
+
+
+def test_true_counts_are_cut_at_the_threshold_too(weights):
+    """With the threshold, the parts of a cut bin hold exactly what a count of the raw weights finds."""
+    counts, edges = np.histogram(weights, bins=37)
+    pruned = np.histogram(weights[np.abs(weights) < 0.05], bins=edges)[0]
+    table = histogram_table(edges, counts, threshold=0.05, pruned=pruned)
+    assert table["pruned"].sum() == pytest.approx((np.abs(weights) < 0.05).sum())
+    for left, right, count, gone in table.itertuples(index=False):
+        last = right == edges[-1]
+        found = ((weights >= left) & ((weights < right) | last)).sum()
+        assert count == pytest.approx(found)
+        assert gone == pytest.approx(found if abs(left + right) / 2 < 0.05 else 0)
+
+
+def test_one_bin_can_be_cut_twice():
+    table = histogram_table([-1, 1], [10], threshold=0.5, pruned=[8])
+    assert table["left"].tolist() == [-1, -0.5, 0.5]
+    assert table["count"].tolist() == pytest.approx([1, 8, 1])
+    assert table["pruned"].tolist() == pytest.approx([0, 8, 0])
 
 
 def test_without_threshold_nothing_is_pruned(weights):
