@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from compression.data.sets import DATASETS
 from compression.models.zoo import SAMPLES, model_card
@@ -16,6 +17,7 @@ from compression.training import prepare_process
 
 def choose_subject() -> Subject:
     """Draw the sidebar and return the chosen model with its data; on a fault, say it and stop."""
+    _enter_by_app()
     prepare_process()
     with st.sidebar:
         name = st.selectbox(
@@ -47,6 +49,17 @@ def choose_subject() -> Subject:
     with st.sidebar:
         _facts(subject, before(subject))
     return subject
+
+
+def _enter_by_app() -> None:
+    """Come back through app.py where a fresh server was entered by a link to one page.
+
+    Until app.py has run once, Streamlit takes the folder pages/ for its older way of making a
+    menu, and would show every file in it.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
 
 
 def before(subject: Subject) -> Measurement:

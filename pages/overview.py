@@ -40,12 +40,12 @@ def first_chart(subject: Subject) -> None:
     )
 
 
+chosen = choose_subject()
 st.title("Espalier")
 st.markdown(
     "Prune and distil a trained network, and **see what each choice costs and buys**: "
     "accuracy against size, work and measured speed."
 )
-chosen = choose_subject()
 baseline_numbers(chosen)
 first_chart(chosen)
 st.divider()

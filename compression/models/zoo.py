@@ -91,7 +91,7 @@ SAMPLES: dict[str, Sample] = {
             {"inputs": 784, "hidden": [1200, 1200], "classes": 10, "dropout": 0.5, "input_dropout": 0.2},
             "mnist",
             (1, 28, 28),
-            Training(epochs=40, lr=0.1, augment="jitter", weight_decay=1e-5),
+            Training(epochs=40, lr=0.03, augment="jitter", weight_decay=1e-5),
         ),
         Sample(
             "cifar10-resnet20",
