@@ -159,14 +159,14 @@ def _ends(rows: list[Row], theme: Theme) -> list[dict[str, Any]]:
         f"<b>{row['name']}</b><br>{percent(row['before'])} → {percent(row['after'])}<br>{points(row['change'])}"
         for row in rows
     ]
-    shared = {"type": "scatter", "mode": "markers", "y": list(range(len(rows))), "cliponaxis": False}
-    shared |= {"text": hover, "hovertemplate": "%{text}<extra></extra>"}
+    common = {"type": "scatter", "mode": "markers", "y": list(range(len(rows))), "cliponaxis": False}
+    common |= {"text": hover, "hovertemplate": "%{text}<extra></extra>"}
     ring = {"symbol": "circle-open", "size": 11, "color": theme.baseline, "line": {"width": 2}}
     colours = [theme.pruned if row["change"] < 0 else theme.kept for row in rows]
     disc = {"symbol": "circle", "size": 10, "color": colours}
     return [
-        shared | {"name": "after", "x": [row["after"] for row in rows], "marker": disc},
-        shared | {"name": "before", "x": [row["before"] for row in rows], "marker": ring},
+        common | {"name": "after", "x": [row["after"] for row in rows], "marker": disc},
+        common | {"name": "before", "x": [row["before"] for row in rows], "marker": ring},
     ]
 
 
@@ -262,8 +262,8 @@ def _change_words(turn: int, row: Row, theme: Theme) -> Sequence[dict[str, Any]]
     scale = AXES[row["key"]].scale
     ratio = f"<b>{times(1 / row['left'])}</b> " if row["left"] and row["left"] < 0.995 else ""
     arrow = f"{ratio}{amount(row['before'], scale)} → {amount(row['after'], scale)}"
-    shared = {"xref": "paper", "y": turn, "yshift": 17, "showarrow": False, "font": {"size": 12, "color": theme.text}}
+    common = {"xref": "paper", "y": turn, "yshift": 17, "showarrow": False, "font": {"size": 12, "color": theme.text}}
     return [
-        shared | {"text": row["label"], "x": 0.0, "xanchor": "left"},
-        shared | {"text": arrow, "x": 1.0, "xanchor": "right"},
+        common | {"text": row["label"], "x": 0.0, "xanchor": "left"},
+        common | {"text": arrow, "x": 1.0, "xanchor": "right"},
     ]
