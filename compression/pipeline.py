@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -91,7 +92,7 @@ class RunResult(Result):
 def load_result(folder: str | Path) -> RunResult:
     """Read what ``RunResult.save`` wrote. Raises UserError when a file is missing or not whole."""
     path = Path(folder) / "result.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"No result in '{folder}': it holds no result.json")
     try:
         body = dict(json.loads(path.read_text()))
@@ -147,7 +148,7 @@ def load_subject(model: str, data: str | None = None) -> Subject:
         UserError: unknown names, absent data, or images that do not fit the model.
     """
     file = Path(model)
-    stamp = file.stat().st_mtime_ns if file.suffix == ".safetensors" and file.is_file() else 0
+    stamp = file.stat().st_mtime_ns if file.suffix == ".safetensors" and os.path.isfile(file) else 0
     own = SAMPLES[model].data if model in SAMPLES else None
     return _loaded(model, data or own, stamp, data_root())
 

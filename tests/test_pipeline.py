@@ -332,6 +332,8 @@ def test_measure_says_what_does_not_fit() -> None:
     ("recipe", "message"),
     [
         (Recipe(model="digits-mpl"), r"^Unknown model 'digits-mpl' \(did you mean 'digits-mlp'\?\)"),
+        (Recipe(model="a" * 300 + ".safetensors", data="digits"), "^No model file can be read at"),
+        (Recipe(model="digits-mlp", data="/" + "a" * 300), "^No data set and no folder of that name"),
         (Recipe(model="digits-mlp", data="digit"), r"^Unknown data set 'digit' \(did you mean 'digits'\?\)"),
         (Recipe(model="mnist-lenet-5", data="digits"), "^Model 'mnist-lenet-5' takes 1×28×28 images, .* has 1×8×8$"),
         (

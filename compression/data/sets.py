@@ -233,7 +233,7 @@ def load_data(name: str, seed: int = 0) -> Dataset:
     Raises:
         UserError: an unknown name, or a data set that is not on this machine.
     """
-    if name not in DATASETS and ("/" in name or Path(name).is_dir()):
+    if name not in DATASETS and ("/" in name or os.path.isdir(name)):
         return load_folder(Path(name), seed)
     source = pick(DATASETS, name, "data set")
     if not source.here():
@@ -284,7 +284,7 @@ def load_folder(path: Path, seed: int = 0, size: tuple[int, int] | None = None) 
     Raises:
         UserError: no such folder, fewer than two classes, or fewer than three images a class.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):  # which is False for names that no system takes, where Path raises
         raise UserError(f"No data set and no folder of that name: '{path}'; data sets: {', '.join(DATASETS)}")
     parted = (path / "train").is_dir() and (path / "test").is_dir()
     images, labels, classes = read_tree(path / "train" if parted else path, size=size)

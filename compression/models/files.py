@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from compression.models.architectures import ARCHITECTURES
 from compression.models.structure import restructure, structure
-from compression.registry import UserError, pick
+from compression.registry import UserError, pick, quoted
 
 MAX_INPUT = 4_000_000
 """Values of one input, C×H×W: a file that names a larger one is refused."""
@@ -74,9 +74,10 @@ def load_weights(path: Path) -> Loaded:
             the architecture, or NaN or infinite values.
     """
     try:
-        return read_weights(path.read_bytes(), str(path))
-    except OSError:
-        raise UserError(f"No model file can be read at '{path}'") from None
+        content = path.read_bytes()
+    except (OSError, ValueError):  # the latter for a name with a zero byte
+        raise UserError(f"No model file can be read at {quoted(str(path))}") from None
+    return read_weights(content, str(path))
 
 
 def read_weights(content: bytes, where: str) -> Loaded:

@@ -8,25 +8,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
-from pydantic import ValidationError
 
 from compression.data.sets import data_root
 from compression.measure.hardware import versions
-from compression.models.zoo import FOLDER
+from compression.models.zoo import FOLDER, SAMPLES
 from compression.recipe import Frozen, validated
-from compression.registry import UserError
+from compression.registry import UserError, quoted
 from compression.studies.plan import Sweep
 
 Row = dict[str, Any]
+UNDER_WAY = ("waiting", "running")
 
 
 class State(Frozen):
@@ -57,13 +59,26 @@ def start(plan: Sweep, fresh: bool = False) -> str:
     """
     name = _name(plan)
     folder = _root() / name
-    present = state(name) if folder.is_dir() else State()
-    if present.state == "running" or (present.state == "done" and not fresh):
-        return name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    if folder.exists():
+        present = _state_or_none(name)
+        if present and (present.state in UNDER_WAY or (present.state == "done" and not fresh)):
+            return name
+        shutil.rmtree(folder)
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return name  # another page has started it at this very moment
+    except OSError as fault:
+        reason = f"Sweeps cannot be kept in {_root()} ({fault.strerror}); set ESPALIER_DATA to another folder"
+        raise UserError(reason) from None
     (folder / "plan.json").write_text(plan.model_dump_json())
     write_state(folder, State(started=time.time()))
+    _launch(folder)
+    return name
+
+
+def _launch(folder: Path) -> None:
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     with (folder / "log.txt").open("wb") as log:
         # A session of its own: closing the server's terminal does not end it, and cancelling
         # reaches its workers too.
@@ -73,9 +88,11 @@ def start(plan: Sweep, fresh: bool = False) -> str:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env={**os.environ, "PYTHONPATH": path},
         )
     (folder / "pid").write_text(str(process.pid))
-    return name
+    # Somebody has to wait for it, or it stays in the process table for as long as the server runs.
+    threading.Thread(target=process.wait, daemon=True).start()
 
 
 def state(name: str) -> State:
@@ -85,15 +102,33 @@ def state(name: str) -> State:
         UserError: no such job.
     """
     folder = _folder(name)
-    try:
-        present = State(**json.loads((folder / "state.json").read_text()))
-    except (OSError, ValueError, ValidationError):
-        raise UserError(f"The state of job '{name}' cannot be read") from None
-    if present.state in ("waiting", "running") and not _alive(folder):
-        lines = (folder / "log.txt").read_text(errors="replace").strip().splitlines()
-        reason = lines[-1] if lines else "no reason in its log"
-        return present.model_copy(update={"state": "failed", "message": f"the process ended early: {reason}"})
+    present = _read_state(folder)
+    if present.state in UNDER_WAY and not _alive(folder):
+        present = _read_state(folder)  # again, since its last words may have come in between
+        if present.state in UNDER_WAY:
+            message = f"the process ended early: {_last_words(folder)}"
+            return present.model_copy(update={"state": "failed", "message": message})
     return present
+
+
+def _read_state(folder: Path) -> State:
+    try:
+        return State(**json.loads((folder / "state.json").read_text()))
+    except (OSError, TypeError, ValueError):
+        raise UserError(f"The state of sweep '{folder.name}' cannot be read; start it again") from None
+
+
+def _state_or_none(name: str) -> State | None:
+    try:
+        return state(name)
+    except UserError:
+        return None
+
+
+def _last_words(folder: Path) -> str:
+    log = folder / "log.txt"
+    lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
+    return lines[-1] if lines else "no reason in its log"
 
 
 def rows(name: str) -> list[Row]:
@@ -103,7 +138,7 @@ def rows(name: str) -> list[Row]:
         UserError: no such job.
     """
     path = _folder(name) / "rows.jsonl"
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     found = {row["point"]: row for row in map(_parsed, lines) if row}
     return [found[point] for point in sorted(found)]
 
@@ -115,7 +150,7 @@ def plan(name: str) -> Sweep:
 
 def exists(name: str) -> bool:
     """Whether there is such a job on this machine."""
-    return name.isalnum() and (_root() / name / "plan.json").is_file()
+    return bool(re.fullmatch(r"[0-9a-z]{1,64}", name)) and (_root() / name / "plan.json").is_file()
 
 
 def latest(model: str, data: str) -> str | None:
@@ -126,7 +161,7 @@ def latest(model: str, data: str) -> str | None:
             present = read_plan(path.parent)
         except (UserError, ValueError):
             continue  # a plan of an older version
-        if present.model == model and present.data in (data, None):
+        if present.model == model and present.data in (data, None) and _state_or_none(path.parent.name):
             return path.parent.name
     return None
 
@@ -134,19 +169,28 @@ def latest(model: str, data: str) -> str | None:
 def cancel(name: str) -> None:
     """Stop a job with its workers; its rows stay. Raises UserError when there is no such job."""
     folder = _folder(name)
-    present = state(name)
-    if present.state not in ("waiting", "running"):
+    if state(name).state not in UNDER_WAY:
         return
     try:
-        os.killpg(int((folder / "pid").read_text()), signal.SIGTERM)
-    except (OSError, ValueError):
+        pid = int((folder / "pid").read_text())
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        os.killpg(pid, signal.SIGTERM)
+        for process in psutil.wait_procs(family, timeout=5)[1]:
+            process.kill()
+    except (OSError, ValueError, psutil.Error):
         pass  # it ended meanwhile
-    write_state(folder, present.model_copy(update={"state": "cancelled"}))
+    present = _read_state(folder)
+    if present.state in UNDER_WAY:
+        write_state(folder, present.model_copy(update={"state": "cancelled"}))
 
 
 def read_plan(folder: Path) -> Sweep:
     """The plan in a job folder. Raises UserError when it is not valid."""
-    found: Sweep = validated(Sweep, json.loads((folder / "plan.json").read_text()))
+    try:
+        body = json.loads((folder / "plan.json").read_text())
+    except (OSError, ValueError):
+        raise UserError(f"The plan of sweep '{folder.name}' cannot be read; start it again") from None
+    found: Sweep = validated(Sweep, body)
     return found
 
 
@@ -170,16 +214,15 @@ def write_state(folder: Path, present: State) -> None:
 
 def _parsed(line: str) -> Row | None:
     try:
-        row: Row = json.loads(line)
-        return row
+        row = json.loads(line)
     except json.JSONDecodeError:
         return None  # the line is being written at this moment
+    return row if isinstance(row, dict) and isinstance(row.get("point"), int) else None
 
 
 def _name(plan: Sweep) -> str:
-    weights = FOLDER / f"{plan.model}.safetensors"
-    path = weights if weights.is_file() else Path(plan.model)
-    content = path.read_bytes() if path.is_file() else b""
+    path = FOLDER / f"{plan.model}.safetensors" if plan.model in SAMPLES else Path(plan.model)
+    content = path.read_bytes() if os.path.isfile(path) else b""
     key = plan.model_dump_json().encode() + json.dumps(versions()).encode() + content
     return hashlib.sha256(key).hexdigest()[:12]
 
@@ -190,14 +233,18 @@ def _root() -> Path:
 
 def _folder(name: str) -> Path:
     if not exists(name):
-        raise UserError(f"No sweep named '{name}' on this machine; start one")
+        raise UserError(f"No sweep named {quoted(name)} on this machine; start one")
     return _root() / name
 
 
 def _alive(folder: Path) -> bool:
     try:
-        process = psutil.Process(int((folder / "pid").read_text()))
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except (OSError, ValueError, psutil.Error):
+        pid = int((folder / "pid").read_text())
+    except (OSError, ValueError):
         # Between making the folder and writing the pid there is a moment without one.
         return time.time() - folder.stat().st_mtime < 5
+    try:
+        # By its command too: after a restart the number may be that of another process.
+        return str(folder) in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return False
