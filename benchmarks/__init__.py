@@ -1,0 +1,1 @@
+"""What ``make bench`` runs: speed and memory against bars and against peers, side by side."""

@@ -1,0 +1,60 @@
+"""``python -m benchmarks [--quick] [NAME ...]``: run benchmarks and write their sections of RESULTS.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks import interaction, large, report, startup, surgery, sweep
+from compression.registry import UserError
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A heading of RESULTS.md and what measures it; ``run(quick)`` with few repeats where quick is true."""
+
+    title: str
+    run: Callable[[bool], list[report.Row]]
+
+
+BENCHMARKS = {
+    "interaction": Benchmark("Interaction: slider release to every chart updated", interaction.rows),
+    "sweep": Benchmark("Sweep: 40 points against a script from the READMEs", sweep.rows),
+    "surgery": Benchmark("Surgery pays, zeros do not", surgery.rows),
+    "large": Benchmark("A model of 25 million parameters", large.rows),
+    "startup": Benchmark("`make run` to the first chart", startup.rows),
+}
+
+
+def main() -> int:
+    """Run what was asked for, all where nothing was; a benchmark that breaks leaves the others be."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(BENCHMARKS)}")
+    parser.add_argument("--quick", action="store_true", help="few repeats, and RESULTS.md stays as it is")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(BENCHMARKS):
+        parser.error(f"unknown benchmark '{min(unknown)}'; choose from: {', '.join(BENCHMARKS)}")
+    failed = [name for name in asked.names or BENCHMARKS if not _run(name, asked.quick)]
+    return 1 if failed else 0
+
+
+def _run(name: str, quick: bool) -> bool:
+    benchmark, load = BENCHMARKS[name], report.load_average()
+    print(f"{name}: {benchmark.title}", flush=True)
+    try:
+        rows = benchmark.run(quick)
+    except (UserError, RuntimeError) as fault:
+        print(f"  {name} broke off: {fault}", file=sys.stderr, flush=True)
+        return False
+    print(report.table(rows), flush=True)
+    if not quick:
+        old = report.RESULTS.read_text() if report.RESULTS.is_file() else ""
+        new = {benchmark.title: report.section(benchmark.title, rows, load)}
+        report.RESULTS.write_text(report.merged(old, new, [each.title for each in BENCHMARKS.values()]))
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
