@@ -150,9 +150,10 @@ def dropped(model: nn.Module, masks: Mapping[str, Tensor], within: WeightHistogr
     counts = {name: np.zeros(len(edges) - 1, dtype=np.int64) for name in within.counts}
     for name, layer in prunable(model).items():
         if name in masks:
-            values = plain(layer.weight)[~masks[name]].numpy()
-            values = np.abs(values) if edges[0] == 0 else values
-            counts[name] = np.histogram(values.clip(edges[0], edges[-1]), bins=edges)[0]
+            fallen = ~masks[name].numpy().ravel()
+            # compress is several times faster than indexing by a mask, in torch most of all.
+            values = np.compress(fallen, plain(layer.weight).numpy().ravel()).clip(-edges[-1], edges[-1])
+            counts[name] = np.histogram(np.abs(values) if edges[0] == 0 else values, bins=edges)[0]
     return WeightHistogram(edges, counts)
 
 

@@ -120,7 +120,8 @@ def _weight_report(name: str, layer: Layer, selection: Selection, stage: Prune) 
     threshold = selection.thresholds.get(name) if stage.criterion in ABSOLUTE else None
     if stage.criterion == "lamp" and stage.granularity == "weights" and kept < width:
         # LAMP orders a layer's weights by |w|: say where it cut in the terms of the weights.
-        threshold = just_above(plain(layer.weight).flatten()[~keep].abs().numpy().max())
+        fallen = np.compress(~keep.numpy(), plain(layer.weight).numpy().ravel())
+        threshold = just_above(np.abs(fallen).max())
     return LayerReport(
         layer=name,
         shape=tuple(layer.weight.shape),

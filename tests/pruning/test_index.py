@@ -109,6 +109,18 @@ def test_dropped_is_the_histogram_of_the_weights_that_masks_drop(magnitudes: boo
     assert (lost.total <= whole.total).all()
 
 
+@pytest.mark.parametrize("bins", [1, 3, 10, 120, 1000])
+def test_dropped_agrees_with_the_histogram_on_the_very_edges(bins: int) -> None:
+    layer = nn.Linear(1, 4 * (bins + 1), bias=False)
+    edges = np.linspace(-0.3, 0.3, bins + 1, dtype=np.float32)
+    near = [edges, np.nextafter(edges, np.float32(1)), np.nextafter(edges, np.float32(-1)), edges / 3]
+    layer.weight.data = torch.from_numpy(np.concatenate(near))[:, None]
+    model = nn.Sequential(layer)
+    whole = histogram(weight_index(model), bins, limit=0.3)
+    every = {"0": torch.zeros_like(layer.weight, dtype=torch.bool)}
+    assert dropped(model, every, whole).total.tolist() == whole.total.tolist()
+
+
 def test_index_survives_pickling_and_does_not_follow_the_model() -> None:
     model = lenet()
     index = pickle.loads(pickle.dumps(weight_index(model)))
