@@ -43,7 +43,7 @@ def _compared(model: str, bar: float, releases: int) -> list[Row]:
         pairs = [[release(*page) for page in pages] for _ in range(WARM_UP + releases)][WARM_UP:]
         what = (
             f"{len(sizes)} charts, {sum(sizes) / 1000:.0f} kB of JSON in all; "
-            f"the bare page has {len(chart_sizes(bare))} of {sum(chart_sizes(bare)) / 1000:.0f} kB"
+            f"the bare page has {len(chart_sizes(bare))} line charts of {sum(chart_sizes(bare)) / 1000:.0f} kB"
         )
     return _rows(model, bar, *map(list, zip(*pairs, strict=True)), what)
 

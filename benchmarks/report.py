@@ -68,10 +68,8 @@ def circumstances(load: float) -> str:
 def commit() -> str:
     """The commit that was measured, and whether the code differs from it."""
     try:
-        name = _git("rev-parse", "--short", "HEAD", at=folder)
-        changed = _git(
-            "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS.name}", at=folder.parent
-        )
+        name = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!benchmarks/{RESULTS.name}")
     except (OSError, subprocess.CalledProcessError):
         return "not in a git checkout"
     return f"commit {name}{' with uncommitted changes' if changed else ''}"
