@@ -8,24 +8,28 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-
+from compression.cli_tables import (
+    measurement_table,
+    models_table,
+    progress,
+    result_tables,
+    set_table,
+    sets_table,
+    sweep_table,
+)
 from compression.data.sets import DATASETS, data_root, fetch, load_data
-from compression.measure import latencies
-from compression.models.zoo import SAMPLES, model_card
-from compression.pipeline import Event, RunResult, judge, load_subject, run
+from compression.models.zoo import available, model_card
+from compression.pipeline import Event, measure, run
 from compression.recipe import Recipe, validated
-from compression.registry import UserError
-from compression.report.text import count, percent, size
-from compression.results import Measurement
+from compression.registry import UserError, quoted
 from compression.studies.plan import Sweep, left_out, points
-from compression.studies.sweep import sweep
+from compression.studies.sweep import cores, sweep
+from compression.training import prepare_process
 
 Row = dict[str, Any]
 
@@ -46,6 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status or 0
     except UserError as fault:
         print(f"espalier: {fault}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # a reader such as head has seen enough; nothing is left to say, at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as fault:  # a full disk, a folder that may not be read: the system's line says which
+        print(f"espalier: {' '.join(str(fault).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("espalier: interrupted", file=sys.stderr)
@@ -95,29 +105,14 @@ def _parser() -> Parser:
 
 
 def _models(arguments: argparse.Namespace) -> None:
-    cards = [model_card(name) for name in SAMPLES]
-    if arguments.json:
-        return _json(cards)
-    _table(
-        ("model", "data", "test accuracy", "95 % interval", "parameters", "what it is"),
-        [
-            (
-                card["name"],
-                card["data"] + (" *" if card.get("data_note") else ""),
-                percent(card["accuracy"], 2) if "accuracy" in card else "random weights",
-                _interval(card["accuracy_low"], card["accuracy_high"]) if "accuracy" in card else "",
-                f"{card['params']:,}" if "params" in card else "",
-                card["sentence"],
-            )
-            for card in cards
-        ],
-    )
-    for note in sorted({card["data_note"] for card in cards if card.get("data_note")}):
-        print(f"* {note}")
+    cards = [model_card(name) for name in available()]
+    return _json(cards) if arguments.json else models_table(cards)
 
 
 def _data(arguments: argparse.Namespace) -> None:
-    if arguments.name and arguments.get:
+    if arguments.get and not arguments.name:
+        raise UserError(f"--get needs the name of a data set; choose one of: {', '.join(DATASETS)}")
+    if arguments.get:
         fetch(arguments.name, lambda line: print(line, file=sys.stderr))
     if arguments.name:
         dataset = load_data(arguments.name)
@@ -130,107 +125,58 @@ def _data(arguments: argparse.Namespace) -> None:
             "std": list(dataset.std),
             "note": dataset.note,
         }
-        if arguments.json:
-            return _json(about)
-        return _table(("", dataset.name), [(key, str(value)) for key, value in about.items() if value])
+        return _json(about) if arguments.json else set_table(about)
     listed = [
         {"name": s.name, "here": s.here(), "megabytes": s.megabytes, "sentence": s.sentence} for s in DATASETS.values()
     ]
-    if arguments.json:
-        return _json(listed)
-    rows = [(d["name"], "here" if d["here"] else f"fetch with --get ({d['megabytes']} MB)", d["sentence"])
-            for d in listed]  # fmt: skip
-    _table(("data set", f"in {data_root()}", "what it is"), rows)
+    return _json(listed) if arguments.json else sets_table(listed, data_root())
 
 
 def _measure(arguments: argparse.Namespace) -> None:
-    subject = load_subject(arguments.model, arguments.data)
-    _, measured = judge(subject, subject.model, arguments.split)
-    if not arguments.no_latency:
-        with Console(stderr=True).status("timing"):
-            timings = latencies({"it": subject.model}, subject.model, subject.blueprint.input_shape)
-        measured = measured.model_copy(update={"latency": timings["it"]})
+    prepare_process()
+    with progress() as bar:
+        bar.add_task(f"measuring {arguments.model}", total=None)
+        measured = measure(arguments.model, arguments.data, arguments.split, latency=not arguments.no_latency)
     if arguments.json:
         return _json(measured.model_dump(mode="json"))
-    _table((arguments.model, f"{measured.split}, n = {measured.n}"), _facts(measured))
-
-
-def _facts(measured: Measurement) -> list[tuple[str, str]]:
-    worst = min(measured.class_accuracy.items(), key=lambda item: item[1])
-    facts = [
-        ("accuracy", f"{percent(measured.accuracy, 2)} {_interval(measured.accuracy_low, measured.accuracy_high)}"),
-        ("worst class", f"{worst[0]}: {percent(worst[1])}"),
-        ("parameters", f"{measured.params:,}, of which {measured.nonzero:,} not zero"),
-        ("file", size(measured.file_bytes)),
-        ("file, zeros packed", size(measured.packed_bytes)),
-        ("MACs per image", count(measured.macs)),
-        ("memory per image", f"{size(measured.memory_bytes)} (estimated)"),
-    ]
-    if measured.energy:
-        facts.append(("energy per image", f"{measured.energy.energy_mj:.3g} mJ ({measured.energy.source})"))
-    for timing in measured.latency:
-        facts.append(
-            (
-                f"latency, {timing.runtime}, batch {timing.batch}",
-                f"{timing.median_ms:.3g} ms on this machine "
-                f"(min {timing.min_ms:.3g}, p90 {timing.p90_ms:.3g}; one thread)",
-            )
-        )
-    return facts
+    measurement_table(arguments.model, measured)
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    try:
-        text = arguments.recipe.read_text()
-    except (OSError, UnicodeDecodeError):
-        raise UserError(f"No recipe file can be read at '{arguments.recipe}'") from None
-    recipe = Recipe.from_json(text) if arguments.recipe.suffix == ".json" else Recipe.from_yaml(text)
-    with _progress() as progress:
-        task = progress.add_task("starting", total=1.0)
+    prepare_process()
+    recipe = _read_recipe(arguments.recipe)
+    if arguments.out:
+        _check_writable(arguments.out)  # before minutes of work, not after them
+    with progress() as bar:
+        task = bar.add_task("starting", total=1.0)
 
         def show(event: Event) -> None:
-            progress.update(task, completed=event.fraction, description=event.message)
+            bar.update(task, completed=event.fraction, description=event.message)
 
         result = run(recipe, show, split=arguments.split, timed=arguments.latency)
     if arguments.out:
         result.save(arguments.out)
         print(f"wrote {arguments.out}/model.safetensors, recipe.yaml and result.json", file=sys.stderr)
     if arguments.json:
-        return _json(_as_json(result))
-    _run_table(result)
+        return _json(result.model_dump(mode="json") | {"final": result.final.model_dump(mode="json")})
+    result_tables(result)
 
 
-def _as_json(result: RunResult) -> dict[str, Any]:
-    body = result.model_dump(mode="json")
-    return body | {"final": result.final.model_dump(mode="json")}
+def _read_recipe(path: Path) -> Recipe:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        raise UserError(f"No recipe file can be read at {quoted(str(path))}") from None
+    return Recipe.from_json(text) if path.suffix == ".json" else Recipe.from_yaml(text)
 
 
-def _run_table(result: RunResult) -> None:
-    measured = [("baseline", result.baseline)]
-    for number, done in enumerate(result.stages, start=1):
-        asked = f" {done.achieved_sparsity:.1%}" if done.achieved_sparsity is not None else ""
-        measured.append((f"{number}. {done.stage.kind}{asked}", done.measurement))
-    rows = []
-    for label, m in measured:
-        timing = next((t for t in m.latency if t.runtime == "onnxruntime"), None)
-        speed = f"{timing.speedup:.2f}× [{timing.speedup_low:.2f}, {timing.speedup_high:.2f}]" if timing else ""
-        rows.append(
-            (label, percent(m.accuracy, 2), _interval(m.accuracy_low, m.accuracy_high), f"{m.nonzero:,}",
-             size(m.packed_bytes), count(m.macs), speed)
-        )  # fmt: skip
-    names = ("stage", f"{result.final.split} accuracy", "95 % interval", "non-zero", "packed size", "MACs", "speed-up")
-    keep = len(names) if any(row[-1] for row in rows) else len(names) - 1
-    _table(names[:keep], [row[:keep] for row in rows])
-    for done in result.stages:
-        if done.layers:
-            _table(
-                ("layer", "asked", "achieved", "kept"),
-                [
-                    (r.layer, "" if r.asked is None else f"{r.asked:.1%}", f"{r.achieved:.1%}",
-                     f"{r.kept:,} of {r.width:,}" + (f"  {r.note}" if r.note else ""))
-                    for r in done.layers
-                ],
-            )  # fmt: skip
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError):
+        raise UserError(f"The result cannot be written to {quoted(str(folder))}; give --out a folder") from None
 
 
 def _sweep(arguments: argparse.Namespace) -> None:
@@ -250,34 +196,21 @@ def _sweep(arguments: argparse.Namespace) -> None:
             "latency": arguments.latency,
         },
     )
-    for line in left_out(plan):
-        print(f"left out: {line}", file=sys.stderr)
-    rows: dict[int, Row] = {}
-    total = len(points(plan)) * (2 if plan.latency else 1)
-    with _progress() as progress:
-        task = progress.add_task(f"sweeping {plan.model}", total=total)
-        for done in sweep(plan, workers=os.cpu_count() or 1):
-            progress.advance(task)
+    found, omitted = dict[int, Row](), list(left_out(plan))
+    with progress() as bar:
+        task = bar.add_task(f"sweeping {plan.model}", total=len(points(plan)) * (2 if plan.latency else 1))
+        for done in sweep(plan, workers=cores()):
+            bar.advance(task)
             if done.error:
-                print(f"left out: {done.point.granularity} at {done.point.sparsity:g}: {done.error}",
-                      file=sys.stderr)  # fmt: skip
+                omitted.append(f"{done.point.label}: {done.error}")
             elif done.row:
-                rows[done.point.index] = done.row
-    ordered = [rows[index] for index in sorted(rows)]
+                found[done.point.index] = done.row
+    for line in omitted:
+        print(f"left out: {line}", file=sys.stderr)
+    rows = [found[index] for index in sorted(found)]
     if arguments.json:
-        return _json([{key: value for key, value in row.items() if key != "point"} for row in ordered])
-    _table(
-        ("granularity", "criterion", "sparsity", "achieved", "seed", f"{plan.split} accuracy", "95 % interval",
-         "packed size", "MACs", *(("speed-up",) if plan.latency else ())),
-        [
-            (row["granularity"], row["criterion"], f"{row['sparsity']:.1%}", f"{row['achieved_sparsity']:.1%}",
-             str(row["seed"]), percent(row["accuracy"], 2),
-             _interval(row["accuracy_low"], row["accuracy_high"]),
-             size(row["packed_bytes"]), count(row["macs"]),
-             *((f"{row['speedup']:.2f}×",) if plan.latency else ()))
-            for row in ordered
-        ],
-    )  # fmt: skip
+        return _json([{key: value for key, value in row.items() if key != "point"} for row in rows])
+    sweep_table(rows, plan.split)
 
 
 def sparsities(text: str) -> tuple[float, ...]:
@@ -296,11 +229,13 @@ def sparsities(text: str) -> tuple[float, ...]:
         return tuple(round(start + i * step, 10) for i in range(count))
     except (ValueError, ZeroDivisionError, OverflowError):
         raise UserError(
-            f"sparsity is '{text}'; give FROM:TO:STEP such as 0:0.9:0.1, or a list such as 0.5,0.9"
+            f"sparsity is {quoted(text)}; give FROM:TO:STEP such as 0:0.9:0.1, or a list such as 0.5,0.9"
         ) from None
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    if not 1 <= arguments.port <= 65535:
+        raise UserError(f"port is {arguments.port}; it must lie in 1 to 65535")
     app = Path(__file__).resolve().parents[1] / "app.py"
     port = str(arguments.port)
     return subprocess.call([sys.executable, "-m", "streamlit", "run", str(app), "--server.port", port], cwd=app.parent)
@@ -310,25 +245,8 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _interval(low: float, high: float) -> str:
-    return f"[{100 * low:.2f}, {100 * high:.2f}]"
-
-
 def _json(body: Any) -> None:
     print(json.dumps(body, indent=2, ensure_ascii=False))
-
-
-def _table(names: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
-    table = Table(*names, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    # A pipe has no width of its own; wide enough that no column is folded there.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
 
 
 if __name__ == "__main__":

@@ -99,6 +99,13 @@ class Point:
     seed: int
     recipe: Recipe
 
+    @property
+    def label(self) -> str:
+        """The point in words, for progress and failures."""
+        if self.granularity == "baseline":
+            return "baseline"
+        return f"{self.granularity} by {self.criterion} at {100 * self.sparsity:g} %, seed {self.seed}"
+
     def row(self) -> dict[str, object]:
         """The coordinates as flat names, for one line of a table."""
         return {

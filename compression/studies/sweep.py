@@ -127,8 +127,8 @@ def main(folder: Path) -> int:
         for count, done in enumerate(sweep(plan, workers=cores()), start=1):
             if done.row:
                 jobs.append_row(folder, done.row)
-            failures = (*state.failures, f"{_name(done.point)}: {done.error}") if done.error else state.failures
-            state = state.model_copy(update={"done": count, "failures": failures, "message": _name(done.point)})
+            failures = (*state.failures, f"{done.point.label}: {done.error}") if done.error else state.failures
+            state = state.model_copy(update={"done": count, "failures": failures, "message": done.point.label})
             jobs.write_state(folder, state)
     except UserError as fault:
         jobs.write_state(folder, state.model_copy(update={"state": "failed", "message": str(fault)}))
@@ -144,12 +144,6 @@ def main(folder: Path) -> int:
 def cores() -> int:
     """How many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _name(point: Point) -> str:
-    if point.granularity == "baseline":
-        return "baseline"
-    return f"{point.granularity} by {point.criterion} at {point.sparsity:.0%}, seed {point.seed}"
 
 
 if __name__ == "__main__":

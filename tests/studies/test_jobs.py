@@ -89,7 +89,7 @@ def test_a_finished_job_has_the_rows_of_the_sweep_in_the_order_of_the_plan(finis
     present = jobs.state(name)
     assert (present.state, present.done, present.total, present.seconds_left) == ("done", 5, 5, None)
     assert len(present.failures) == 1
-    assert present.failures[0].startswith("rows by magnitude at 0%, seed 0: Nothing pruned: sparsity 0.001")
+    assert present.failures[0].startswith("rows by magnitude at 0.1 %, seed 0: Nothing pruned: sparsity 0.001")
     assert 0 < present.started <= present.updated
     assert jobs.plan(name) == QUICK
     assert (finished / "log.txt").read_text() == ""  # no warnings either

@@ -71,7 +71,9 @@ def test_a_point_holds_the_recipe_that_makes_it() -> None:
         "point": 2, "model": "digits-mlp", "granularity": "rows", "criterion": "magnitude", "scope": "layer",
         "sparsity": 0.5, "epochs": 2, "seed": 1,
     }  # fmt: skip
+    assert last.label == "rows by magnitude at 50 %, seed 1"
     assert points(plan)[0].recipe == Recipe(model="digits-mlp", data="digits")
+    assert points(plan)[0].label == "baseline"
 
 
 def test_a_plan_survives_json() -> None:

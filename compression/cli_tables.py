@@ -1,0 +1,170 @@
+"""What the ``espalier`` command prints: plain tables on stdout, progress on a terminal's stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from compression.report.text import count, percent, size
+from compression.results import Measurement, Result
+
+Row = Mapping[str, Any]
+PIPE_WIDTH = 200
+"""A pipe has no width of its own; wide enough that no column of ours is folded there."""
+
+
+def table(names: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table without lines."""
+    drawn = Table(*names, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        drawn.add_row(*row)
+    # No markup: a class or a folder may be called [red].
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    Console(width=width, markup=False, highlight=False, emoji=False).print(drawn)
+
+
+def models_table(cards: Iterable[Row]) -> None:
+    """Print the sample models, and what a reader of their accuracies must know."""
+    cards = list(cards)
+    table(
+        ("model", "data", "test accuracy", "95 % interval", "parameters", "what it is"),
+        [
+            (
+                card["name"],
+                card["data"] + (" *" if card.get("data_note") else ""),
+                percent(card["accuracy"], 2) if "accuracy" in card else "random weights",
+                interval(card["accuracy_low"], card["accuracy_high"]) if "accuracy" in card else "",
+                f"{card['params']:,}" if "params" in card else "",
+                card["sentence"],
+            )
+            for card in cards
+        ],
+    )
+    for note in sorted({card["data_note"] for card in cards if card.get("data_note")}):
+        print(f"* {note}")
+
+
+def sets_table(sets: Iterable[Row], root: Path) -> None:
+    """Print the catalogue of data sets: which are here, and how to get the others."""
+    rows = [
+        (known["name"], "here" if known["here"] else f"fetch with --get ({known['megabytes']} MB)", known["sentence"])
+        for known in sets
+    ]
+    table(("data set", f"in {root}", "what it is"), rows)
+
+
+def set_table(about: Row) -> None:
+    """Print one data set: shape, classes, sizes and statistics."""
+    written = {
+        **about,
+        "shape": "×".join(map(str, about["shape"])),
+        "classes": ", ".join(about["classes"]),
+        **{name: ", ".join(f"{value:.4f}" for value in about[name]) for name in ("mean", "std")},
+    }
+    table(("data set", about["name"]), [(key, str(value)) for key, value in written.items() if key != "name" and value])
+
+
+def measurement_table(name: str, measured: Measurement) -> None:
+    """Print one measurement."""
+    worst = min(measured.class_accuracy.items(), key=lambda item: item[1])
+    accuracy = f"{percent(measured.accuracy, 2)} {interval(measured.accuracy_low, measured.accuracy_high)}"
+    facts = [
+        ("accuracy", accuracy),
+        ("worst class", f"{worst[0]}: {percent(worst[1])}"),
+        ("parameters", f"{measured.params:,}, of which {measured.nonzero:,} not zero"),
+        ("file", size(measured.file_bytes)),
+        ("file, zeros packed", size(measured.packed_bytes)),
+        ("MACs per image", count(measured.macs)),
+        ("memory per image", f"{size(measured.memory_bytes)} (estimated)"),
+    ]
+    if measured.energy:
+        facts.append(("energy per image", f"{measured.energy.energy_mj:.3g} mJ ({measured.energy.source})"))
+    for timing in measured.latency:
+        range_ms = f"(min {timing.min_ms:.3g}, p90 {timing.p90_ms:.3g}; one thread)"
+        label = f"latency, {timing.runtime}, batch {timing.batch}"
+        facts.append((label, f"{timing.median_ms:.3g} ms on this machine {range_ms}"))
+    table((name, f"{measured.split}, n = {measured.n}"), facts)
+
+
+def result_tables(result: Result) -> None:
+    """Print what every stage of a recipe left, and what each pruning did to every layer."""
+    measured = [("baseline", result.baseline)]
+    for number, done in enumerate(result.stages, start=1):
+        achieved = f" {done.achieved_sparsity:.1%}" if done.achieved_sparsity is not None else ""
+        measured.append((f"{number}. {done.stage.kind}{achieved}", done.measurement))
+    names = ("stage", f"{result.final.split} accuracy", "95 % interval", "non-zero", "packed size", "MACs", "speed-up")
+    rows = [_stage_row(label, measurement) for label, measurement in measured]
+    keep = len(names) if any(row[-1] for row in rows) else len(names) - 1
+    table(names[:keep], [row[:keep] for row in rows])
+    for done in result.stages:
+        if done.layers:
+            print()
+            table(
+                ("layer", "asked", "achieved", "kept", ""),
+                [
+                    (
+                        layer.layer,
+                        "" if layer.asked is None else f"{layer.asked:.1%}",
+                        f"{layer.achieved:.1%}",
+                        f"{layer.kept:,} of {layer.width:,}",
+                        layer.note,
+                    )
+                    for layer in done.layers
+                ],
+            )
+
+
+def _stage_row(label: str, measured: Measurement) -> tuple[str, ...]:
+    row = measured.row()
+    faster = f"{row['speedup']:.2f}× [{row['speedup_low']:.2f}, {row['speedup_high']:.2f}]" if "speedup" in row else ""
+    return (
+        label,
+        percent(measured.accuracy, 2),
+        interval(measured.accuracy_low, measured.accuracy_high),
+        f"{measured.nonzero:,}",
+        size(measured.packed_bytes),
+        count(measured.macs),
+        faster,
+    )
+
+
+def sweep_table(rows: Iterable[Row], split: str) -> None:
+    """Print the points of a sweep; the speed-up too where it was measured."""
+    rows = list(rows)
+    timed = ("speed-up",) if any("speedup" in row for row in rows) else ()
+    names = ("granularity", "criterion", "sparsity", "achieved", "seed", f"{split} accuracy", "95 % interval")
+    table(
+        (*names, "packed size", "MACs", *timed),
+        [
+            (
+                row["granularity"],
+                row["criterion"],
+                f"{row['sparsity']:.1%}",
+                f"{row['achieved_sparsity']:.1%}",
+                str(row["seed"]),
+                percent(row["accuracy"], 2),
+                interval(row["accuracy_low"], row["accuracy_high"]),
+                size(row["packed_bytes"]),
+                count(row["macs"]),
+                *([f"{row['speedup']:.2f}×" if "speedup" in row else ""] if timed else []),
+            )
+            for row in rows
+        ],
+    )
+
+
+def interval(low: float, high: float) -> str:
+    """The ends of an interval in percent, as a mathematician writes it."""
+    return f"[{100 * low:.2f}, {100 * high:.2f}]"
+
+
+def progress() -> Progress:
+    """A bar on stderr while a terminal is there to see it; nothing otherwise."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
