@@ -47,13 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         status: int | None = parsed.command(parsed)
+        sys.stdout.flush()
         return status or 0
     except UserError as fault:
         print(f"espalier: {fault}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # a reader such as head has seen enough; nothing is left to say, at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 1
     except OSError as fault:  # a full disk, a folder that may not be read: the system's line says which
         print(f"espalier: {' '.join(str(fault).split())}", file=sys.stderr)
         return 2
@@ -196,16 +197,16 @@ def _sweep(arguments: argparse.Namespace) -> None:
             "latency": arguments.latency,
         },
     )
-    found, omitted = dict[int, Row](), list(left_out(plan))
+    found, failed = dict[int, Row](), dict[int, str]()
     with progress() as bar:
         task = bar.add_task(f"sweeping {plan.model}", total=len(points(plan)) * (2 if plan.latency else 1))
         for done in sweep(plan, workers=cores()):
             bar.advance(task)
             if done.error:
-                omitted.append(f"{done.point.label}: {done.error}")
+                failed[done.point.index] = f"{done.point.label}: {done.error}"
             elif done.row:
                 found[done.point.index] = done.row
-    for line in omitted:
+    for line in (*left_out(plan), *(failed[index] for index in sorted(failed))):
         print(f"left out: {line}", file=sys.stderr)
     rows = [found[index] for index in sorted(found)]
     if arguments.json:
