@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-st.set_page_config(page_title="Espalier", page_icon="🌿", layout="wide")
+st.set_page_config(page_title="Espalier", page_icon="🌿", layout="wide", initial_sidebar_state=250)
 
 st.navigation(
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
 
 from compression.data.sets import Dataset, Split, thumbnail
@@ -12,11 +13,22 @@ from compression.report.charts import CONFIG, Chart
 from pages._cache import timed
 
 GALLERY = 6
+WIDTH = 330
+"""Pixels of a chart in a pair: two fit beside the controls at 1280, one at 1024."""
 
 
 def draw(chart: Chart, key: str) -> None:
     """Draw a chart with its text alternative, in its own colours."""
     st.plotly_chart(chart.figure, key=key, alt=chart.alt, theme=None, config=CONFIG)
+
+
+def pairs(number: int) -> list[DeltaGenerator]:
+    """Places for so many charts, two in a row where there is room for two, else one."""
+    places = []
+    for _ in range(0, number, 2):
+        row = st.container(horizontal=True, gap="medium")
+        places += [row.container(width=WIDTH), row.container(width=WIDTH)]
+    return places[:number]
 
 
 def gallery(dataset: Dataset, split: Split, before_NK: Tensor, after_NK: Tensor, change: Changed) -> None:

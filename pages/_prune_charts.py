@@ -38,7 +38,7 @@ def histogram(subject: Subject, stage: Prune, pruned: Pruned, look: Theme) -> No
         bins = weight_bins(subject.model, weights_of(subject.name, subject.dataset.name), pruned, chosen)
         by_size = stage.criterion == "magnitude" and stage.granularity == "weights"
         threshold = _threshold(pruned, chosen) if by_size else None
-        table = histogram_table(bins.edges, bins.counts, pruned=bins.pruned)
+        table = histogram_table(bins.edges, bins.counts, threshold=threshold, pruned=bins.pruned)
         words = {}
     with place:
         chart = charts.histogram_chart(table, look, threshold=threshold, where=layer, log=log, **words)

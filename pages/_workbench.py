@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from compression.data.sets import DATASETS
-from compression.models.zoo import SAMPLES, model_card
+from compression.models.zoo import SAMPLES, available, model_card
 from compression.pipeline import Subject, baseline, live_limit, load_subject
 from compression.registry import UserError
 from compression.report.text import count, interval, percent, size
@@ -22,13 +22,13 @@ def choose_subject() -> Subject:
     with st.sidebar:
         name = st.selectbox(
             "Model",
-            list(SAMPLES),
+            available(),
             key="model",
             bind="query-params",
             help="Trained sample models. Each has a card with its data, accuracy and the command that rebuilds it.",
         )
-        if name not in SAMPLES:  # a link can hold anything
-            name = next(iter(SAMPLES))
+        if name not in available():  # a link can hold anything
+            name = available()[0]
         sample = SAMPLES[name]
         fitting = [s.name for s in DATASETS.values() if _fits(s.name, name)]
         data = st.selectbox(

@@ -11,7 +11,7 @@ from compression.report.compare import headline
 from compression.report.tables import class_table, layer_table
 from compression.report.text import count, delta, named, percent, points, share, size
 from pages._cache import tried
-from pages._draw import draw, gallery, latency_table
+from pages._draw import draw, gallery, latency_table, pairs
 from pages._forms import prune_controls
 from pages._prune_charts import curve, filters, histogram
 from pages._workbench import choose_subject, theme
@@ -20,7 +20,7 @@ from pages._workbench import choose_subject, theme
 @st.fragment
 def workbench(subject: Subject) -> None:
     """Controls on the left; all that follows from them on the right."""
-    left, right = st.columns([1, 3], gap="large")
+    left, right = st.columns([1, 3], gap="medium")
     try:
         with left:
             stage = prune_controls(subject)
@@ -64,24 +64,20 @@ def _pictures(subject: Subject, stage: Prune, found: Preview) -> None:
     before_logits, before = baseline(subject, "val", live_limit(subject))
     after, look = found.measurement, theme()
     unit = stage.granularity if stage.granularity in (*STRUCTURED, "kernels") else "weights"
-    first, second = st.columns(2)
+    first, second, third, fourth, fifth, sixth = pairs(6)
     with first:
         histogram(subject, stage, found.pruned, look)
-    with second:
-        curve_place = st.container()
-    first, second = st.columns(2)
-    with first:
+    with third:
         draw(charts.layer_chart(layer_table(found.pruned.layers), look, unit=named(unit)), "layers")
-    with second:
+    with fourth:
         table = class_table(before.class_accuracy, after.class_accuracy)
         draw(charts.class_chart(table, look, split="validation", n=after.n), "classes")
-    first, second = st.columns(2)
-    with first:
+    with fifth:
         filters(subject, found.pruned, look)
-    with second:
+    with sixth:
         part = subject.dataset.val.head(after.n)
         gallery(subject.dataset, part, before_logits, found.logits, changed(before_logits, found.logits, part.labels))
-    with curve_place:
+    with second:
         curve(subject, stage, after, look)
 
 

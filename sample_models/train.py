@@ -1,7 +1,7 @@
 """Train a sample model from nothing and write its weights and its card.
 
-    python sample_models/train.py digits-cnn
-    python sample_models/train.py --all
+python sample_models/train.py digits-cnn
+python sample_models/train.py --all
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from compression.models.zoo import FOLDER, SAMPLES, Sample, Training, rebuild  #
 from compression.registry import UserError, pick  # noqa: E402
 from compression.results import wilson  # noqa: E402
 from compression.training import fit, inputs, predict  # noqa: E402
-
 
 TRAINED = {name: sample for name, sample in SAMPLES.items() if sample.training}
 

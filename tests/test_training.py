@@ -152,9 +152,7 @@ def plain_loop(model: nn.Module, dataset: Dataset, epochs: int, lr: float, batch
 
 def test_fit_equals_a_plain_loop_with_a_loader() -> None:
     dataset, mine, theirs = tiny(), mlp(), mlp()
-    events = list(
-        fit(mine, dataset, epochs=2, lr=0.3, momentum=0.8, weight_decay=1e-3, batch_size=7, seed=5)
-    )
+    events = list(fit(mine, dataset, epochs=2, lr=0.3, momentum=0.8, weight_decay=1e-3, batch_size=7, seed=5))
     expected = plain_loop(theirs.train(), dataset, epochs=2, lr=0.3, batch=7, seed=5)
     assert [event.train_loss for event in events] == expected
     assert same(mine.state_dict(), theirs.state_dict())
@@ -163,9 +161,7 @@ def test_fit_equals_a_plain_loop_with_a_loader() -> None:
 def test_a_narrow_strided_shortcut_trains_as_it_does_in_the_plain_layout() -> None:
     # In channels-last its weight gradient may be computed wrongly, or crash: see ``_layout``.
     dataset, mine, theirs = tiny(channels=2, side=8), cnn(), cnn()
-    events = list(
-        fit(mine, dataset, epochs=2, lr=0.1, momentum=0.8, weight_decay=1e-3, batch_size=7, seed=5)
-    )
+    events = list(fit(mine, dataset, epochs=2, lr=0.1, momentum=0.8, weight_decay=1e-3, batch_size=7, seed=5))
     expected = plain_loop(theirs.train(), dataset, epochs=2, lr=0.1, batch=7, seed=5)
     assert [event.train_loss for event in events] == pytest.approx(expected, rel=1e-3)
     assert mine.blocks[1].shortcut[0].in_channels == 4  # what makes it narrow

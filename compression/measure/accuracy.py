@@ -60,9 +60,7 @@ def accuracy_fields(logits_NK: Tensor, labels_N: Tensor, classes: Sequence[str])
         "accuracy": correct / n,
         "accuracy_low": low,
         "accuracy_high": high,
-        "class_accuracy": {
-            name: rate for name, rate in zip(classes, rates, strict=True) if rate is not None
-        },
+        "class_accuracy": {name: rate for name, rate in zip(classes, rates, strict=True) if rate is not None},
         "loss": float(F.cross_entropy(logits_NK.double(), labels_N)),
     }
 
@@ -87,9 +85,7 @@ def changed(before_NK: Tensor, after_NK: Tensor, labels_N: Tensor) -> Changed:
         wrong_to_right=(~was_N & is_N).nonzero().squeeze(1),
         before=before_N,
         after=after_N,
-        class_change=tuple(
-            None if x is None or y is None else y - x for x, y in zip(old, new, strict=True)
-        ),
+        class_change=tuple(None if x is None or y is None else y - x for x, y in zip(old, new, strict=True)),
     )
 
 

@@ -33,9 +33,7 @@ def modelled(macs: int, weight_bytes: int, activation_bytes: int) -> Energy:
     them, do not bill with them. Source: Horowitz 2014, ISSCC (45 nm).
     """
     picojoules = (
-        macs * ENERGY_PJ["mac"]
-        + weight_bytes * ENERGY_PJ["dram_byte"]
-        + 2 * activation_bytes * ENERGY_PJ["cache_byte"]
+        macs * ENERGY_PJ["mac"] + weight_bytes * ENERGY_PJ["dram_byte"] + 2 * activation_bytes * ENERGY_PJ["cache_byte"]
     )
     detail = (
         f"{macs:,} MACs × {ENERGY_PJ['mac']:g} pJ + {weight_bytes:,} B of weights from DRAM × "

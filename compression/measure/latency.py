@@ -96,10 +96,7 @@ def latencies(
         }
         (folder / "job.json").write_text(json.dumps(job))
         rows = _run_child(folder, on_progress)
-    return {
-        label: tuple(Latency(**row) for owner, row in rows if owner == i)
-        for i, label in enumerate(candidates)
-    }
+    return {label: tuple(Latency(**row) for owner, row in rows if owner == i) for i, label in enumerate(candidates)}
 
 
 def _check(runtimes: Sequence[str], batches: Sequence[int], pairs: int, seconds: float) -> None:
@@ -131,9 +128,7 @@ def _save(model: nn.Module, path: Path, label: str) -> None:
 def _run_child(folder: Path, on_progress: Progress | None) -> list[tuple[int, dict[str, Any]]]:
     command = [sys.executable, "-m", "compression.measure.latency_process", str(folder)]
     with (folder / "stderr").open("w") as said:
-        child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=said, text=True, env=_environment()
-        )
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=_environment())
     rows: list[tuple[int, dict[str, Any]]] = []
     try:
         assert child.stdout is not None

@@ -53,9 +53,7 @@ def measure_all(folder: Path, emit: Emit) -> None:
             baseline = _built(folder / "baseline.pt", runtime, x, "baseline")
             for i, label in enumerate(labels):
                 candidate = _built(folder / f"{i}.pt", runtime, x, label)
-                samples = time_pairs(
-                    baseline, candidate, pairs=job["pairs"], seconds=job["seconds"], seed=job["seed"]
-                )
+                samples = time_pairs(baseline, candidate, pairs=job["pairs"], seconds=job["seconds"], seed=job["seed"])
                 measured = paired_stats(
                     samples.baseline_s, samples.candidate_s, runtime=runtime, batch=batch, seed=job["seed"]
                 )

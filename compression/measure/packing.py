@@ -121,9 +121,7 @@ def _encode(dense: Tensor, encoding: str) -> bytes:
     )
 
 
-def _decode(
-    packed: bytes, start: int, code: str, shape: list[int], encoding: str, nonzero: int
-) -> tuple[Tensor, int]:
+def _decode(packed: bytes, start: int, code: str, shape: list[int], encoding: str, nonzero: int) -> tuple[Tensor, int]:
     dtype, n = _BY_NAME[code], math.prod(shape)
     if encoding == "dense":
         return _values(packed, start, dtype, n).view(shape), start + n * dtype.itemsize

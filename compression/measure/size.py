@@ -106,9 +106,7 @@ def layer_sizes(model: nn.Module) -> list[LayerSize]:
 
 def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     """The weight of every Linear and Conv layer by the layer's name, as the layer computes with it."""
-    return {
-        name: module.weight.detach() for name, module in model.named_modules() if isinstance(module, PRUNABLE)
-    }
+    return {name: module.weight.detach() for name, module in model.named_modules() if isinstance(module, PRUNABLE)}
 
 
 def stored(model: nn.Module) -> dict[str, Tensor]:
@@ -138,8 +136,7 @@ def _layer_size(name: str, module: nn.Module) -> LayerSize:
     weight = module.weight if isinstance(module, PRUNABLE) else None
     main = weight if weight is not None else next(iter(own.values()), None)
     packed = (
-        best_encoding(tensor.shape, tensor.itemsize, count)[1]
-        for tensor, count in zip(tensors, counts, strict=True)
+        best_encoding(tensor.shape, tensor.itemsize, count)[1] for tensor, count in zip(tensors, counts, strict=True)
     )
     return LayerSize(
         layer=name,

@@ -124,8 +124,7 @@ def _check(name: str, wanted: Mapping[str, int], present: Mapping[str, int]) -> 
             raise UserError(unknown(f"width of layer '{name}'", field, present))
         if type(value) is not int or not 1 <= value <= present[field]:
             raise UserError(
-                f"{field} of layer '{name}' is {value!r}; it must be a whole number from 1 to "
-                f"{present[field]}"
+                f"{field} of layer '{name}' is {value!r}; it must be a whole number from 1 to {present[field]}"
             )
     merged = {**present, **wanted}
     parts = merged.get("groups") or merged.get("num_groups") or 1

@@ -64,7 +64,7 @@ SAMPLES: dict[str, Sample] = {
             {"inputs": 64, "hidden": [128, 64], "classes": 10},
             "digits",
             (1, 8, 8),
-            Training(epochs=60, lr=0.1, batch_size=64),
+            Training(epochs=100, lr=0.1, batch_size=64, augment="jitter"),
         ),
         Sample(
             "mnist-lenet-300-100",
@@ -114,6 +114,13 @@ SAMPLES: dict[str, Sample] = {
     )
 }
 """In the order of the menus: the first is the embedded default."""
+
+
+def available() -> tuple[str, ...]:
+    """The sample models whose weights are here (random ones always are), in the order of the menus."""
+    return tuple(
+        name for name, sample in SAMPLES.items() if not sample.training or (FOLDER / f"{name}.safetensors").is_file()
+    )
 
 
 def model_card(name: str) -> dict[str, Any]:

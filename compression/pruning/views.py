@@ -55,7 +55,7 @@ class Bins:
     pruned: Array
 
 
-def weight_bins(model: nn.Module, index: ScoreIndex, pruned: Pruned, layer: str | None = None, bins: int = 120) -> Bins:
+def weight_bins(model: nn.Module, index: ScoreIndex, pruned: Pruned, layer: str | None = None, bins: int = 300) -> Bins:
     """The histogram of one layer's weights, or of all, and what the masks drop of each bin."""
     whole = histogram(index, bins)
     masks = {name.removesuffix(".weight"): mask for name, mask in pruned.masks.items()}

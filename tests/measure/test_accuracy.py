@@ -40,9 +40,7 @@ def test_interval_solves_the_score_equation() -> None:
     logits, labels = predictions()
     fields = accuracy_fields(logits, labels, CLASSES)
     for bound in (fields["accuracy_low"], fields["accuracy_high"]):
-        assert abs(fields["accuracy"] - bound) == pytest.approx(
-            1.959964 * math.sqrt(bound * (1 - bound) / 60)
-        )
+        assert abs(fields["accuracy"] - bound) == pytest.approx(1.959964 * math.sqrt(bound * (1 - bound) / 60))
     assert fields["accuracy_low"] < fields["accuracy"] < fields["accuracy_high"]
 
 

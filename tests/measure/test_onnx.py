@@ -37,9 +37,7 @@ def test_residual_network_and_silence(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert not caught
     assert capfd.readouterr() == ("", "")
     assert all(part.training for part in model.modules())
-    np.testing.assert_allclose(
-        outputs(tmp_path / "m.onnx", x), model.eval()(x).detach(), rtol=1e-3, atol=1e-4
-    )
+    np.testing.assert_allclose(outputs(tmp_path / "m.onnx", x), model.eval()(x).detach(), rtol=1e-3, atol=1e-4)
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 

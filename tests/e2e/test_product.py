@@ -1,0 +1,83 @@
+"""What only a browser shows: sliders that move charts, a sweep from click to chart, links that reopen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.browser import settle
+
+pytestmark = pytest.mark.timeout(300)
+Open = Callable[..., Page]
+WAIT_MS = 120_000
+
+
+def title(page: Page, position: int) -> str:
+    return page.locator(".js-plotly-plot").nth(position).locator(".gtitle").text_content() or ""
+
+
+def metric(page: Page, label: str) -> str:
+    card = page.get_by_test_id("stMetric").filter(has_text=label)
+    return card.get_by_test_id("stMetricValue").inner_text()
+
+
+def test_the_first_page_carries_the_message(page: Page) -> None:
+    plot = page.locator(".js-plotly-plot").first
+    expect(plot).to_be_visible(timeout=WAIT_MS)
+    assert re.search(r"smaller|accuracy", title(page, 0))
+    expect(page.get_by_role("link", name="Trade-offs").first).to_be_visible()
+
+
+def test_a_slider_moves_every_chart_and_the_link(open_page: Open) -> None:
+    page = open_page("prune?model=digits-mlp")
+    expect(page.locator(".js-plotly-plot")).to_have_count(5, timeout=WAIT_MS)
+    before, size = title(page, 0), metric(page, "Size, zeros packed")
+    thumb = page.get_by_role("slider", name="Sparsity")
+    for _ in range(10):
+        thumb.press("ArrowRight")
+    expect(page.get_by_test_id("stMetricValue").nth(1)).not_to_have_text(size, timeout=WAIT_MS)
+    settle(page)
+    assert title(page, 0) != before
+    assert "prune_sparsity=0.6" in page.url
+
+
+def test_a_link_reopens_the_same_view(open_page: Open) -> None:
+    page = open_page("prune?model=digits-mlp&prune_sparsity=0.8")
+    expect(page.locator(".js-plotly-plot")).to_have_count(5, timeout=WAIT_MS)
+    assert "80 %" in title(page, 0)
+    assert page.get_by_test_id("stSidebar").get_by_text("workbench").count() == 0  # only pages in the menu
+
+
+def test_a_sweep_from_click_to_chart(open_page: Open) -> None:
+    page = open_page("tradeoffs?model=digits-mlp&sweep_count=2")
+    expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT_MS)
+    page.get_by_role("button", name="Run sweep").click()
+    expect(page).to_have_url(re.compile("sweep=[0-9a-f]{12}"), timeout=WAIT_MS)
+    expect(page.get_by_text("5 of 5 points")).to_be_visible(timeout=WAIT_MS)
+    settle(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    lines = download.value.path().read_text().splitlines()
+    assert len(lines) == 6
+    assert lines[0].startswith("point,model,granularity")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["", "prune", "tradeoffs"])
+def test_nothing_is_wider_than_a_projector(open_page: Open, path: str, scheme: str) -> None:
+    page = open_page(f"{path}?model=digits-mlp", width=1024, height=768, scheme=scheme)
+    expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT_MS)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    clipped = page.evaluate(
+        """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(plot => {
+            const box = plot.getBoundingClientRect();
+            return [...plot.querySelectorAll('text')].filter(text => text.textContent.trim()).filter(text => {
+                const own = text.getBoundingClientRect();
+                return own.width && (own.left < box.left - 2 || own.right > box.right + 2);
+            }).map(text => text.textContent);
+        })"""
+    )
+    assert clipped == []

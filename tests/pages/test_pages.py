@@ -1,0 +1,147 @@
+"""Every page through app.py, without a browser: what it shows is what the library computes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from compression.pipeline import load_subject, preview
+from compression.pruning import sparsity_at, threshold_of, weight_index
+from compression.recipe import Prune
+from compression.report.text import percent, size
+from compression.studies import jobs
+
+ROOT = Path(__file__).parents[2]
+Open = Callable[..., AppTest]
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    # AppTest runs the script in a thread of its own, which ends with the process.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+@pytest.fixture
+def open_app(data_root: Path) -> Open:
+    def opened(page: str, **query: str) -> AppTest:
+        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240)
+        for key, value in query.items():
+            at.query_params[key] = value
+        at.run()
+        return at if page == "overview" else at.switch_page(f"pages/{page}.py").run()
+
+    return opened
+
+
+def sound(at: AppTest) -> AppTest:
+    assert not at.exception, [fault.value for fault in at.exception]
+    return at
+
+
+def shown(at: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in at.metric}
+
+
+def charts(at: AppTest) -> list[str]:
+    return [chart.proto.id or chart.proto.form_id for chart in at.get("plotly_chart")]
+
+
+def test_overview_shows_the_baseline_and_a_chart_without_a_click(open_app: Open) -> None:
+    at = sound(open_app("overview", model="digits-mlp"))
+    assert not at.error
+    subject = load_subject("digits-mlp", "digits")
+    whole = preview(subject, Prune(sparsity=0.001)).measurement
+    assert shown(at)["File"] == size(whole.file_bytes)
+    assert len(at.get("plotly_chart")) == 1
+
+
+def test_the_numbers_are_those_of_the_library_before_and_after_a_move(open_app: Open) -> None:
+    at = sound(open_app("prune", model="digits-mlp"))
+    subject = load_subject("digits-mlp", "digits")
+    for sparsity in (0.5, 0.8):
+        at.slider(key="prune_sparsity").set_value(sparsity).run()
+        found = preview(subject, Prune(sparsity=sparsity)).measurement
+        assert shown(sound(at))["Accuracy"] == percent(found.accuracy)
+        assert shown(at)["Size, zeros packed"] == size(found.packed_bytes)
+        assert len(at.get("plotly_chart")) == 5
+
+
+def test_the_threshold_and_the_sparsity_move_each_other(open_app: Open) -> None:
+    at = open_app("prune", model="digits-mlp")
+    index = weight_index(load_subject("digits-mlp", "digits").model)
+    at.slider(key="prune_sparsity").set_value(0.7).run()
+    assert at.slider(key="prune_threshold").value == pytest.approx(threshold_of(index, 0.7))
+    at.slider(key="prune_threshold").set_value(0.1).run()
+    assert at.slider(key="prune_sparsity").value == pytest.approx(sparsity_at(index, 0.1))
+    assert not sound(at).error
+
+
+@pytest.mark.parametrize("style", ["weights", "2:4", "rows"])
+def test_every_style_of_a_linear_network_draws_all_charts(open_app: Open, style: str) -> None:
+    at = open_app("prune", model="digits-mlp")
+    at.selectbox(key="prune_style").set_value(style).run()
+    assert len(sound(at).get("plotly_chart")) == 5
+    assert not at.error
+
+
+@pytest.mark.parametrize("style", ["kernels", "channels"])
+def test_every_style_of_a_convolutional_network_draws_all_charts(open_app: Open, style: str) -> None:
+    at = open_app("prune", model="digits-cnn")
+    at.selectbox(key="prune_style").set_value(style).run()
+    assert len(sound(at).get("plotly_chart")) == 5
+    assert not at.error
+
+
+def test_a_layer_keeps_its_own_sparsity(open_app: Open) -> None:
+    at = open_app("prune", model="digits-mlp")
+    at.multiselect(key="prune_layers").set_value(["layers.0"]).run()
+    subject = load_subject("digits-mlp", "digits")
+    found = preview(subject, Prune(sparsity=0.5, overrides={"layers.0": 0.0})).measurement
+    assert shown(sound(at))["Size, zeros packed"] == size(found.packed_bytes)
+
+
+def test_garbage_in_a_link_falls_back_to_the_defaults(open_app: Open) -> None:
+    garbage = {"model": "no-such", "prune_sparsity": "nan", "prune_style": "<b>", "prune_round_to": "-3"}
+    at = sound(open_app("prune", **garbage))
+    assert at.selectbox(key="model").value == "digits-cnn"
+    assert at.slider(key="prune_sparsity").value == 0.5
+
+
+def test_absent_data_is_one_line_that_says_how_to_get_it(open_app: Open) -> None:
+    at = sound(open_app("prune", model="mnist-lenet-300-100"))
+    (line,) = [fault.value for fault in at.error]
+    assert "espalier data mnist --get" in line
+    assert "digits" in line
+    assert "\n" not in line
+
+
+def test_a_small_sweep_runs_outside_the_page_and_fills_it(open_app: Open) -> None:
+    at = sound(open_app("tradeoffs", model="digits-mlp"))
+    at.slider(key="sweep_count").set_value(2)
+    next(button for button in at.button if button.label == "Run sweep").click().run()
+    name = at.query_params["sweep"]
+    name = name[0] if isinstance(name, list) else name
+    end = time.monotonic() + 200
+    while jobs.state(name).state in ("waiting", "running") and time.monotonic() < end:
+        time.sleep(0.5)
+    assert jobs.state(name).state == "done", jobs.state(name)
+    at.run()
+    table = sound(at).dataframe[0].value
+    assert len(table) == len(jobs.rows(name)) == 5  # a baseline, and 2 styles × 2 sparsities
+    subject = load_subject("digits-mlp", "digits")
+    pruned = preview(subject, Prune(sparsity=0.9)).measurement
+    row = table[(table.granularity == "weights") & (table.sparsity == 0.9)].iloc[0]
+    assert row.accuracy == pruned.accuracy
+
+
+def test_a_sweep_of_nothing_is_one_line(open_app: Open) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    at.get("pills")
+    at.session_state["sweep_criteria_digits-mlp"] = []
+    next(button for button in at.button if button.label == "Run sweep").click().run()
+    (line,) = [fault.value for fault in sound(at).error]
+    assert "criteria" in line
