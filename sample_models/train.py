@@ -87,9 +87,9 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="train them all")
     arguments = parser.parse_args()
     names = list(TRAINED) if arguments.all else arguments.names
-    if not names:
-        parser.error("name a model, or give --all")
     try:
+        if not names:
+            raise UserError(f"Name a model to train, or give --all; choose one of: {', '.join(TRAINED)}")
         for sample in [pick(TRAINED, name, "model to train") for name in names]:
             assert sample.training is not None  # TRAINED holds no other
             card = train(sample, sample.training)

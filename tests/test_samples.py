@@ -1,0 +1,111 @@
+"""The script that rebuilds the sample models, on a short training in a folder of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from scipy.stats import binomtest
+
+from compression.data.sets import load_data
+from compression.models.files import load_weights
+from compression.models.zoo import SAMPLES, Sample, Training, model_card
+from compression.training import normalise
+
+SCRIPT = Path(__file__).resolve().parents[1] / "sample_models" / "train.py"
+SHORT = Training(epochs=3, lr=0.1, batch_size=64, augment="jitter", seed=4)
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script as a module that writes into a temporary folder."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    spec = importlib.util.spec_from_file_location("train_samples", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    return module
+
+
+def called(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+    status: int = script.main()
+    return status
+
+
+def test_training_writes_weights_and_a_card_that_agree(script: ModuleType, tmp_path: Path) -> None:
+    card = script.train(SAMPLES["digits-mlp"], SHORT)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits-mlp.json", "digits-mlp.safetensors"]
+    assert json.loads((tmp_path / "digits-mlp.json").read_text()) == json.loads(json.dumps(card))
+    model, dataset = load_weights(tmp_path / "digits-mlp.safetensors").model, load_data("digits")
+    right = int((model(normalise(dataset.test.images, dataset)).argmax(1) == dataset.test.labels).sum())
+    assert (card["accuracy"], card["n"], card["split"]) == (right / 359, 359, "test")
+    low, high = binomtest(right, 359).proportion_ci(0.95, method="wilson")
+    assert (card["accuracy_low"], card["accuracy_high"]) == pytest.approx((low, high), abs=1e-6)
+    assert card["params"] == sum(p.numel() for p in model.parameters())
+    assert (card["seed"], card["epochs"], card["torch"]) == (4, 3, torch.__version__)
+    assert set(card) == set(model_card("digits-mlp"))
+    assert card["accuracy"] > 0.8  # three epochs; chance is a tenth
+
+
+def test_the_same_settings_train_the_same_weights_whatever_was_drawn_before(script: ModuleType, tmp_path: Path) -> None:
+    files = []
+    for seed in (4, 4, 5):
+        torch.rand(len(files) + 1)
+        script.train(SAMPLES["digits-mlp"], replace(SHORT, seed=seed, epochs=1))
+        files.append((tmp_path / "digits-mlp.safetensors").read_bytes())
+    assert files[0] == files[1] != files[2]
+
+
+def test_names_choose_what_is_trained(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained: list[tuple[Sample, Training]] = []
+
+    def train(sample: Sample, how: Training) -> dict[str, object]:
+        trained.append((sample, how))
+        return {"accuracy": 0.975, "params": 1234}
+
+    monkeypatch.setattr(script, "train", train)
+    assert called(script, monkeypatch, "digits-cnn", "digits-mlp") == 0
+    assert [sample.name for sample, _ in trained] == ["digits-cnn", "digits-mlp"]
+    assert all(how == sample.training for sample, how in trained)
+    assert "digits-mlp: test accuracy 97.50%, 1,234 parameters" in capsys.readouterr().out
+    trained.clear()
+    assert called(script, monkeypatch, "--all") == 0
+    assert [sample.name for sample, _ in trained] == [name for name, sample in SAMPLES.items() if sample.training]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("digits-mpl",),
+            "Unknown model to train 'digits-mpl' (did you mean 'digits-mlp'?); choose one of: digits-cnn",
+        ),
+        (("resnet50-random",), "Unknown model to train 'resnet50-random'"),
+        ((), "Name a model to train, or give --all; choose one of: digits"),
+        (("mnist-lenet-5",), "Data set 'mnist' is not in "),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line(
+    script: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    data_root: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    assert called(script, monkeypatch, *arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(message)
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert list(tmp_path.glob("*.safetensors")) == []
