@@ -11,6 +11,8 @@ import os
 import sys
 import time
 
+import torchvision  # noqa: F401  # an import like the others: the library leaves it until data are read
+
 from compression.recipe import validated
 from compression.studies.plan import Sweep
 from compression.studies.sweep import sweep
