@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -463,8 +464,11 @@ def test_the_command_works_from_a_shell() -> None:
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_a_reader_that_leaves_early_is_no_fault(form: list[str]) -> None:
-    command = [sys.executable, "-m", "compression.cli", "models", *form]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=README.parent) as process:
+    command = [sys.executable, "-m", "compression.cli", "data", *form]
+    # Buffered, as it is for most people: what is written last goes out at exit only.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, cwd=README.parent, env=env) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
