@@ -84,12 +84,21 @@ def _amount(subject: Subject, granularity: str, criterion: str, scope: str) -> f
         st.caption(f"Threshold: {reason}; the chart of layers shows what falls.")
         return float(sparsity)
 
+    shown = st.session_state.setdefault(f"{KEY}shown", {"sparsity": sparsity, "thresholds": []})
+
     def moved() -> None:
-        found = sparsity_at(index, st.session_state[f"{KEY}threshold"])
-        st.session_state[f"{KEY}sparsity"] = min(MOST, max(LEAST, found))
+        # While the sparsity moves fast, the browser still sends thresholds that the page itself set
+        # some steps ago: those are echoes, not the reader's hand.
+        echo = st.session_state[f"{KEY}threshold"] in shown["thresholds"]
+        if not echo and st.session_state[f"{KEY}sparsity"] == shown["sparsity"]:
+            found = sparsity_at(index, st.session_state[f"{KEY}threshold"])
+            st.session_state[f"{KEY}sparsity"] = min(MOST, max(LEAST, found))
 
     highest = threshold_of(index, MOST)
-    st.session_state[f"{KEY}threshold"] = min(highest, threshold_of(index, min(MOST, max(LEAST, sparsity))))
+    now = min(highest, threshold_of(index, min(MOST, max(LEAST, sparsity))))
+    st.session_state[f"{KEY}threshold"] = now
+    shown |= {"sparsity": sparsity, "thresholds": [*shown["thresholds"][-50:], now]}
+    st.session_state[f"{KEY}shown"] = shown
     st.slider(
         "Threshold on |w|" if granularity == "weights" and criterion == "magnitude" else "Threshold on the score",
         0.0,

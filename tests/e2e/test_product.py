@@ -16,7 +16,7 @@ WAIT_MS = 120_000
 
 
 def title(page: Page, position: int) -> str:
-    return page.locator(".js-plotly-plot").nth(position).locator(".gtitle").text_content() or ""
+    return page.locator(".js-plotly-plot").nth(position).locator(".gtitle").text_content().replace("\u00a0", " ")
 
 
 def metric(page: Page, label: str) -> str:
@@ -59,7 +59,7 @@ def test_a_sweep_from_click_to_chart(open_page: Open) -> None:
     expect(page.get_by_text("5 of 5 points")).to_be_visible(timeout=WAIT_MS)
     settle(page)
     with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
+        page.get_by_test_id("stDownloadButton").get_by_role("button").click()
     lines = download.value.path().read_text().splitlines()
     assert len(lines) == 6
     assert lines[0].startswith("point,model,granularity")

@@ -31,12 +31,13 @@ def open_app(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     # second start that this asks for would swallow the click. The browser tests cover the real thing.
     monkeypatch.setattr("pages._workbench._enter_by_app", lambda: None)
 
-    def opened(page: str, **query: str) -> AppTest:
+    def opened(page: str, model: str | None = None, **query: str) -> AppTest:
         at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240)
         for key, value in query.items():
             at.query_params[key] = value
         at.run()
-        return at if page == "overview" else at.switch_page(f"pages/{page}.py").run()
+        at = at if page == "overview" else at.switch_page(f"pages/{page}.py").run()
+        return at.selectbox(key="model").set_value(model).run() if model else at
 
     return opened
 
@@ -109,7 +110,7 @@ def test_a_layer_keeps_its_own_sparsity(open_app: Open) -> None:
 
 
 def test_garbage_in_a_link_falls_back_to_the_defaults(open_app: Open) -> None:
-    garbage = {"model": "no-such", "prune_sparsity": "nan", "prune_style": "<b>", "prune_round_to": "-3"}
+    garbage = {"data_digits": "no-such", "prune_sparsity": "nan", "prune_style": "<b>", "prune_round_to": "-3"}
     at = sound(open_app("prune", **garbage))
     assert at.selectbox(key="model").value == "digits-cnn"
     assert at.slider(key="prune_sparsity").value == 0.5
