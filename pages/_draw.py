@@ -13,7 +13,7 @@ from compression.report.charts import CONFIG, Chart
 from pages._cache import timed
 
 GALLERY = 6
-WIDTH = 330
+WIDTH = 290
 """Pixels of a chart in a pair: two fit beside the controls at 1280, one at 1024."""
 
 
@@ -26,7 +26,7 @@ def pairs(number: int) -> list[DeltaGenerator]:
     """Places for so many charts, two in a row where there is room for two, else one."""
     places = []
     for _ in range(0, number, 2):
-        row = st.container(horizontal=True, gap="medium")
+        row = st.container(horizontal=True, gap="small")
         places += [row.container(width=WIDTH), row.container(width=WIDTH)]
     return places[:number]
 

@@ -20,7 +20,7 @@ from pages._workbench import choose_subject, theme
 @st.fragment
 def workbench(subject: Subject) -> None:
     """Controls on the left; all that follows from them on the right."""
-    left, right = st.columns([1, 3], gap="medium")
+    left, right = st.columns([1, 3.5], gap="small")
     try:
         with left:
             stage = prune_controls(subject)
