@@ -88,10 +88,10 @@ SAMPLES: dict[str, Sample] = {
             "mnist-mlp-1200",
             "The teacher of the first distillation paper: two layers of 1,200 units with dropout.",
             "mlp",
-            {"inputs": 784, "hidden": [1200, 1200], "classes": 10, "dropout": 0.5, "input_dropout": 0.2},
+            {"inputs": 784, "hidden": [1200, 1200], "classes": 10, "dropout": 0.25, "input_dropout": 0.1},
             "mnist",
             (1, 28, 28),
-            Training(epochs=40, lr=0.03, augment="jitter", weight_decay=1e-5),
+            Training(epochs=30, lr=0.07, augment="jitter", weight_decay=5e-5),
         ),
         Sample(
             "cifar10-resnet20",
