@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from compression.measure import latencies
-from compression.pipeline import Preview, live_limit, load_subject, preview
-from compression.pruning import ScoreIndex, score_index, scores_of, weight_index
+from compression.pipeline import Preview, judge, live_limit, load_subject, prune_subject
+from compression.pruning import Pruned, ScoreIndex, score_index, scores_of, weight_index
 from compression.pruning.criteria import ABSOLUTE
 from compression.recipe import Prune
 from compression.results import Latency
@@ -64,11 +64,18 @@ def scores_index(model: str, data: str, granularity: str, criterion: str) -> Sco
     return score_index(scores_of(subject.model, stage, subject.blueprint.input_shape, groups=subject.groups))
 
 
-@st.cache_resource(max_entries=3, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)
+def fallen(model: str, data: str, stage: str) -> Pruned:
+    """The pruned model of a stage, given as JSON: all that the histogram waits for."""
+    return prune_subject(load_subject(model, data), Prune.model_validate_json(stage))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
 def tried(model: str, data: str, stage: str) -> Preview:
-    """The preview of a stage, given as JSON; the last few are kept, since a chart's own controls redraw it."""
-    subject = load_subject(model, data)
-    return preview(subject, Prune.model_validate_json(stage), limit=live_limit(subject))
+    """The pruned model with its measurement; the last one is kept, since a chart's own controls redraw it."""
+    subject, pruned = load_subject(model, data), fallen(model, data, stage)
+    logits, measured = judge(subject, pruned.model, limit=live_limit(subject))
+    return Preview(pruned, logits, measured)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -1,6 +1,7 @@
 """Prune: move a slider, see what falls and what it costs."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from compression.measure import changed
 from compression.pipeline import Preview, Subject, baseline, live_limit
@@ -10,7 +11,7 @@ from compression.report import charts
 from compression.report.compare import headline
 from compression.report.tables import class_table, layer_table
 from compression.report.text import count, delta, named, percent, points, share, size
-from pages._cache import tried
+from pages._cache import fallen, tried
 from pages._draw import draw, gallery, latency_table, pairs
 from pages._forms import prune_controls
 from pages._prune_charts import curve, filters, histogram
@@ -27,14 +28,17 @@ def workbench(subject: Subject) -> None:
         key = stage.model_dump_json()
         with right:
             numbers, pictures = st.container(), st.container()
-            found = tried(subject.name, subject.dataset.name, key)
+        with pictures:
+            places = pairs(6)
+        with places[0]:  # first, since it needs no images to be judged
+            histogram(subject, stage, fallen(subject.name, subject.dataset.name, key), theme())
+        found = tried(subject.name, subject.dataset.name, key)
         with numbers:
             _numbers(subject, found)
         with left:
             _speed(subject, key)
             _recipe(subject, stage)
-        with pictures:
-            _pictures(subject, stage, found)
+        _pictures(subject, stage, found, places)
     except UserError as fault:
         right.error(str(fault), icon=":material/error:")
 
@@ -60,13 +64,11 @@ def _numbers(subject: Subject, found: Preview) -> None:
         column.metric(label, written(now), delta(share(now / was - 1)), delta_color="inverse", help=about)
 
 
-def _pictures(subject: Subject, stage: Prune, found: Preview) -> None:
+def _pictures(subject: Subject, stage: Prune, found: Preview, places: list[DeltaGenerator]) -> None:
     before_logits, before = baseline(subject, "val", live_limit(subject))
     after, look = found.measurement, theme()
     unit = stage.granularity if stage.granularity in (*STRUCTURED, "kernels") else "weights"
-    first, second, third, fourth, fifth, sixth = pairs(6)
-    with first:
-        histogram(subject, stage, found.pruned, look)
+    _, second, third, fourth, fifth, sixth = places
     with third:
         draw(charts.layer_chart(layer_table(found.pruned.layers), look, unit=named(unit)), "layers")
     with fourth:

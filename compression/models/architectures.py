@@ -62,8 +62,9 @@ class LeNet5(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Logits N×K of images N×1×28×28."""
-        x = F.max_pool2d(F.relu(self.conv1(x_NCHW)), 2)
-        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        # Pooling first gives the same numbers, and ReLU a quarter of the work.
+        x = F.relu(F.max_pool2d(self.conv1(x_NCHW), 2))
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))
         x = F.relu(self.fc1(x.flatten(1)))
         logits: Tensor = self.fc2(x)
         return logits
