@@ -13,7 +13,7 @@ from compression.report.charts import CONFIG, Chart
 from pages._cache import timed
 
 GALLERY = 6
-WIDTH = 320
+WIDTH = 300
 """Pixels of a chart in a pair: two fit beside the controls at 1280, one at 1024."""
 
 
