@@ -235,7 +235,8 @@ def _agrees(model: nn.Module, groups: Groups, kept: dict[str, Indices], compare:
     except UserError:
         return False
     images = zero_input(model, groups.input_shape, batch=2)
-    images = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)).to(images)
+    # Wide-spread, so that what the images do to the outputs is not lost beside the biases.
+    images = (4 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))).to(images)
     found, wanted = outputs(smaller, images), outputs(masked(model, groups, kept), images)
     if found.shape != wanted.shape or not compare:
         return found.shape == wanted.shape
