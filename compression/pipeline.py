@@ -179,6 +179,7 @@ def _check_fit(name: str, model: nn.Module, blueprint: Blueprint, dataset: Datas
         )
 
 
+@lru_cache(maxsize=16)
 def live_limit(subject: Subject) -> int | None:
     """How many validation images a page can judge while a slider moves; None for all of them.
 
