@@ -8,50 +8,23 @@ import json
 import os
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from pathlib import Path
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from compression.data.sets import Dataset, data_root, load_data
-from compression.measure import latencies, macs, measurement
+from compression.data.sets import Dataset
+from compression.measure import latencies
 from compression.measure.hardware import hardware, versions
-from compression.models.files import Blueprint, Loaded, load_weights, read_weights, weights_bytes
-from compression.models.structure import CONVOLUTIONS
-from compression.models.zoo import SAMPLES, load
+from compression.models.files import load_weights, read_weights, weights_bytes
 from compression.pruning import (
-    CRITERIA,
-    GRANULARITIES,
-    Groups,
     Pruned,
-    allowed,
-    coupled_groups,
-    prunable,
-    prune,
-    scores_of,
 )
-from compression.recipe import STRUCTURED, Prune, Recipe, Train, validated
+from compression.recipe import Prune, Recipe, Train, validated
 from compression.registry import UserError
 from compression.results import Epoch, Measurement, Result, StageResult
-from compression.training import fit, inputs, normalise, predict
-
-LIVE_MACS = 20_000_000_000
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A model with its data: what every stage works on."""
-
-    name: str
-    model: nn.Module
-    blueprint: Blueprint
-    dataset: Dataset
-
-    @cached_property
-    def groups(self) -> Groups:
-        """Which units go together when one is removed; found once a model."""
-        return coupled_groups(self.model, self.blueprint.input_shape)
+from compression.subject import Subject, baseline, judge, load_subject, prune_subject, subject_of
+from compression.training import fit
 
 
 @dataclass(frozen=True)
@@ -61,15 +34,6 @@ class Event:
     message: str
     fraction: float
     epoch: Epoch | None = None
-
-
-@dataclass(frozen=True)
-class Preview:
-    """One prune stage tried out: the pruned model, its logits N×K and what was measured."""
-
-    pruned: Pruned
-    logits: Tensor
-    measurement: Measurement
 
 
 class RunResult(Result):
@@ -119,144 +83,12 @@ def measure(
     Raises:
         UserError: unknown names, absent data, or images that do not fit the model.
     """
-    subject = _subject(model, data)
+    subject = subject_of(model, data)
     _, measured = judge(subject, subject.model, split)
     if not latency:
         return measured
     timings = latencies({"it": subject.model}, subject.model, subject.blueprint.input_shape)
     return measured.model_copy(update={"latency": timings["it"]})
-
-
-def _subject(model: nn.Module | str, data: Dataset | str | None) -> Subject:
-    if isinstance(model, str) and not isinstance(data, Dataset):
-        return load_subject(model, data)
-    if data is None:
-        raise UserError("data is left out; a module has none of its own, so name a data set")
-    dataset = load_data(data) if isinstance(data, str) else data
-    if isinstance(model, str):
-        name, loaded = model, load(model)
-    else:
-        name, loaded = type(model).__name__, Loaded(model, Blueprint("", {}, dataset.shape))
-    _check_fit(name, loaded.model, loaded.blueprint, dataset)
-    return Subject(name, loaded.model, loaded.blueprint, dataset)
-
-
-def load_subject(model: str, data: str | None = None) -> Subject:
-    """A model by name or file with its data set (its own where ``data`` is None), loaded once.
-
-    Raises:
-        UserError: unknown names, absent data, or images that do not fit the model.
-    """
-    file = Path(model)
-    stamp = file.stat().st_mtime_ns if file.suffix == ".safetensors" and os.path.isfile(file) else 0
-    own = SAMPLES[model].data if model in SAMPLES else None
-    return _loaded(model, data or own, stamp, data_root())
-
-
-# What a file and a data root hold can change while a server runs: they are part of the key.
-@lru_cache(maxsize=4)
-def _loaded(model: str, data: str | None, stamp: int, root: Path) -> Subject:
-    loaded = load(model)
-    if data is None:
-        raise UserError(f"'{model}' is a file, which has no data set of its own; name one as data")
-    dataset = load_data(data)
-    _check_fit(model, loaded.model, loaded.blueprint, dataset)
-    return Subject(model, loaded.model, loaded.blueprint, dataset)
-
-
-def _check_fit(name: str, model: nn.Module, blueprint: Blueprint, dataset: Dataset) -> None:
-    if tuple(dataset.shape) != tuple(blueprint.input_shape):
-        wanted, given = ("×".join(map(str, shape)) for shape in (blueprint.input_shape, dataset.shape))
-        raise UserError(f"Model '{name}' takes {wanted} images, but data set '{dataset.name}' has {given}")
-    try:
-        outputs = predict(model, normalise(dataset.val.images[:1], dataset)).shape[-1]
-    except RuntimeError as fault:
-        reason = " ".join(str(fault).split())[:200]
-        raise UserError(f"Model '{name}' cannot take the images of data set '{dataset.name}' ({reason})") from None
-    if outputs != len(dataset.classes):
-        raise UserError(
-            f"Model '{name}' tells {outputs} classes apart, but data set '{dataset.name}' has {len(dataset.classes)}"
-        )
-
-
-@lru_cache(maxsize=16)
-def live_limit(subject: Subject) -> int | None:
-    """How many validation images a page can judge while a slider moves; None for all of them.
-
-    The number follows from the work of an image, so that a release costs about half a second.
-    """
-    images = LIVE_MACS // max(1, macs(subject.model, subject.blueprint.input_shape))
-    whole = len(subject.dataset.val)
-    return None if images >= whole else max(100, round(images, -2))
-
-
-def baseline(subject: Subject, split: str = "val", limit: int | None = None) -> tuple[Tensor, Measurement]:
-    """``judge`` of the subject's own model, computed once."""
-    return _judged(subject, split, limit)
-
-
-@lru_cache(maxsize=16)
-def _judged(subject: Subject, split: str, limit: int | None) -> tuple[Tensor, Measurement]:
-    return judge(subject, subject.model, split, limit)
-
-
-def granularities(subject: Subject) -> tuple[str, ...]:
-    """What can be removed from this model, in the order of the menus."""
-    kinds = {kind for kind in STRUCTURED if subject.groups.cuttable(kind)}
-    if any(isinstance(module, CONVOLUTIONS) for module in subject.model.modules()):
-        kinds.add("kernels")
-    return tuple(key for key in GRANULARITIES if key in kinds or key not in (*STRUCTURED, "kernels"))
-
-
-@lru_cache(maxsize=64)
-def criteria(subject: Subject, granularity: str) -> tuple[str, ...]:
-    """The criteria that can rank the units of a granularity in this model (some need BatchNorm)."""
-    return tuple(key for key in allowed(granularity) if _ranks(subject, granularity, key))
-
-
-def _ranks(subject: Subject, granularity: str, criterion: str) -> bool:
-    if not CRITERIA[criterion].needs:
-        return True
-    stage = validated(Prune, {"granularity": granularity, "criterion": criterion, "sparsity": 0.5})
-    try:
-        scores_of(subject.model, stage, subject.blueprint.input_shape, groups=subject.groups)
-    except UserError:
-        return False
-    return True
-
-
-def layer_names(subject: Subject, granularity: str) -> tuple[str, ...]:
-    """The layers that can be given a sparsity of their own."""
-    if granularity in STRUCTURED:
-        return tuple(subject.groups.cuttable(granularity))
-    return tuple(prunable(subject.model, granularity))
-
-
-def judge(
-    subject: Subject,
-    model: nn.Module,
-    split: str = "val",
-    limit: int | None = None,
-) -> tuple[Tensor, Measurement]:
-    """Logits N×K and measurement of a model on one split, or on its first ``limit`` images."""
-    whole = subject.dataset.split(split)
-    # A slice of the inputs that are kept: those of a shorter split would be computed each time.
-    logits = predict(model, inputs(whole, subject.dataset)[:limit])
-    labels = whole.labels[:limit]
-    measured = measurement(model, subject.dataset.classes, split, logits, labels, subject.blueprint.input_shape)
-    return logits, measured
-
-
-def prune_subject(subject: Subject, stage: Prune, seed: int = 0) -> Pruned:
-    """Prune a copy of the subject's model."""
-    return prune(subject.model, stage, subject.blueprint.input_shape, seed, subject.groups)
-
-
-def preview(subject: Subject, stage: Prune, split: str = "val", limit: int | None = None, seed: int = 0) -> Preview:
-    """Prune and measure without training: what a page shows while a slider moves."""
-    pruned = prune_subject(subject, stage, seed)
-    logits, measured = judge(subject, pruned.model, split, limit)
-    return Preview(pruned, logits, measured)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from typing import Any
 import streamlit as st
 
 from compression.measure import latencies
-from compression.pipeline import Preview, judge, live_limit, load_subject, prune_subject
 from compression.pruning import Pruned, ScoreIndex, score_index, scores_of, weight_index
 from compression.pruning.criteria import ABSOLUTE
 from compression.recipe import Prune
 from compression.results import Latency
 from compression.studies.plan import Sweep, points
 from compression.studies.sweep import run_point
+from compression.subject import Preview, live_limit, load_subject, preview, prune_subject
 
 Row = dict[str, Any]
 SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -73,9 +73,8 @@ def fallen(model: str, data: str, stage: str) -> Pruned:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def tried(model: str, data: str, stage: str) -> Preview:
     """The pruned model with its measurement; the last one is kept, since a chart's own controls redraw it."""
-    subject, pruned = load_subject(model, data), fallen(model, data, stage)
-    logits, measured = judge(subject, pruned.model, limit=live_limit(subject))
-    return Preview(pruned, logits, measured)
+    subject = load_subject(model, data)
+    return preview(subject, fallen(model, data, stage), limit=live_limit(subject))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

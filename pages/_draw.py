@@ -8,8 +8,8 @@ from torch import Tensor
 
 from compression.data.sets import Dataset, Split, thumbnail
 from compression.measure import Changed
-from compression.pipeline import Subject
 from compression.report.charts import CONFIG, Chart
+from compression.subject import Subject
 from pages._cache import timed
 
 GALLERY = 6

@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from compression.pipeline import Subject, criteria, granularities, layer_names
 from compression.pruning import CRITERIA, GRANULARITIES, SCOPES, sparsity_at, threshold_of
 from compression.recipe import STRUCTURED, Prune, fixed_sparsity, validated
 from compression.registry import Method
+from compression.subject import Subject, criteria, granularities, layer_names
 from pages._cache import scores_index
 
 KEY = "prune_"

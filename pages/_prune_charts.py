@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from compression.pipeline import Subject
 from compression.pruning import Pruned
 from compression.pruning.views import first_layer, unit_scores_of, weight_bins
 from compression.recipe import STRUCTURED, Prune
@@ -15,6 +14,7 @@ from compression.report.tables import curve_table
 from compression.report.text import named
 from compression.report.themes import Theme
 from compression.results import Measurement
+from compression.subject import Subject
 from pages._cache import live_plan, live_rows, weights_of
 from pages._draw import draw
 

@@ -7,11 +7,11 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from compression.data.sets import DATASETS
 from compression.models.zoo import SAMPLES, available, model_card
-from compression.pipeline import Subject, baseline, live_limit, load_subject
 from compression.registry import UserError
 from compression.report.text import count, interval, percent, size
 from compression.report.themes import THEMES, Theme
 from compression.results import Measurement
+from compression.subject import Subject, baseline, live_limit, load_subject
 from compression.training import prepare_process
 
 

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from compression.pipeline import Subject, granularities
 from compression.recipe import STRUCTURED
 from compression.report import charts
 from compression.report.tables import tradeoff_table
 from compression.report.text import count, interval, percent, size
+from compression.subject import Subject, granularities
 from pages._cache import live_plan, live_rows
 from pages._draw import draw
 from pages._workbench import before, choose_subject, theme

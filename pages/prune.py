@@ -4,13 +4,13 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from compression.measure import changed
-from compression.pipeline import Preview, Subject, baseline, live_limit
 from compression.recipe import STRUCTURED, Prune, Recipe
 from compression.registry import UserError
 from compression.report import charts
 from compression.report.compare import headline
 from compression.report.tables import class_table, layer_table
 from compression.report.text import count, delta, named, percent, points, share, size
+from compression.subject import Preview, Subject, baseline, live_limit
 from pages._cache import fallen, tried
 from pages._draw import draw, gallery, latency_table, pairs
 from pages._forms import prune_controls

@@ -3,7 +3,6 @@
 import pandas as pd
 import streamlit as st
 
-from compression.pipeline import Subject, criteria, granularities
 from compression.pruning import CRITERIA, GRANULARITIES, SCOPES
 from compression.recipe import STRUCTURED, validated
 from compression.registry import UserError
@@ -12,6 +11,7 @@ from compression.report.tables import speed_table, tradeoff_table
 from compression.report.text import AXES, duration
 from compression.studies import jobs
 from compression.studies.plan import Sweep, left_out, points, spaced
+from compression.subject import Subject, criteria, granularities
 from pages._cache import live_plan, live_rows
 from pages._draw import draw
 from pages._workbench import choose_subject, theme

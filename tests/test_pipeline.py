@@ -14,13 +14,15 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from compression import pipeline
+from compression import subject as subject_module
 from compression.data.sets import load_data
 from compression.models.files import Blueprint, load_weights, save_weights
 from compression.models.zoo import load, load_model
-from compression.pipeline import Event, RunResult, judge, load_result, load_subject, measure, preview, run
+from compression.pipeline import Event, RunResult, load_result, measure, run
 from compression.recipe import Prune, Recipe, Train
 from compression.registry import UserError
 from compression.results import Latency, wilson
+from compression.subject import Subject, baseline, judge, load_subject, preview, prune_subject
 from compression.training import inputs, normalise
 
 HALF_ROWS = Prune(granularity="rows", scope="layer", sparsity=0.5)
@@ -162,7 +164,8 @@ def test_split_and_limit_say_what_is_measured() -> None:
 
 
 def test_a_preview_is_what_a_run_of_the_stage_measures() -> None:
-    shown = preview(load_subject("digits-mlp"), SPARSE, split="val")
+    subject = load_subject("digits-mlp")
+    shown = preview(subject, prune_subject(subject, SPARSE), split="val")
     assert shown.measurement == run(Recipe(model="digits-mlp", stages=(SPARSE,)), split="val").final
     assert shown.logits.shape == (360, 10)
 
@@ -211,15 +214,16 @@ def test_the_history_is_the_epochs_of_the_events() -> None:
 def test_the_baseline_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[int] = []
 
-    def counting(subject: pipeline.Subject, model: nn.Module, *rest: object) -> object:
+    def counting(subject: Subject, model: nn.Module, *rest: object) -> object:
         judged.append(id(model))
         return judge(subject, model, *rest)  # type: ignore[arg-type]
 
-    pipeline._judged.cache_clear()
-    monkeypatch.setattr(pipeline, "judge", counting)
+    subject_module._judged.cache_clear()
+    for module in (subject_module, pipeline):
+        monkeypatch.setattr(module, "judge", counting)
     for sparsity in (0.2, 0.4, 0.6):
         run(Recipe(model="digits-mlp", data="digits", stages=(Prune(sparsity=sparsity),)))
-    pipeline.baseline(load_subject("digits-mlp", None), split="test")
+    baseline(load_subject("digits-mlp", None), split="test")
     assert judged.count(id(load_subject("digits-mlp").model)) == 1
     assert len(judged) == 1 + 3
 

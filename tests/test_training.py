@@ -70,6 +70,15 @@ def test_normalised_training_pixels_have_mean_0_and_deviation_1_and_are_computed
     assert inputs(dataset.train, dataset) is x
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_normalised_images_have_the_strides_of_channels_last_even_with_one_channel(channels: int) -> None:
+    # is_contiguous() cannot tell: with one channel it is true of both layouts.
+    dataset = tiny(channels=channels)
+    n, _, height, width = dataset.val.images.shape
+    strides = (height * width * channels, 1, width * channels, channels)
+    assert normalise(dataset.val.images, dataset).stride() == strides
+
+
 # Augmentation
 
 

@@ -19,10 +19,11 @@ from typing import Any
 
 from compression.measure import latencies
 from compression.models.files import read_weights
-from compression.pipeline import baseline, load_subject, run
+from compression.pipeline import run
 from compression.registry import UserError
 from compression.studies import jobs
 from compression.studies.plan import Point, Sweep, points
+from compression.subject import baseline, load_subject
 from compression.training import prepare_process
 
 Row = dict[str, Any]

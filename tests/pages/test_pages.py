@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from compression.pipeline import load_subject, preview
 from compression.pruning import sparsity_at, threshold_of, weight_index
 from compression.recipe import Prune
 from compression.report.text import percent, size
 from compression.studies import jobs
+from compression.subject import load_subject, preview, prune_subject
 
 ROOT = Path(__file__).parents[2]
 Open = Callable[..., AppTest]
@@ -59,7 +59,7 @@ def test_overview_shows_the_baseline_and_a_chart_without_a_click(open_app: Open)
     at = sound(open_app("overview", model="digits-mlp"))
     assert not at.error
     subject = load_subject("digits-mlp", "digits")
-    whole = preview(subject, Prune(sparsity=0.001)).measurement
+    whole = preview(subject, prune_subject(subject, Prune(sparsity=0.001))).measurement
     assert shown(at)["File"] == size(whole.file_bytes)
     assert len(at.get("plotly_chart")) == 1
 
@@ -69,7 +69,7 @@ def test_the_numbers_are_those_of_the_library_before_and_after_a_move(open_app: 
     subject = load_subject("digits-mlp", "digits")
     for sparsity in (0.5, 0.8):
         at.slider(key="prune_sparsity").set_value(sparsity).run()
-        found = preview(subject, Prune(sparsity=sparsity)).measurement
+        found = preview(subject, prune_subject(subject, Prune(sparsity=sparsity))).measurement
         assert shown(sound(at))["Accuracy"] == percent(found.accuracy)
         assert shown(at)["Size, zeros packed"] == size(found.packed_bytes)
         assert len(at.get("plotly_chart")) == 5
@@ -105,7 +105,7 @@ def test_a_layer_keeps_its_own_sparsity(open_app: Open) -> None:
     at = open_app("prune", model="digits-mlp")
     at.multiselect(key="prune_layers").set_value(["layers.0"]).run()
     subject = load_subject("digits-mlp", "digits")
-    found = preview(subject, Prune(sparsity=0.5, overrides={"layers.0": 0.0})).measurement
+    found = preview(subject, prune_subject(subject, Prune(sparsity=0.5, overrides={"layers.0": 0.0}))).measurement
     assert shown(sound(at))["Size, zeros packed"] == size(found.packed_bytes)
 
 
@@ -138,7 +138,7 @@ def test_a_small_sweep_runs_outside_the_page_and_fills_it(open_app: Open) -> Non
     table = sound(at).dataframe[0].value
     assert len(table) == len(jobs.rows(name)) == 5  # a baseline, and 2 styles × 2 sparsities
     subject = load_subject("digits-mlp", "digits")
-    pruned = preview(subject, Prune(sparsity=0.9)).measurement
+    pruned = preview(subject, prune_subject(subject, Prune(sparsity=0.9))).measurement
     row = table[(table.granularity == "weights") & (table.sparsity == 0.9)].iloc[0]
     assert row.accuracy == pruned.accuracy
 
