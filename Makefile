@@ -40,7 +40,7 @@ browser: setup ## Find a browser for the tests, or install one
 
 run: setup ## Open the dashboard
 	@echo "Starting Espalier; Ctrl+C stops it."
-	@exec $(PY) -m streamlit run app.py $(if $(PORT),--server.port=$(PORT))
+	@exec $(PY) -m pages._serve $(if $(PORT),--server.port=$(PORT))
 
 test: setup browser ## Run all tests, those in a real browser too
 	@echo "Running the tests."

@@ -237,9 +237,8 @@ def sparsities(text: str) -> tuple[float, ...]:
 def _serve(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.port <= 65535:
         raise UserError(f"port is {arguments.port}; it must lie in 1 to 65535")
-    app = Path(__file__).resolve().parents[1] / "app.py"
-    port = str(arguments.port)
-    return subprocess.call([sys.executable, "-m", "streamlit", "run", str(app), "--server.port", port], cwd=app.parent)
+    root = Path(__file__).resolve().parents[1]
+    return subprocess.call([sys.executable, "-m", "pages._serve", "--server.port", str(arguments.port)], cwd=root)
 
 
 def _listed(text: str) -> list[str]:

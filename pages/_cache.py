@@ -25,18 +25,19 @@ def live_plan(model: str, data: str, **fields: Any) -> Sweep:
     return Sweep(model=model, data=data, sparsities=SPARSITIES, limit=limit, **fields)
 
 
-def live_rows(plan: Sweep) -> list[Row]:
+def live_rows(plan: Sweep, every: int = 1) -> list[Row]:
     """The rows of a sweep, run in the page; each point is computed once and remembered.
 
-    A point that cannot be made, such as a few channels of a narrow layer, is left out.
+    A point that cannot be made, such as a few channels of a narrow layer, is left out. ``every``
+    runs each so many-th point only, for a chart that cannot wait for the rest.
     """
     text = plan.model_dump_json()
-    total = len(points(plan))
+    indices = range(0, len(points(plan)), every)
     place = st.empty()
     found = []
-    for index in range(total):
+    for done, index in enumerate(indices):
         with place:
-            st.progress(index / total, f"Measuring point {index + 1} of {total}")
+            st.progress(done / len(indices), f"Measuring point {done + 1} of {len(indices)}")
         found.append(_row(text, index))
     place.empty()
     return [row for row in found if row]

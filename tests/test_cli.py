@@ -311,11 +311,8 @@ def test_serve_starts_the_dashboard_at_the_port(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(cli.subprocess, "call", call)
     assert main(["serve", "--port", "9000"]) == 3
     [(command, cwd)] = calls
-    assert command[:4] == [sys.executable, "-m", "streamlit", "run"]
-    assert Path(command[4]).is_file()
-    assert Path(command[4]).name == "app.py"
-    assert command[5:] == ["--server.port", "9000"]
-    assert cwd == Path(command[4]).parent
+    assert command == [sys.executable, "-m", "pages._serve", "--server.port", "9000"]
+    assert (cwd / "pages" / "_serve.py").is_file()
 
 
 # Bad input

@@ -28,24 +28,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def app() -> Path:
-    return ROOT / "app.py"
-
-
-@pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="session")
-def server(app: Path, home: Path) -> Iterator[str]:
+def server(home: Path) -> Iterator[str]:
     """The address of a dashboard that was started for these tests, as a new user has it."""
     ours = ("STREAMLIT_", "PYTHONPATH", "ESPALIER_", "XDG_", "PYTEST_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {"HOME": str(home), "ESPALIER_DATA": str(home / "data")}
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", str(app)]
-    command += ["--server.headless", "true", "--server.port", str(port)]
+    command = [sys.executable, "-m", "pages._serve", "--server.headless", "true", "--server.port", str(port)]
     log = home / LOG
     with log.open("w") as sink:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=sink, stderr=sink)

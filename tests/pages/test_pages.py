@@ -13,7 +13,8 @@ from compression.pruning import sparsity_at, threshold_of, weight_index
 from compression.recipe import Prune
 from compression.report.text import percent, size
 from compression.studies import jobs
-from compression.subject import load_subject, preview, prune_subject
+from compression.subject import _judged, load_subject, preview, prune_subject
+from pages._serve import warm
 
 ROOT = Path(__file__).parents[2]
 Open = Callable[..., AppTest]
@@ -53,6 +54,14 @@ def shown(at: AppTest) -> dict[str, str]:
 
 def charts(at: AppTest) -> list[str]:
     return [chart.proto.id or chart.proto.form_id for chart in at.get("plotly_chart")]
+
+
+def test_a_server_warms_just_what_its_first_page_asks_for(open_app: Open) -> None:
+    _judged.cache_clear()
+    warm()
+    assert _judged.cache_info().misses == 1
+    sound(open_app("overview"))
+    assert _judged.cache_info().misses == 1
 
 
 def test_overview_shows_the_baseline_and_a_chart_without_a_click(open_app: Open) -> None:
