@@ -3,92 +3,26 @@
 import pandas as pd
 import streamlit as st
 
-from compression.pruning import CRITERIA, GRANULARITIES, SCOPES
-from compression.recipe import STRUCTURED, validated
 from compression.registry import UserError
 from compression.report import charts
 from compression.report.tables import speed_table, tradeoff_table
 from compression.report.text import AXES, duration
 from compression.studies import jobs
-from compression.studies.plan import Sweep, left_out, points, spaced
-from compression.subject import Subject, criteria, granularities
+from compression.studies.plan import left_out, points
+from compression.subject import Subject, granularities
 from pages._cache import live_plan, live_rows
 from pages._draw import draw
+from pages._forms import sweep_form
 from pages._workbench import choose_subject, theme
 
 AXES_HERE = ("packed_bytes", "file_bytes", "macs", "speedup", "latency_ms")
 
 
-def plan_form(subject: Subject) -> Sweep | None:
-    """The settings of a sweep; the plan once Run is pressed, else None."""
-    styles = granularities(subject)
-    default = ["weights", next((kind for kind in styles[::-1] if kind in STRUCTURED), "weights")]
-    with st.form("sweep"):
-        chosen = st.pills(
-            "Styles",
-            styles,
-            selection_mode="multi",
-            default=default,
-            key=f"sweep_styles_{subject.name}",
-            format_func=lambda key: GRANULARITIES[key].label,
-            help="What is removed.",
-            wrap=True,
-        )
-        usable = {key for style in styles for key in criteria(subject, style)}
-        ranked = st.pills(
-            "Criteria",
-            [key for key in CRITERIA if key in usable],
-            selection_mode="multi",
-            default=["magnitude"],
-            key=f"sweep_criteria_{subject.name}",
-            format_func=lambda key: CRITERIA[key].label,
-            help="What counts as unimportant. Random is the control that the others must beat.",
-            wrap=True,
-        )
-        first, second = st.columns(2)
-        low, high = first.slider(
-            "Sparsities", 0.05, 0.95, (0.1, 0.9), 0.05, format="percent", key="sweep_range", bind="query-params"
-        )
-        count = second.slider("How many sparsities", 2, 20, 9, key="sweep_count", bind="query-params")
-        first, second, third, fourth = st.columns(4)
-        scope = first.selectbox(
-            "Scope", tuple(SCOPES), index=list(SCOPES).index("global"), key="sweep_scope", bind="query-params",
-            format_func=lambda key: SCOPES[key].label,
-        )  # fmt: skip
-        epochs = second.number_input(
-            "Fine-tune epochs", 0, 100, 0, key="sweep_epochs", bind="query-params", help="After pruning; 0 is none."
-        )
-        seeds = third.number_input(
-            "Seeds", 1, 10, 1, key="sweep_seeds", bind="query-params",
-            help="Where nothing is random, without fine-tuning, one seed is enough and one is run.",
-        )  # fmt: skip
-        latency = fourth.toggle(
-            "Measure speed", key="sweep_latency", bind="query-params",
-            help="Afterwards, alone, in shuffled pairs against the baseline: several seconds a point.",
-        )  # fmt: skip
-        if not st.form_submit_button("Run sweep", type="primary", icon=":material/play_arrow:"):
-            return None
-    return validated(
-        Sweep,
-        {
-            "model": subject.name,
-            "data": subject.dataset.name,
-            "granularities": chosen,
-            "criteria": ranked,
-            "scope": scope,
-            "sparsities": spaced(low, high, count),
-            "epochs": epochs,
-            "seeds": seeds,
-            "latency": latency,
-        },
-    )
-
-
 @st.fragment(run_every=1.0)
-def progress(name: str) -> None:
-    """How far the sweep is; redraws the page when it ends. Nothing here runs the sweep."""
+def progress(name: str, drawn: int) -> None:
+    """How far the sweep is; redraws the page when it ends and at each tenth part. Nothing here runs the sweep."""
     present = jobs.state(name)
-    if present.state not in ("waiting", "running"):
+    if present.state not in ("waiting", "running") or present.done - drawn >= max(2, present.total // 10):
         st.rerun()
     left = present.seconds_left
     text = f"{present.done} of {present.total or 'some'} points"
@@ -165,7 +99,7 @@ def present_job(subject: Subject) -> str | None:
 subject = choose_subject()
 st.title("Trade-offs")
 try:
-    if asked := plan_form(subject):
+    if asked := sweep_form(subject):
         st.query_params["sweep"] = jobs.start(asked)
 except UserError as fault:
     st.error(str(fault), icon=":material/error:")
@@ -180,7 +114,7 @@ if job is None:
 else:
     st.query_params["sweep"] = job
     if jobs.state(job).state in ("waiting", "running"):
-        progress(job)
+        progress(job, len(jobs.rows(job)))
     else:
         ended(job)
     if found := jobs.rows(job):
