@@ -49,17 +49,23 @@ def _row(plan: str, index: int) -> Row | None:
     return run_point(points(sweep)[index], sweep.split, sweep.limit, keep=False).row
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)
 def weights_of(model: str, data: str) -> ScoreIndex:
     """The sorted weights of a model, for its histogram."""
     return weight_index(load_subject(model, data).model)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
 def scores_index(model: str, data: str, granularity: str, criterion: str) -> ScoreIndex | None:
     """The sorted scores that a threshold cuts; None for criteria that only rank."""
     if criterion not in ABSOLUTE:
         return None
+    if (granularity, criterion) == ("weights", "magnitude"):  # |w| is cut at both ends of the sorted w
+        return weights_of(model, data)
+    return _scores_index(model, data, granularity, criterion)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _scores_index(model: str, data: str, granularity: str, criterion: str) -> ScoreIndex:
     subject = load_subject(model, data)
     stage = Prune(granularity=granularity, criterion=criterion, sparsity=0.5)
     return score_index(scores_of(subject.model, stage, subject.blueprint.input_shape, groups=subject.groups))

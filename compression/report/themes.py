@@ -14,9 +14,8 @@ FONT = '"Source Sans", "Source Sans 3", "Helvetica Neue", Arial, sans-serif'
 class Theme:
     """The colours of one theme; every palette colour has 3:1 contrast on the page, text 4.5:1.
 
-    ``page`` is the colour behind the chart. The chart itself is transparent; the page colour
-    is used only where something must cover what lies under it. ``zero`` marks weights that are
-    exactly zero.
+    ``page`` is the colour of the page, and so of a picture taken of a chart. ``zero`` marks
+    weights that are exactly zero.
     """
 
     name: str
@@ -128,7 +127,7 @@ def template(theme: Theme) -> dict[str, Any]:
     return {
         "layout": {
             "font": {"family": FONT, "size": 13, "color": theme.text},
-            "paper_bgcolor": "rgba(0,0,0,0)",
+            "paper_bgcolor": theme.page,
             "plot_bgcolor": "rgba(0,0,0,0)",
             "showlegend": False,
             "hovermode": "closest",

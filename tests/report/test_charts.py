@@ -1,4 +1,4 @@
-"""Every chart: valid for Plotly, small, transparent, in words; and it draws the numbers of its table."""
+"""Every chart: valid for Plotly, small, on the page's ground, in words; and it draws the numbers of its table."""
 
 import json
 import math
@@ -101,7 +101,7 @@ def test_every_chart_is_valid_small_and_in_words(name, theme):
     assert "NaN" not in text and "Infinity" not in text
     layout = json.loads(text)["layout"]
     assert len(json.dumps(layout["template"])) < 1500, "Plotly's own template is not carried along"
-    assert layout["template"]["layout"]["paper_bgcolor"] == "rgba(0,0,0,0)"
+    assert layout["template"]["layout"]["paper_bgcolor"] in {LIGHT.page, DARK.page}
     assert "width" not in layout and layout["height"] >= 100, "as wide as its place, of a known height"
     assert chart.alt == chart.title and 1 <= len(chart.title.split()) <= 15
     shown = layout["title"]["text"].replace("<br>", " ").replace("\u00a0", " ")

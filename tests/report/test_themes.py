@@ -53,6 +53,7 @@ def test_fading():
     assert faded("#12436D", 0.25) == "rgba(18,67,109,0.25)"
 
 
-def test_the_ground_is_transparent():
+def test_a_picture_of_a_chart_has_the_ground_of_its_page():
     layout = template(DARK)["layout"]
-    assert layout["paper_bgcolor"] == layout["plot_bgcolor"] == "rgba(0,0,0,0)"
+    assert layout["paper_bgcolor"] == DARK.page
+    assert layout["plot_bgcolor"] == "rgba(0,0,0,0)"
