@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from compression.data.sets import Dataset, load_data  # noqa: E402
 from compression.models.files import Blueprint, save_weights  # noqa: E402
-from compression.models.zoo import FOLDER, SAMPLES, Sample, Training, rebuild  # noqa: E402
+from compression.models.zoo import FOLDER, SAMPLES, Sample, rebuild  # noqa: E402
 from compression.registry import UserError, pick  # noqa: E402
 from compression.results import wilson  # noqa: E402
 from compression.training import fit, inputs, predict  # noqa: E402
@@ -26,36 +27,26 @@ from compression.training import fit, inputs, predict  # noqa: E402
 TRAINED = {name: sample for name, sample in SAMPLES.items() if sample.training}
 
 
-def train(sample: Sample, how: Training) -> dict[str, object]:
+def train(sample: Sample) -> dict[str, object]:
     """Train one sample model by its settings in the zoo; write both files; return the card."""
     dataset = load_data(sample.data)
     blueprint = Blueprint(sample.architecture, sample.config, sample.input_shape)
-    torch.manual_seed(how.seed)
+    torch.manual_seed(sample.training[0].seed)
     model = blueprint.build()
-    epochs = fit(
-        model,
-        dataset,
-        epochs=how.epochs,
-        lr=how.lr,
-        weight_decay=how.weight_decay,
-        batch_size=how.batch_size,
-        augment=how.augment,
-        resolutions=how.resolutions,
-        seed=how.seed,
-    )
-    for epoch in epochs:
-        print(
-            f"{sample.name}  epoch {epoch.epoch}/{how.epochs}  loss {epoch.train_loss:.4f}  "
-            f"validation {epoch.val_accuracy:.2%}  {epoch.seconds:.1f} s",
-            flush=True,
-        )
+    for how in sample.training:
+        for epoch in fit(model, dataset, **asdict(how)):
+            print(
+                f"{sample.name}  epoch {epoch.epoch}/{how.epochs}  loss {epoch.train_loss:.4f}  "
+                f"validation {epoch.val_accuracy:.2%}  {epoch.seconds:.1f} s",
+                flush=True,
+            )
     save_weights(model, blueprint, FOLDER / f"{sample.name}.safetensors")
-    card = _card(sample, how, dataset, model)
+    card = _card(sample, dataset, model)
     (FOLDER / f"{sample.name}.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return card
 
 
-def _card(sample: Sample, how: Training, dataset: Dataset, model: torch.nn.Module) -> dict[str, object]:
+def _card(sample: Sample, dataset: Dataset, model: torch.nn.Module) -> dict[str, object]:
     logits = predict(model, inputs(dataset.test, dataset))
     correct, n = int((logits.argmax(1) == dataset.test.labels).sum()), len(dataset.test)
     low, high = wilson(correct, n)
@@ -70,8 +61,8 @@ def _card(sample: Sample, how: Training, dataset: Dataset, model: torch.nn.Modul
         "accuracy_low": low,
         "accuracy_high": high,
         "params": sum(p.numel() for p in model.parameters()),
-        "seed": how.seed,
-        "epochs": how.epochs,
+        "seed": sample.training[0].seed,
+        "epochs": sum(how.epochs for how in sample.training),
         "mean": dataset.mean,
         "std": dataset.std,
         "date": date.today().isoformat(),
@@ -91,8 +82,7 @@ def main() -> int:
         if not names:
             raise UserError(f"Name a model to train, or give --all; choose one of: {', '.join(TRAINED)}")
         for sample in [pick(TRAINED, name, "model to train") for name in names]:
-            assert sample.training is not None  # TRAINED holds no other
-            card = train(sample, sample.training)
+            card = train(sample)
             print(f"{sample.name}: test accuracy {card['accuracy']:.2%}, {card['params']:,} parameters")
     except UserError as fault:
         print(fault, file=sys.stderr)

@@ -14,12 +14,14 @@ import torch
 from scipy.stats import binomtest
 
 from compression.data.sets import load_data
-from compression.models.files import load_weights
+from compression.models.files import Blueprint, load_weights
 from compression.models.zoo import SAMPLES, Sample, Training, model_card
-from compression.training import normalise
+from compression.training import fit, normalise
 
 SCRIPT = Path(__file__).resolve().parents[1] / "sample_models" / "train.py"
-SHORT = Training(epochs=3, lr=0.1, batch_size=64, augment="jitter", seed=4)
+SHORT = Training(epochs=2, lr=0.1, batch_size=64, augment="jitter", seed=4)
+AGAIN = Training(epochs=1, lr=0.02, batch_size=64, seed=4)
+MLP = SAMPLES["digits-mlp"]
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def called(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str)
 
 
 def test_training_writes_weights_and_a_card_that_agree(script: ModuleType, tmp_path: Path) -> None:
-    card = script.train(SAMPLES["digits-mlp"], SHORT)
+    card = script.train(replace(MLP, training=(SHORT, AGAIN)))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["digits-mlp.json", "digits-mlp.safetensors"]
     assert json.loads((tmp_path / "digits-mlp.json").read_text()) == json.loads(json.dumps(card))
     model, dataset = load_weights(tmp_path / "digits-mlp.safetensors").model, load_data("digits")
@@ -59,7 +61,7 @@ def test_the_same_settings_train_the_same_weights_whatever_was_drawn_before(scri
     files = []
     for seed in (4, 4, 5):
         torch.rand(len(files) + 1)
-        script.train(SAMPLES["digits-mlp"], replace(SHORT, seed=seed, epochs=1))
+        script.train(replace(MLP, training=(replace(SHORT, seed=seed, epochs=1),)))
         files.append((tmp_path / "digits-mlp.safetensors").read_bytes())
     assert files[0] == files[1] != files[2]
 
@@ -67,20 +69,29 @@ def test_the_same_settings_train_the_same_weights_whatever_was_drawn_before(scri
 def test_names_choose_what_is_trained(
     script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trained: list[tuple[Sample, Training]] = []
+    trained: list[Sample] = []
 
-    def train(sample: Sample, how: Training) -> dict[str, object]:
-        trained.append((sample, how))
+    def train(sample: Sample) -> dict[str, object]:
+        trained.append(sample)
         return {"accuracy": 0.975, "params": 1234}
 
     monkeypatch.setattr(script, "train", train)
     assert called(script, monkeypatch, "digits-cnn", "digits-mlp") == 0
-    assert [sample.name for sample, _ in trained] == ["digits-cnn", "digits-mlp"]
-    assert all(how == sample.training for sample, how in trained)
+    assert trained == [SAMPLES["digits-cnn"], SAMPLES["digits-mlp"]]
     assert "digits-mlp: test accuracy 97.50%, 1,234 parameters" in capsys.readouterr().out
     trained.clear()
     assert called(script, monkeypatch, "--all") == 0
-    assert [sample.name for sample, _ in trained] == [name for name, sample in SAMPLES.items() if sample.training]
+    assert trained == [sample for sample in SAMPLES.values() if sample.training]
+
+
+def test_a_second_training_goes_on_from_the_weights_of_the_first(script: ModuleType, tmp_path: Path) -> None:
+    torch.manual_seed(SHORT.seed)
+    dataset, model = load_data("digits"), Blueprint(MLP.architecture, MLP.config, MLP.input_shape).build()
+    for lr, epochs, augment in ((SHORT.lr, SHORT.epochs, SHORT.augment), (AGAIN.lr, AGAIN.epochs, AGAIN.augment)):
+        list(fit(model, dataset, epochs=epochs, lr=lr, augment=augment, batch_size=64, seed=4))
+    script.train(replace(MLP, training=(SHORT, AGAIN)))
+    written = load_weights(tmp_path / "digits-mlp.safetensors").model
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), written.parameters(), strict=True))
 
 
 @pytest.mark.parametrize(

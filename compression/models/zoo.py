@@ -18,7 +18,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "sample_models"
 
 @dataclass(frozen=True)
 class Training:
-    """How a sample model was trained; ``resolutions`` are the image sizes of equal parts of it."""
+    """One rise and fall of the learning rate; ``resolutions`` are the image sizes of equal parts of it."""
 
     epochs: int
     lr: float
@@ -33,7 +33,8 @@ class Training:
 class Sample:
     """A sample model: its architecture and widths, its data set and how it was trained.
 
-    ``training`` None means random weights: there is no file, and its accuracy is chance.
+    ``training`` holds its trainings in order, each going on from the weights of the one before.
+    Empty means random weights: there is no file, and its accuracy is chance.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Sample:
     config: dict[str, Any]
     data: str
     input_shape: tuple[int, int, int]
-    training: Training | None = field(repr=False)
+    training: tuple[Training, ...] = field(repr=False)
 
 
 SAMPLES: dict[str, Sample] = {
@@ -55,7 +56,7 @@ SAMPLES: dict[str, Sample] = {
             {"channels": 1, "widths": [32, 64], "blocks": 1, "classes": 10},
             "digits",
             (1, 8, 8),
-            Training(epochs=40, lr=0.1, batch_size=64, augment="jitter"),
+            (Training(epochs=40, lr=0.1, batch_size=64, augment="jitter"),),
         ),
         Sample(
             "digits-mlp",
@@ -64,7 +65,7 @@ SAMPLES: dict[str, Sample] = {
             {"inputs": 64, "hidden": [128, 64], "classes": 10},
             "digits",
             (1, 8, 8),
-            Training(epochs=100, lr=0.1, batch_size=64, augment="jitter"),
+            (Training(epochs=100, lr=0.1, batch_size=64, augment="jitter"),),
         ),
         Sample(
             "mnist-lenet-300-100",
@@ -73,7 +74,7 @@ SAMPLES: dict[str, Sample] = {
             {"inputs": 784, "hidden": [300, 100], "classes": 10},
             "mnist",
             (1, 28, 28),
-            Training(epochs=40, lr=0.1, augment="jitter", weight_decay=1e-4),
+            (Training(epochs=40, lr=0.1, augment="jitter", weight_decay=1e-4),),
         ),
         Sample(
             "mnist-lenet-5",
@@ -82,7 +83,7 @@ SAMPLES: dict[str, Sample] = {
             {"filters": [20, 50], "hidden": 500, "classes": 10},
             "mnist",
             (1, 28, 28),
-            Training(epochs=15, lr=0.05, augment="jitter"),
+            (Training(epochs=15, lr=0.05, augment="jitter"),),
         ),
         Sample(
             "mnist-mlp-1200",
@@ -91,7 +92,7 @@ SAMPLES: dict[str, Sample] = {
             {"inputs": 784, "hidden": [1200, 1200], "classes": 10, "dropout": 0.25, "input_dropout": 0.1},
             "mnist",
             (1, 28, 28),
-            Training(epochs=30, lr=0.07, augment="jitter", weight_decay=5e-5),
+            (Training(epochs=30, lr=0.07, augment="jitter", weight_decay=5e-5),),
         ),
         Sample(
             "cifar10-resnet20",
@@ -100,7 +101,10 @@ SAMPLES: dict[str, Sample] = {
             {"channels": 3, "widths": [16, 32, 64], "blocks": 3, "classes": 10},
             "cifar10",
             (3, 32, 32),
-            Training(epochs=32, lr=0.3, augment="crop_flip", resolutions=(20, 24, 28, 32)),
+            (
+                Training(epochs=32, lr=0.3, augment="crop_flip", resolutions=(20, 24, 28, 32)),
+                Training(epochs=24, lr=0.2, augment="crop_flip", resolutions=(24, 28, 32, 32)),
+            ),
         ),
         Sample(
             "resnet50-random",
@@ -109,7 +113,7 @@ SAMPLES: dict[str, Sample] = {
             {"name": "resnet50", "num_classes": 10},
             "cifar10",
             (3, 32, 32),
-            None,
+            (),
         ),
     )
 }
@@ -131,7 +135,7 @@ def model_card(name: str) -> dict[str, Any]:
     """
     sample = pick(SAMPLES, name, "model")
     path = FOLDER / f"{sample.name}.json"
-    if sample.training is None:
+    if not sample.training:
         return {"name": name, "sentence": sample.sentence, "data": sample.data, "command": None}
     if not path.is_file():
         raise UserError(f"Model '{name}' has no card at {path}; make it with: {rebuild(name)}")
@@ -148,7 +152,7 @@ def load(name: str) -> Loaded:
     if name not in SAMPLES and name.endswith(".safetensors"):
         return load_weights(Path(name))
     sample = pick(SAMPLES, name, "model")
-    if sample.training is None:
+    if not sample.training:
         blueprint = Blueprint(sample.architecture, sample.config, sample.input_shape)
         with torch.random.fork_rng(devices=[]):  # the same weights always, and nobody else's draws changed
             torch.manual_seed(0)
