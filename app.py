@@ -3,6 +3,9 @@
 import streamlit as st
 
 st.set_page_config(page_title="Espalier", page_icon="🌿", layout="wide", initial_sidebar_state=250)
+# Room for charts: a projector is 1024 pixels wide, of which Streamlit's margins would take 160. And where
+# charts stand in rows, those of a row share its width.
+st.html("<style>.stMainBlockContainer{padding-inline:2rem}[class*=st-key-row_]>div{flex:1 1 0;min-width:300px}</style>")
 
 st.navigation(
     [

@@ -26,7 +26,7 @@ def pairs(number: int) -> list[DeltaGenerator]:
     """Places for so many charts, two in a row where there is room for two, else one."""
     places = []
     for _ in range(0, number, 2):
-        row = st.container(horizontal=True, gap="small")
+        row = st.container(horizontal=True, gap="small", key=f"row_{len(places)}")
         places += [row.container(width=WIDTH), row.container(width=WIDTH)]
     return places[:number]
 

@@ -134,8 +134,14 @@ def sweep_form(subject: Subject) -> Sweep | None:
     with st.form("sweep"):
         fields = {"model": subject.name, "data": subject.dataset.name, **_compared(subject)}
         fields |= {"sparsities": _range(), **_conditions()}
-        if not st.form_submit_button("Run sweep", icon=":material/play_arrow:"):
-            return None
+        with st.container(horizontal=True, vertical_alignment="center"):
+            asked = st.form_submit_button("Run sweep", icon=":material/play_arrow:")
+            fields["latency"] = st.toggle(
+                "Measure speed", key="sweep_latency", bind="query-params",
+                help="Afterwards, alone, in shuffled pairs against the baseline: several seconds a point.",
+            )  # fmt: skip
+    if not asked:
+        return None
     plan: Sweep = validated(Sweep, fields)
     return plan
 
@@ -176,7 +182,7 @@ def _range() -> tuple[float, ...]:
 
 def _conditions() -> dict[str, Any]:
     """Under which conditions all points are made."""
-    first, second, third, fourth = st.columns(4)
+    first, second, third = st.columns([1.5, 1, 1])
     return {
         "scope": first.selectbox(
             "Scope", tuple(SCOPES), index=list(SCOPES).index("global"), key="sweep_scope", bind="query-params",
@@ -188,9 +194,5 @@ def _conditions() -> dict[str, Any]:
         "seeds": third.number_input(
             "Seeds", 1, 10, 1, key="sweep_seeds", bind="query-params",
             help="Where nothing is random, without fine-tuning, one seed is enough and one is run.",
-        ),
-        "latency": fourth.toggle(
-            "Measure speed", key="sweep_latency", bind="query-params",
-            help="Afterwards, alone, in shuffled pairs against the baseline: several seconds a point.",
         ),
     }  # fmt: skip

@@ -18,10 +18,15 @@ from pages._prune_charts import curve, filters, histogram
 from pages._workbench import choose_subject, theme
 
 
+CONTROLS = 210
+"""Pixels of the controls: as wide as their labels ask."""
+
+
 @st.fragment
 def workbench(subject: Subject) -> None:
     """Controls on the left; all that follows from them on the right."""
-    left, right = st.columns([1, 3.5], gap="small")
+    halves = st.container(horizontal=True, wrap=False)
+    left, right = halves.container(width=CONTROLS), halves.container()
     try:
         with left:
             stage = prune_controls(subject)
@@ -55,9 +60,14 @@ def _numbers(subject: Subject, found: Preview) -> None:
         f"{percent(after.accuracy_low)} to {percent(after.accuracy_high)}.",
     )
     pairs = (
-        ("Size, zeros packed", "packed_bytes", size, "The best of dense, bitmask and CSR encodings, tensor by tensor."),
+        (
+            "Size packed",
+            "packed_bytes",
+            size,
+            "With the zeros left out: the best of dense, bitmask and CSR encodings, tensor by tensor.",
+        ),
         ("Dense file", "file_bytes", size, "What a plain safetensors file takes: zeros cost as much as any number."),
-        ("MACs an image", "macs", count, "Multiply-accumulates that the layers carry out, zeros included."),
+        ("MACs", "macs", count, "Multiply-accumulates for one image that the layers carry out, zeros included."),
     )
     for column, (label, field, written, about) in zip(columns[1:], pairs, strict=True):
         was, now = getattr(before, field), getattr(after, field)

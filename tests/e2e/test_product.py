@@ -34,7 +34,7 @@ def test_the_first_page_carries_the_message(page: Page) -> None:
 def test_a_slider_moves_every_chart_and_the_link(open_page: Open) -> None:
     page = open_page("prune?model=digits-mlp")
     expect(page.locator(".js-plotly-plot")).to_have_count(5, timeout=WAIT_MS)
-    before, size = title(page, 0), metric(page, "Size, zeros packed")
+    before, size = title(page, 0), metric(page, "Size packed")
     thumb = page.get_by_role("slider", name="Sparsity")
     for _ in range(10):
         thumb.press("ArrowRight")

@@ -80,7 +80,7 @@ def test_the_numbers_are_those_of_the_library_before_and_after_a_move(open_app: 
         at.slider(key="prune_sparsity").set_value(sparsity).run()
         found = preview(subject, prune_subject(subject, Prune(sparsity=sparsity))).measurement
         assert shown(sound(at))["Accuracy"] == percent(found.accuracy)
-        assert shown(at)["Size, zeros packed"] == size(found.packed_bytes)
+        assert shown(at)["Size packed"] == size(found.packed_bytes)
         assert len(at.get("plotly_chart")) == 5
 
 
@@ -115,7 +115,7 @@ def test_a_layer_keeps_its_own_sparsity(open_app: Open) -> None:
     at.multiselect(key="prune_layers").set_value(["layers.0"]).run()
     subject = load_subject("digits-mlp", "digits")
     found = preview(subject, prune_subject(subject, Prune(sparsity=0.5, overrides={"layers.0": 0.0}))).measurement
-    assert shown(sound(at))["Size, zeros packed"] == size(found.packed_bytes)
+    assert shown(sound(at))["Size packed"] == size(found.packed_bytes)
 
 
 def test_garbage_in_a_link_falls_back_to_the_defaults(open_app: Open) -> None:
