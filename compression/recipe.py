@@ -21,6 +21,10 @@ Body = TypeVar("Body", bound=BaseModel)
 Granularity = Literal["weights", "2:4", "1:4", "4:8", "rows", "kernels", "channels"]
 Criterion = Literal["magnitude", "l2", "random", "lamp", "batchnorm", "median"]
 Scope = Literal["layer", "global"]
+Distillation = Literal[
+    "soft_targets", "logits", "dkd", "standardised", "dist", "born_again",
+    "hint", "attention", "rkd_distance", "rkd_angle", "similarity", "fsp",
+]  # fmt: skip
 STRUCTURED: tuple[Granularity, ...] = ("rows", "channels")
 """The granularities that take whole units out of the network, so that it really gets smaller."""
 
@@ -111,10 +115,10 @@ class Prune(Frozen):
         return self
 
 
-class Train(Frozen):
-    """Train (fine-tune) for a number of epochs; pruned weights stay zero."""
+class Fit(Frozen):
+    """How a network is trained; what ``Train`` and ``Distill`` share."""
 
-    kind: Literal["train"] = "train"
+    kind: str
     epochs: int = Field(default=1, ge=1, le=1000)
     lr: float = Field(default=0.01, gt=0, le=10)
     momentum: float = Field(default=0.9, ge=0, lt=1)
@@ -123,7 +127,50 @@ class Train(Frozen):
     augment: Literal["none", "jitter", "crop_flip"] = "none"
 
 
-Stage = Annotated[Prune | Train, Field(discriminator="kind")]
+class Train(Fit):
+    """Train (fine-tune) for a number of epochs; pruned weights stay zero."""
+
+    kind: Literal["train"] = "train"
+
+
+class Distill(Fit):
+    """Train a student on what a teacher answers.
+
+    The loss is ``(1 - alpha)`` · cross-entropy with the labels + ``alpha`` · the method's term
+    with the teacher; ``alpha`` 0 is the same training without a teacher.
+
+    ``student`` is ``same`` (the present model: after pruning it goes on from its weights, else it
+    starts anew), ``narrower`` (every width times ``width``), ``shallower`` (the depth times
+    ``depth``), ``mlp`` (fully connected, with ``hidden`` units a layer), or the name of a sample
+    model, whose architecture starts anew. ``teacher`` is ``original`` (the recipe's model),
+    ``present`` (what the stages before have left) or the name or file of a model; ``auto`` is
+    the original where the student is the present model, else the present model.
+
+    ``pairs`` matches stages of student and teacher by name, for the methods that compare
+    features; empty lets depth and resolution decide. ``without`` names classes whose images
+    the student never sees. With augmentation the teacher judges every batch anew, unless
+    ``copies`` fixes so many augmented copies of the training images and takes them in turn.
+    """
+
+    kind: Literal["distill"] = "distill"
+    student: str = "same"
+    width: float = Field(default=0.5, gt=0, le=4)
+    depth: float = Field(default=0.5, gt=0, le=1)
+    hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = (800, 800)
+    teacher: str = "auto"
+    method: Distillation = "soft_targets"
+    temperature: float = Field(default=4.0, gt=0, le=1000)
+    alpha: float = Field(default=0.9, ge=0, le=1)
+    epochs: int = Field(default=5, ge=1, le=1000)
+    pairs: tuple[tuple[str, str], ...] = ()
+    without: tuple[str, ...] = ()
+    copies: int = Field(default=0, ge=0, le=100)
+    memory_mb: int = Field(default=1024, ge=1)
+
+
+STAGES: dict[str, type[Prune | Train | Distill]] = {"prune": Prune, "train": Train, "distill": Distill}
+"""The kinds of stages, by the word in a recipe."""
+Stage = Annotated[Prune | Train | Distill, Field(discriminator="kind")]
 
 
 class Recipe(Frozen):
@@ -200,7 +247,7 @@ PLAIN = {
 
 def _sentence(error: dict[str, Any]) -> str:
     location = error["loc"]
-    path = ".".join(str(part) for part in location if part not in ("prune", "train")) or "recipe"
+    path = ".".join(str(part) for part in location if part not in STAGES) or "recipe"
     where = " ".join(path.split())[:80]  # a key may hold line breaks, or be a page long
     given = error.get("input")
     kind, context = error["type"], error.get("ctx", {})
@@ -216,9 +263,9 @@ def _sentence(error: dict[str, Any]) -> str:
         stage = f"stages.{location[1]}: " if len(location) > 1 and location[0] == "stages" else ""
         return f"{stage}{context['error']}"
     if kind == "union_tag_invalid":
-        return unknown("stage kind", context["tag"], ("prune", "train"))
+        return unknown("stage kind", context["tag"], STAGES)
     if kind == "union_tag_not_found":
-        return f"{where} has no kind; choose one of: prune, train"
+        return f"{where} has no kind; choose one of: {', '.join(STAGES)}"
     allowed = PLAIN.get(kind) or error["msg"].removeprefix("Input ")
     return f"{where} is {quoted(given)}; {allowed.replace('should', 'it should', 1)}"
 
@@ -228,12 +275,12 @@ def _choices(field: str) -> tuple[str, ...]:
         "granularity": Granularity,
         "criterion": Criterion,
         "scope": Scope,
-        "augment": Train.model_fields["augment"].annotation,
+        "method": Distillation,
+        "augment": Fit.model_fields["augment"].annotation,
     }
     return get_args(table[field]) if field in table else ()
 
 
 def _fields(location: tuple[Any, ...]) -> str:
-    stages: dict[str, type[BaseModel]] = {"prune": Prune, "train": Train}
-    owner = stages.get(str(location[-2]) if len(location) > 1 else "", Recipe)
+    owner = STAGES.get(str(location[-2]) if len(location) > 1 else "", Recipe)
     return f"allowed: {', '.join(owner.model_fields)}"

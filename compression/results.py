@@ -117,7 +117,7 @@ class Measurement(Frozen):
 
 
 class Epoch(Frozen):
-    """One epoch of training, last batch included."""
+    """One epoch of training, last batch included; ``parts`` are the terms of its loss, where it has several."""
 
     stage: int
     epoch: int
@@ -127,26 +127,29 @@ class Epoch(Frozen):
     val_accuracy: float
     lr: float
     seconds: float
+    parts: dict[str, float] = Field(default_factory=dict)
 
 
 class StageResult(Frozen):
-    """A stage, what it did to each layer, and the measurement after it."""
+    """A stage, what it did to each layer, and the measurement after it; ``notes`` are what a reader must know."""
 
     stage: Stage
     measurement: Measurement
     layers: tuple[LayerReport, ...] = ()
     asked_sparsity: float | None = None
     achieved_sparsity: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Result(Frozen):
-    """A recipe and everything measured while it ran."""
+    """A recipe and everything measured while it ran; ``stopped`` says why it ended early, if it did."""
 
     recipe: Recipe
     baseline: Measurement
     stages: tuple[StageResult, ...] = ()
     history: tuple[Epoch, ...] = ()
     seed: int = 0
+    stopped: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     hardware: dict[str, Any] = Field(default_factory=dict)
 

@@ -1,25 +1,54 @@
 """Training and prediction on resident tensors: no loader, no workers, events instead of prints.
 
-Shapes: N images, B images of a batch, C channels, H×W pixels, K classes.
+Shapes: N images, B images of a batch, C channels, H×W pixels, K classes; R copies of the images.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.data.augment import AUGMENTS, augmented
 from compression.data.sets import Dataset, Split
 from compression.registry import UserError, pick
 from compression.results import Epoch
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+class Diverged(UserError):
+    """The loss is no longer finite; the module holds the weights of the last whole epoch, if there was one."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One batch: where its images lie in the training split, the images as the network sees them, their labels.
+
+    With ``copies`` of the images ``index`` counts on through the copies, R·N in all.
+    """
+
+    index_B: Tensor
+    images_BCHW: Tensor
+    labels_B: Tensor
+
+
+class Objective(nn.Module):
+    """What training makes small: here the cross-entropy with the labels.
+
+    Parameters of its own are trained along with the model.
+    """
+
+    def forward(self, model: nn.Module, step: Step) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The logits B×K, the loss, and the terms that make it up where there are several."""
+        logits = model(step.images_BCHW)
+        return logits, F.cross_entropy(logits, step.labels_B), {}
 
 
 def prepare_process(threads: int | None = None) -> None:
@@ -63,38 +92,6 @@ def predict(model: nn.Module, inputs_NCHW: Tensor, batch_size: int = 128) -> Ten
             module.training = was_training
 
 
-def jitter(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift every image by up to a fourteenth of its side (2 pixels of 28), at least 1 pixel."""
-    return _shift(images_BCHW, max(1, images_BCHW.shape[2] // 14), generator)
-
-
-def crop_flip(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift by up to an eighth of the side (4 pixels of 32) and mirror every second image or so.
-
-    Source: He et al. 2015, section 4.2 (arXiv 1512.03385).
-    """
-    images = _shift(images_BCHW, max(1, images_BCHW.shape[2] // 8), generator)
-    flip = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
-    return torch.where(flip, images.flip(3), images)
-
-
-def _shift(images_BCHW: Tensor, reach: int, generator: torch.Generator) -> Tensor:
-    n, _, height, width = images_BCHW.shape
-    padded = F.pad(images_BCHW, (reach,) * 4)
-    down, right = torch.randint(0, 2 * reach + 1, (2, n, 1), generator=generator)
-    rows = (down + torch.arange(height)).view(n, 1, height, 1)
-    columns = (right + torch.arange(width)).view(n, 1, 1, width)
-    channels = torch.arange(images_BCHW.shape[1]).view(1, -1, 1, 1)
-    return padded[torch.arange(n).view(n, 1, 1, 1), channels, rows, columns]
-
-
-AUGMENTS: dict[str, Augment] = {
-    "none": lambda images, generator: images,
-    "jitter": jitter,
-    "crop_flip": crop_flip,
-}
-
-
 def fit(
     model: nn.Module,
     dataset: Dataset,
@@ -106,6 +103,8 @@ def fit(
     batch_size: int = 128,
     augment: str = "none",
     resolutions: tuple[int, ...] = (),
+    copies: int = 0,
+    objective: Objective | None = None,
     masks: Mapping[str, Tensor] | None = None,
     seed: int = 0,
     stage: int = 0,
@@ -126,75 +125,115 @@ def fit(
         augment: a name in AUGMENTS.
         resolutions: sides in pixels for equal parts of the training, small first, which saves
             time; empty means the images' own.
+        copies: take so many fixed augmented copies of the images in turn, one an epoch, instead
+            of augmenting each batch anew; 0 does the latter.
+        objective: what is made small; cross-entropy with the labels where it is left out.
         masks: boolean keep-masks by parameter name; what they drop stays exactly zero.
         seed: fixes the order of the images and the augmentation.
         stage: passed on into the events.
 
     Raises:
-        UserError: unknown augmentation, or the loss is no longer finite.
+        UserError: unknown augmentation.
+        Diverged: the loss is no longer finite.
     """
-    changed = pick(AUGMENTS, augment, "augment")
+    goal = objective or Objective()
     generator = torch.Generator().manual_seed(seed)
+    optimiser = _sgd([model, goal], lr, momentum, weight_decay)
     steps = -(-len(dataset.train) // batch_size)
-    optimiser = _sgd(model, lr, momentum, weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _triangle(epochs * steps))
     layout = _layout(model)
     model.to(memory_format=layout)
     held = _held(model, masks or {})  # after the move, which gives convolutions new memory
     torch.manual_seed(seed)  # dropout draws from the global generator
-    for epoch in range(epochs):
-        began = time.perf_counter()
-        side = resolutions[epoch * len(resolutions) // epochs] if resolutions else None
+    sides = [resolutions[epoch * len(resolutions) // epochs] if resolutions else None for epoch in range(epochs)]
+    for epoch, side in enumerate(sides):
+        began, sound = time.perf_counter(), copy.deepcopy(model.state_dict())
         model.train()
-        total_loss, correct = 0.0, 0
-        for index in torch.split(torch.randperm(len(dataset.train), generator=generator), batch_size):
-            batch = normalise(changed(dataset.train.images[index], generator), dataset)
-            batch = batch.clone(memory_format=layout)  # for one channel contiguous() would change nothing
-            labels = dataset.train.labels[index]
-            if side is not None and side != batch.shape[2]:
-                batch = F.interpolate(batch, size=(side, side), mode="bilinear", antialias=True)
-            logits = model(batch)
-            loss = F.cross_entropy(logits, labels)
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            optimiser.step()
-            schedule.step()
-            hold(held)
-            total_loss += float(loss.detach()) * len(index)
-            correct += int((logits.argmax(1) == labels).sum())
-        model.eval()
-        last_lr = float(schedule.get_last_lr()[0])
-        yield _epoch(model, dataset, stage, epoch, total_loss, correct, last_lr, began)
+        sums = _Sums(len(dataset.train))
+        try:
+            for step in _steps(dataset, batch_size, augment, copies, epoch, generator, layout, side):
+                logits, loss, parts = goal(model, step)
+                optimiser.zero_grad()
+                torch.autograd.backward(loss)
+                optimiser.step()
+                schedule.step()
+                hold(held)
+                sums.add(step, logits, loss, parts)
+            model.eval()
+            done = _epoch(model, dataset, stage, epoch, sums, float(schedule.get_last_lr()[0]), began)
+        except FloatingPointError as fault:
+            model.eval().load_state_dict(sound)
+            raise Diverged(f"Training diverged in epoch {epoch + 1}, {fault}; lower lr") from None
+        yield done
     # As a file gives it back, so that both are measured, and timed, alike.
     model.to(memory_format=torch.contiguous_format)
 
 
+def _steps(
+    dataset: Dataset, batch_size: int, augment: str, copies: int, epoch: int,
+    generator: torch.Generator, layout: torch.memory_format, side: int | None,
+) -> Iterator[Step]:  # fmt: skip
+    """The batches of one epoch, in an order that the generator draws."""
+    changed = pick(AUGMENTS, augment, "augment")
+    first = epoch % copies * len(dataset.train) if copies else 0
+    for index in torch.split(torch.randperm(len(dataset.train), generator=generator), batch_size):
+        images = augmented(dataset, augment, copies)[first + index] if copies else dataset.train.images[index]
+        batch = normalise(images if copies else changed(images, generator), dataset)
+        batch = batch.clone(memory_format=layout)  # for one channel contiguous() would change nothing
+        if side is not None and side != batch.shape[2]:
+            batch = F.interpolate(batch, size=(side, side), mode="bilinear", antialias=True)
+        yield Step(first + index, batch, dataset.train.labels[index])
+
+
+@dataclass
+class _Sums:
+    """What an epoch adds up over its n images."""
+
+    n: int
+    steps: int = 0
+    loss: float = 0.0
+    correct: int = 0
+    parts: dict[str, float] = field(default_factory=dict)
+
+    def add(self, step: Step, logits: Tensor, loss: Tensor, parts: Mapping[str, Tensor]) -> None:
+        self.steps += 1
+        _check_finite(f"step {self.steps}: the loss", float(loss.detach()))
+        size = len(step.labels_B)
+        self.loss += float(loss.detach()) * size
+        self.correct += int((logits.argmax(1) == step.labels_B).sum())
+        for name, part in parts.items():
+            self.parts[name] = self.parts.get(name, 0.0) + float(part.detach()) * size
+
+
 def _epoch(
-    model: nn.Module, dataset: Dataset, stage: int, epoch: int,
-    total_loss: float, correct: int, lr: float, began: float,
+    model: nn.Module, dataset: Dataset, stage: int, epoch: int, sums: _Sums, lr: float, began: float
 ) -> Epoch:  # fmt: skip
-    n = len(dataset.train)
     logits = predict(model, inputs(dataset.val, dataset))
     val_loss = float(F.cross_entropy(logits, dataset.val.labels))
-    for loss in (total_loss / n, val_loss):
-        if not math.isfinite(loss):
-            raise UserError(f"Training diverged in epoch {epoch + 1}: the loss is {loss}; lower lr")
+    _check_finite("after its last step: the validation loss", val_loss)
     return Epoch(
         stage=stage,
         epoch=epoch + 1,
-        train_loss=total_loss / n,
-        train_accuracy=correct / n,
+        train_loss=sums.loss / sums.n,
+        train_accuracy=sums.correct / sums.n,
         val_loss=val_loss,
         val_accuracy=float((logits.argmax(1) == dataset.val.labels).float().mean()),
         lr=lr,
         seconds=time.perf_counter() - began,
+        parts={name: total / sums.n for name, total in sums.parts.items()},
     )
 
 
-def _sgd(model: nn.Module, lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
+def _check_finite(what: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise FloatingPointError(f"{what} is {value}")
+
+
+def _sgd(modules: Sequence[nn.Module], lr: float, momentum: float, weight_decay: float) -> torch.optim.SGD:
     """Decay the weights, but not biases and normalisation, which have one dimension."""
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    plain = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    decayed = [p for p in parameters if p.ndim > 1]
+    plain = [p for p in parameters if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
 
