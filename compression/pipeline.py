@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import json
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from compression.data.sets import Dataset
 from compression.measure import latencies
 from compression.measure.hardware import hardware, versions
 from compression.models.files import load_weights, read_weights, weights_bytes
-from compression.pruning import (
-    Pruned,
-)
-from compression.recipe import Prune, Recipe, Train, validated
+from compression.recipe import Prune, Recipe, Stage, validated
 from compression.registry import UserError
 from compression.results import Epoch, Measurement, Result, StageResult
-from compression.subject import Subject, baseline, judge, load_subject, prune_subject, subject_of
-from compression.training import fit
+from compression.stages import Outcome, Work, carry_out
+from compression.subject import Subject, baseline, judge, load_subject, subject_of
 
 
 @dataclass(frozen=True)
@@ -91,15 +86,6 @@ def measure(
     return measured.model_copy(update={"latency": timings["it"]})
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What a stage hands on: the subject it leaves, the masks to hold, and what it did."""
-
-    subject: Subject
-    masks: Mapping[str, Tensor]
-    pruned: Pruned | None = None
-
-
 def steps(
     recipe: Recipe, split: str = "test", limit: int | None = None, timed: bool = False
 ) -> Generator[Event, None, RunResult]:
@@ -116,25 +102,18 @@ def steps(
         UserError: whatever is wrong with the names, the amounts or the files.
     """
     subject = load_subject(recipe.model, recipe.data)
-    units = 1 + sum(stage.epochs if isinstance(stage, Train) else 1 for stage in recipe.stages)
+    units = 1 + sum(map(_units, recipe.stages))
     done, history, stages = 1, list[Epoch](), list[StageResult]()
     yield Event(f"measuring {recipe.model} on the {split} images of {subject.dataset.name}", 0.0)
     _, before = baseline(subject, split, limit)
-    models = [subject.model]
-    present = _Outcome(subject, {})
+    models, present = [subject.model], Outcome(subject)
     for number, stage in enumerate(recipe.stages):
-        work = _stage(present, stage, recipe.seed, number)
-        try:
-            while True:
-                message, epoch = next(work)
-                history += [epoch] if epoch else []
-                done += 1 if epoch else 0
-                yield Event(message, done / units, epoch)
-        except StopIteration as end:
-            present = end.value
-        done += 1 if isinstance(stage, Prune) else 0
+        present = yield from _told(carry_out(present, stage, subject, recipe.seed, number), done, units, history)
+        done += _units(stage)
         models.append(present.subject.model)
         stages.append(_report(present, stage, split, limit))
+        if present.stopped:
+            break
     if timed:
         yield Event("measuring latency", 1.0)
         before, stages = _with_latency(subject, models, before, stages)
@@ -144,9 +123,10 @@ def steps(
         stages=tuple(stages),
         history=tuple(history),
         seed=recipe.seed,
+        stopped=present.stopped,
         versions=versions(),
         hardware=hardware(),
-        weights=weights_bytes(present.subject.model, subject.blueprint),
+        weights=weights_bytes(present.subject.model, present.subject.blueprint),
     )
 
 
@@ -169,29 +149,25 @@ def run(
             on_event(event)
 
 
-def _stage(
-    before: _Outcome, stage: Prune | Train, seed: int, number: int
-) -> Generator[tuple[str, Epoch | None], None, _Outcome]:
-    subject = before.subject
-    if isinstance(stage, Prune):
-        yield f"pruning {stage.granularity} by {stage.criterion}", None
-        pruned = prune_subject(subject, stage, seed)
-        masks = _zeros_kept(pruned.model, {*before.masks, *pruned.masks})
-        return _Outcome(dataclasses.replace(subject, model=pruned.model), masks, pruned)
-    model = copy.deepcopy(subject.model)
-    settings = stage.model_dump(exclude={"kind"})
-    for epoch in fit(model, subject.dataset, masks=before.masks, seed=seed, stage=number, **settings):
-        yield f"training, epoch {epoch.epoch} of {stage.epochs}", epoch
-    return _Outcome(dataclasses.replace(subject, model=model), before.masks)
+def _units(stage: Stage) -> int:
+    """The share of the progress that a stage takes."""
+    return 1 if isinstance(stage, Prune) else stage.epochs
 
 
-def _zeros_kept(model: nn.Module, names: set[str]) -> dict[str, Tensor]:
-    """Masks read off the weights: what is pruned is exactly zero, also after later surgery."""
-    parameters = dict(model.named_parameters())
-    return {name: parameters[name].detach() != 0 for name in names if name in parameters}
+def _told(work: Work, done: int, units: int, history: list[Epoch]) -> Generator[Event, None, Outcome]:
+    """What a stage tells, as events; its epochs are added to the history."""
+    while True:
+        try:
+            message, epoch = next(work)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
+        history += [epoch] if epoch else []
+        done += 1 if epoch else 0
+        yield Event(message, done / units, epoch)
 
 
-def _report(present: _Outcome, stage: Prune | Train, split: str, limit: int | None) -> StageResult:
+def _report(present: Outcome, stage: Stage, split: str, limit: int | None) -> StageResult:
     _, measured = judge(present.subject, present.subject.model, split, limit)
     pruned = present.pruned
     return StageResult(
@@ -200,6 +176,7 @@ def _report(present: _Outcome, stage: Prune | Train, split: str, limit: int | No
         layers=pruned.layers if pruned else (),
         asked_sparsity=pruned.asked if pruned else None,
         achieved_sparsity=pruned.achieved if pruned else None,
+        notes=present.notes,
     )
 
 

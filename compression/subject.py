@@ -76,7 +76,7 @@ def _loaded(model: str, data: str | None, stamp: int, root: Path) -> Subject:
     if data is None:
         raise UserError(f"'{model}' is a file, which has no data set of its own; name one as data")
     dataset = load_data(data)
-    _check_fit(model, loaded.model, loaded.blueprint, dataset)
+    check_fit(model, loaded.model, loaded.blueprint, dataset)
     return Subject(model, loaded.model, loaded.blueprint, dataset)
 
 
@@ -95,11 +95,12 @@ def subject_of(model: nn.Module | str, data: Dataset | str | None) -> Subject:
         name, loaded = model, load(model)
     else:
         name, loaded = type(model).__name__, Loaded(model, Blueprint("", {}, dataset.shape))
-    _check_fit(name, loaded.model, loaded.blueprint, dataset)
+    check_fit(name, loaded.model, loaded.blueprint, dataset)
     return Subject(name, loaded.model, loaded.blueprint, dataset)
 
 
-def _check_fit(name: str, model: nn.Module, blueprint: Blueprint, dataset: Dataset) -> None:
+def check_fit(name: str, model: nn.Module, blueprint: Blueprint, dataset: Dataset) -> None:
+    """Raise UserError where a model cannot take a data set's images or tell its classes apart."""
     if tuple(dataset.shape) != tuple(blueprint.input_shape):
         wanted, given = ("×".join(map(str, shape)) for shape in (blueprint.input_shape, dataset.shape))
         raise UserError(f"Model '{name}' takes {wanted} images, but data set '{dataset.name}' has {given}")

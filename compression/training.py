@@ -104,6 +104,7 @@ def fit(
     augment: str = "none",
     resolutions: tuple[int, ...] = (),
     copies: int = 0,
+    without: tuple[str, ...] = (),
     objective: Objective | None = None,
     masks: Mapping[str, Tensor] | None = None,
     seed: int = 0,
@@ -127,19 +128,21 @@ def fit(
             time; empty means the images' own.
         copies: take so many fixed augmented copies of the images in turn, one an epoch, instead
             of augmenting each batch anew; 0 does the latter.
+        without: names of classes whose images are left out of the training.
         objective: what is made small; cross-entropy with the labels where it is left out.
         masks: boolean keep-masks by parameter name; what they drop stays exactly zero.
         seed: fixes the order of the images and the augmentation.
         stage: passed on into the events.
 
     Raises:
-        UserError: unknown augmentation.
+        UserError: unknown augmentation or class, or no class is left.
         Diverged: the loss is no longer finite.
     """
     goal = objective or Objective()
     generator = torch.Generator().manual_seed(seed)
     optimiser = _sgd([model, goal], lr, momentum, weight_decay)
-    steps = -(-len(dataset.train) // batch_size)
+    taken = _taken(dataset, without)
+    steps = -(-len(taken) // batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _triangle(epochs * steps))
     layout = _layout(model)
     model.to(memory_format=layout)
@@ -149,9 +152,9 @@ def fit(
     for epoch, side in enumerate(sides):
         began, sound = time.perf_counter(), copy.deepcopy(model.state_dict())
         model.train()
-        sums = _Sums(len(dataset.train))
+        sums = _Sums(len(taken))
         try:
-            for step in _steps(dataset, batch_size, augment, copies, epoch, generator, layout, side):
+            for step in _steps(dataset, taken, batch_size, augment, copies, epoch, generator, layout, side):
                 logits, loss, parts = goal(model, step)
                 optimiser.zero_grad()
                 torch.autograd.backward(loss)
@@ -169,14 +172,23 @@ def fit(
     model.to(memory_format=torch.contiguous_format)
 
 
+def _taken(dataset: Dataset, without: tuple[str, ...]) -> Tensor:
+    """Positions of the training images whose classes are not left out."""
+    labels = [pick({name: i for i, name in enumerate(dataset.classes)}, name, "class in without") for name in without]
+    keep = ~torch.isin(dataset.train.labels, torch.tensor(labels, dtype=torch.int64))
+    if not keep.any():
+        raise UserError(f"without names every class of data set '{dataset.name}'; leave one at least")
+    return keep.nonzero().squeeze(1)
+
+
 def _steps(
-    dataset: Dataset, batch_size: int, augment: str, copies: int, epoch: int,
+    dataset: Dataset, taken: Tensor, batch_size: int, augment: str, copies: int, epoch: int,
     generator: torch.Generator, layout: torch.memory_format, side: int | None,
 ) -> Iterator[Step]:  # fmt: skip
     """The batches of one epoch, in an order that the generator draws."""
     changed = pick(AUGMENTS, augment, "augment")
     first = epoch % copies * len(dataset.train) if copies else 0
-    for index in torch.split(torch.randperm(len(dataset.train), generator=generator), batch_size):
+    for index in torch.split(taken[torch.randperm(len(taken), generator=generator)], batch_size):
         images = augmented(dataset, augment, copies)[first + index] if copies else dataset.train.images[index]
         batch = normalise(images if copies else changed(images, generator), dataset)
         batch = batch.clone(memory_format=layout)  # for one channel contiguous() would change nothing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from compression.recipe import Prune, Recipe, Train
 from compression.registry import UserError
 from compression.results import Latency, wilson
 from compression.subject import Subject, baseline, judge, load_subject, preview, prune_subject
-from compression.training import inputs, normalise
+from compression.training import inputs, normalise, predict
 
 HALF_ROWS = Prune(granularity="rows", scope="layer", sparsity=0.5)
 HALF_CHANNELS = Prune(granularity="channels", scope="layer", sparsity=0.5)
@@ -295,7 +296,7 @@ def test_a_result_that_is_not_whole_is_one_line(
 def test_a_result_json_holds_no_weights(structured: RunResult, tmp_path: Path) -> None:
     structured.save(tmp_path)
     body = json.loads((tmp_path / "result.json").read_text())
-    assert set(body) == {"recipe", "baseline", "stages", "history", "seed", "versions", "hardware"}
+    assert set(body) == {"recipe", "baseline", "stages", "history", "seed", "stopped", "versions", "hardware"}
     assert torch.__version__.startswith(body["versions"]["torch"])
 
 
@@ -332,6 +333,9 @@ def test_measure_says_what_does_not_fit() -> None:
 # Faults
 
 
+DIVERGED = r"^Training diverged in epoch 1, step \d+: the loss is (nan|inf); lower lr$"
+
+
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
@@ -349,16 +353,26 @@ def test_measure_says_what_does_not_fit() -> None:
             "kernels",
         ),
         (Recipe(model="digits-mlp", stages=(Prune(threshold=1e-9),)), "^Nothing pruned: threshold 1e-09"),
-        (
-            Recipe(model="digits-mlp", stages=(Train(lr=10, momentum=0.99, weight_decay=1, epochs=99),)),
-            "^Training diverged in epoch .*lower lr$",
-        ),
+        (Recipe(model="digits-mlp", stages=(Train(lr=10, momentum=0.99, weight_decay=1, batch_size=4),)), DIVERGED),
     ],
 )
 def test_bad_recipes_are_one_line(recipe: Recipe, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         run(recipe)
     assert "\n" not in str(caught.value)
+
+
+def test_what_whole_epochs_made_is_kept_when_training_diverges_later() -> None:
+    late = Train(lr=10, momentum=0.99, weight_decay=1, epochs=99)
+    result = run(Recipe(model="digits-mlp", stages=(late, Prune(sparsity=0.5))))
+    whole = len(result.history)
+    assert 1 <= whole < 99
+    assert re.match(rf"^Training diverged in epoch {whole + 1}, .*; kept what {whole} epochs? made$", result.stopped)
+    assert len(result.stages) == 1  # the recipe ends there
+    assert all(bool(torch.isfinite(p).all()) for p in result.model().parameters())
+    logits = predict(result.model(), inputs(load_data("digits").val, load_data("digits")))
+    found = float((logits.argmax(1) == load_data("digits").val.labels).float().mean())
+    assert found == result.history[-1].val_accuracy
 
 
 def test_absent_data_says_how_to_get_it(data_root: Path) -> None:
