@@ -71,11 +71,12 @@ def standardised(student: View, teacher: View, labels_B: Tensor, temperature: fl
 
 
 def dist(student: View, teacher: View, labels_B: Tensor, temperature: float) -> Tensor:
-    r"""Correlation in place of equality, :math:`T^2(\frac1B \sum_i d(P^s_i, P^t_i) + \frac1K \sum_k d(P^s_k, P^t_k))`.
+    r"""Correlation in place of equality, :math:`\frac1B \sum_i d(P^s_i, P^t_i) + \frac1K \sum_k d(P^s_k, P^t_k)`.
 
     P is the B×K matrix of softened probabilities, compared by rows (the classes of an image)
     and by columns (the images of a class), and d is 1 - Pearson's correlation. Two constant
-    vectors are alike, d = 0, and a constant one is half unlike any other.
+    vectors are alike, d = 0, and a constant one is half unlike any other. No factor T²: a
+    correlation does not shrink as T grows, nor does its gradient.
 
     Source: Huang et al. 2022, arXiv 2205.10536.
     """
@@ -83,7 +84,7 @@ def dist(student: View, teacher: View, labels_B: Tensor, temperature: float) -> 
     # Half the squared distance of standardised vectors is 1 - r, without its loss of digits near 0.
     by_image = squared(standard(p_BK), standard(q_BK)) / 2
     by_class = squared(standard(p_BK.T), standard(q_BK.T)) / 2
-    return (by_image + by_class) * temperature**2
+    return by_image + by_class
 
 
 def born_again(student: View, teacher: View, labels_B: Tensor, temperature: float) -> Tensor:

@@ -110,21 +110,20 @@ class Watch:
 
     def __init__(self, model: nn.Module, stages: Sequence[Stage]) -> None:
         self._model = model
-        self._stages = tuple(stages)
+        self._names = tuple(stage.name for stage in stages)
         self._seen: dict[str, Tensor] = {}
         self._handles: list[RemovableHandle] = []
         self._thread = 0
         modules = dict(model.named_modules())
-        for stage in self._stages:
-            if stage.name.removesuffix(INPUT) not in modules:
-                raise UserError(unknown("stage", stage.name, tuple(name for name in modules if name)))
+        for name in self._names:
+            if name.removesuffix(INPUT) not in modules:
+                raise UserError(unknown("stage", name, tuple(name for name in modules if name)))
+        self._modules = {name: modules[name.removesuffix(INPUT)] for name in self._names}
 
     def __enter__(self) -> Self:
         self._thread = threading.get_ident()
-        modules = dict(self._model.named_modules())
         self._handles.append(self._model.register_forward_pre_hook(self._forget))
-        for name in dict.fromkeys(stage.name for stage in self._stages):
-            module = modules[name.removesuffix(INPUT)]
+        for name, module in self._modules.items():
             if name.endswith(INPUT):
                 self._handles.append(module.register_forward_pre_hook(partial(self._read, name)))
             else:
@@ -145,10 +144,10 @@ class Watch:
         Raises:
             UserError: that pass did not reach a stage, or there was none.
         """
-        for stage in self._stages:
-            if stage.name not in self._seen:
-                raise UserError(f"stage '{stage.name}' was not reached by the last forward pass")
-        return tuple(as_features(self._seen[stage.name]) for stage in self._stages)
+        for name in self._names:
+            if name not in self._seen:
+                raise UserError(f"stage '{name}' was not reached by the last forward pass")
+        return tuple(as_features(self._seen[name]) for name in self._names)
 
     def _forget(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if threading.get_ident() == self._thread:

@@ -20,7 +20,7 @@ class View:
     Attributes:
         logits: B×K.
         features: the outputs of its matched stages in order, each B×C×H×W or B×D. Where the
-            method needs regressors, the student's have passed them.
+            method needs regressors, the student's have passed them, and have the teacher's C or D.
     """
 
     logits: Tensor
