@@ -271,13 +271,8 @@ def test_what_cannot_be_used_is_what_fails_and_the_reason_is_one_line(key: str) 
     """The losses raise exactly where ``usable`` has a reason."""
     mapped, vector = places((0.3, 4))[0], places((0.9, 0))[0]
     for pairs in ((), ((mapped, mapped),), ((mapped, vector),), ((vector, vector),) * 2, ((mapped, mapped),) * 2):
-        shown = tuple(tuple(torch.randn(3, *stage.shape) for stage in side) for side in zip(*pairs, strict=True)) or (
-            (),
-            (),
-        )
-        mine = tuple(values.mean((2, 3)) if len(t.shape) == 1 and values.dim() == 4 and "regressors" in
-                     DISTILLATIONS[key].needs else values for values, (_, t) in zip(shown[0], pairs, strict=True))  # fmt: skip
-        student, teacher = View(torch.randn(3, 4), mine), View(torch.randn(3, 4), shown[1])
+        shown = tuple(tuple(torch.randn(3, *stage.shape) for stage in side) for side in zip(*pairs, strict=True))
+        student, teacher = (View(torch.randn(3, 4), features) for features in shown or ((), ()))
         reason = usable(key, pairs)
         if reason is None:
             assert torch.isfinite(DISTILLATIONS[key].call(student, teacher, torch.tensor([0, 1, 2]), 2.0))

@@ -171,6 +171,16 @@ def test_where_a_length_is_zero_no_gradient_explodes(key: str, of_student: Calla
         assert gradient.abs().max() < 100
 
 
+@pytest.mark.parametrize("key", ["standardised", "dist"])
+def test_equal_logits_whose_mean_is_rounded_are_constant_all_the_same(key: str) -> None:
+    values = torch.linspace(0.1, 1e4, 20)[:, None].expand(20, 10)
+    assert (values.mean(1, keepdim=True) != values).any()
+    student = tracked(View(values))
+    teacher = View(torch.randn(20, 10, generator=torch.Generator().manual_seed(0)))
+    DISTILLATIONS[key].call(student, teacher, torch.zeros(20, dtype=torch.int64), 1.0).backward()
+    assert student.logits.grad is not None and student.logits.grad.abs().max() < 1
+
+
 @pytest.mark.parametrize("key", ["rkd_distance", "rkd_angle", "similarity"])
 def test_one_image_has_no_relations(key: str) -> None:
     assert float(loss(key, view(0, 1), view(1, 1))) == 0
