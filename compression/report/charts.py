@@ -6,9 +6,14 @@ least width in pixels at which it must look right; it stretches to any width abo
 """
 
 from compression.report.curve import curve_chart
+from compression.report.distill_charts import judged_chart, learning_chart
 from compression.report.drawing import CONFIG, NARROW, WIDE, Chart, empty_chart
 from compression.report.model_charts import change_chart, class_chart, history_chart, layer_chart
+from compression.report.reliability import reliability_chart
+from compression.report.similarity import similarity_chart
+from compression.report.softening_charts import dark_chart, softening_chart
 from compression.report.speed import speed_chart
+from compression.report.temperature_charts import entropy_chart, gradient_chart, temperature_chart
 from compression.report.themes import DARK, LIGHT, THEMES, Theme
 from compression.report.tradeoff import tradeoff_chart
 from compression.report.weight_charts import filter_chart, histogram_chart
@@ -25,11 +30,20 @@ __all__ = [
     "change_chart",
     "class_chart",
     "curve_chart",
+    "dark_chart",
     "empty_chart",
+    "entropy_chart",
     "filter_chart",
+    "gradient_chart",
     "histogram_chart",
     "history_chart",
+    "judged_chart",
     "layer_chart",
+    "learning_chart",
+    "reliability_chart",
+    "similarity_chart",
+    "softening_chart",
     "speed_chart",
+    "temperature_chart",
     "tradeoff_chart",
 ]

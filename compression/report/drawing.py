@@ -153,6 +153,21 @@ def level_line(height: float, theme: Theme, panel: str = "") -> dict[str, Any]:
     return {"type": "line", "layer": "below", "line": line, **across}
 
 
+def heading(text: str, x: float, y: float, theme: Theme) -> dict[str, Any]:
+    """The words over one panel of several, on its upper left corner (x, y as shares of the paper)."""
+    return {
+        "text": text,
+        "x": x,
+        "y": y,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"size": 12, "color": theme.text},
+    }
+
+
 def error_bars(
     rows: Sequence[Mapping[str, Any]], names: tuple[str, str, str], colour: str, **look: Any
 ) -> dict[str, Any]:

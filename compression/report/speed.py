@@ -8,7 +8,7 @@ import pandas as pd
 
 from compression.report import titles
 from compression.report.compare import records
-from compression.report.drawing import WIDE, Chart, Frame, chart, empty_chart, error_bars, headroom, level_line
+from compression.report.drawing import WIDE, Chart, Frame, chart, empty_chart, error_bars, heading, headroom, level_line
 from compression.report.labels import Label, Scale, notes, place
 from compression.report.text import AXES, percent, share, times
 from compression.report.themes import STYLES, Theme, named_symbol
@@ -39,7 +39,8 @@ def speed_chart(
     frame = Frame(width, height or (360 if beside else 480), top=headroom(title, subtitle, width) + 16)
     layout: dict[str, Any] = {"shapes": [], "annotations": []}
     traces: list[dict[str, Any]] = []
-    for turn, (key, head) in enumerate((("size_ratio", "Size"), ("speedup", "Speed"))):
+    panels = (("size_ratio", "Size", "smaller"), ("speedup", "Speed", "faster"))
+    for turn, (key, head, gain) in enumerate(panels):
         panel = ("", "2")[turn]
         box = _panel_domain(turn, beside)
         traces += _ratio_lines(rows, key, panel, theme)
@@ -48,7 +49,7 @@ def speed_chart(
         layout[f"yaxis{panel}"] = _ratio_y(y, box, panel)
         layout["shapes"].append(level_line(1.0, theme, panel))
         layout["annotations"] += _panel_labels(rows, key, panel, x, y, theme)
-        layout["annotations"].append(_heading(head, ("smaller", "faster")[turn], box, theme))
+        layout["annotations"].append(heading(f"<b>{head}</b>, times {gain}", box[0][0], box[1][1], theme))
     return chart(traces, theme, title, subtitle, frame, layout)
 
 
@@ -136,17 +137,3 @@ def _panel_labels(rows: list[Row], key: str, panel: str, x: Scale, y: Scale, the
         labels.append(Label(text, spots[::-1], leader=True))
         paths.append(spots)
     return notes(place(labels, paths, x, y), x, y, theme, panel)
-
-
-def _heading(head: str, gain: str, box: tuple[list[float], list[float]], theme: Theme) -> dict[str, Any]:
-    return {
-        "text": f"<b>{head}</b>, times {gain}",
-        "x": box[0][0],
-        "y": box[1][1],
-        "xref": "paper",
-        "yref": "paper",
-        "xanchor": "left",
-        "yanchor": "bottom",
-        "showarrow": False,
-        "font": {"size": 12, "color": theme.text},
-    }

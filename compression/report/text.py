@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 MINUS, TIMES, DASH = "−", "×", "–"
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 UNITS = {"rows": "neurons", "channels": "channels", "kernels": "kernels"}
 """What one removed piece is called, by granularity; every other granularity removes weights."""
 
@@ -100,6 +101,29 @@ def percent(fraction: float, digits: int = 1) -> str:
 def share(fraction: float) -> str:
     """A percentage without needless decimals: 0.6 → "60 %", 0.625 → "62.5 %"."""
     return f"{round(100 * fraction, 1):g} %".replace("-", MINUS)
+
+
+def chance(probability: float) -> str:
+    """A probability, however small: "97.3 %", "0.02 %", "4·10⁻⁹", and ">99.9 %" short of certainty."""
+    if probability in (0.0, 1.0):
+        return percent(probability, 0)
+    if probability > 0.9995:
+        return ">99.9 %"
+    if probability >= 0.00095:
+        return percent(probability)
+    return percent(probability, 2) if probability >= 0.000095 else powered(probability)
+
+
+def powered(value: float) -> str:
+    """One digit and a power of ten: 3.8e-9 → "4·10⁻⁹", 1e-9 → "10⁻⁹"."""
+    digit, exponent = f"{value:.0e}".split("e")
+    power = f"10{str(int(exponent)).translate(RAISED)}"
+    return power if digit == "1" else f"{digit}·{power}"
+
+
+def brief(value: float) -> str:
+    """Three significant digits without an exponent: 47.698 → "47.7", 1000 → "1000"."""
+    return f"{float(f'{value:.3g}'):.10g}"
 
 
 def points(change: float) -> str:
