@@ -22,8 +22,8 @@ SUBJECTS = {"teacher": "the teacher", "alone": "the student alone", "distilled":
 
 
 def subject(run: str) -> str:
-    """A run as the subject of a sentence: "the distilled student"; other names as they are."""
-    return SUBJECTS.get(run, run)
+    """A run as the subject of a sentence: "the distilled student", "the hints student" for a method."""
+    return SUBJECTS.get(run, f"the {run} student")
 
 
 def fitting(*sentences: str) -> str:
@@ -75,7 +75,7 @@ def dark_title(rows: Rows, true: str) -> str:
 
 
 def _fold(ratio: float) -> str:
-    return times(ratio) if ratio < 1000 else "over 1000×"
+    return times(ratio) if ratio < 1000 else ">1000×"
 
 
 def similarity_title(pair: tuple[str, str, float], temperature: float) -> str:

@@ -42,22 +42,22 @@ def softening_chart(
         return empty_chart("No image has been chosen", hint, theme, width)
     title = titles.softening_title(rows, temperature)
     shown = _most(rows, cap)
-    least = _least([row[key] for row in shown for key in ("one", "soft")]) if log else 0.0
+    both = [row[key] for row in shown for key in ("one", "soft")]
+    least = _least(both) if log else 0.0
     subtitle = "Probability of each class (✓: the true one)" + _cut(len(shown), len(rows), "most probable")
     subtitle += f"{_log_words(least)} · computed from the teacher's logits"
     names = [_class_name(row) for row in shown]
     frame = _bar_frame(names, len(shown), width, title, subtitle)
-    end = max(row[key] for row in shown for key in ("one", "soft"))
     ceiling = 1 - HEAD_PX / frame.upward
     layout: dict[str, Any] = {"bargap": 0.3, "yaxis": _names_axis(names) | {"domain": [0, ceiling]}, "annotations": []}
     chosen = f"T = {brief(temperature)}"
     hover = [f"<b>{row['name']}</b><br>T = 1: {chance(row['one'])}<br>{chosen}: {chance(row['soft'])}" for row in shown]
     traces = []
-    for panel, key, at, box in (("", "one", 1.0, (0.0, 0.48)), ("2", "soft", temperature, (0.52, 1.0))):
+    for panel, key, at, box in (("", "one", 1.0, [0.0, 0.48]), ("2", "soft", temperature, [0.52, 1.0])):
         values = [row[key] for row in shown]
         colours = [theme.palette[0 if row["true"] else 1] for row in shown]
         traces += _bars(values, colours, hover, least, panel, theme)
-        layout[f"xaxis{panel}"] = _bar_axis(end, least, 0.48 * frame.across, values) | {"domain": box}
+        layout[f"xaxis{panel}"] = _bar_axis(both, least, 0.48 * frame.across) | {"domain": box}
         layout["annotations"].append(heading(f"<b>T = {brief(at)}</b>", box[0], ceiling, theme))
     return chart(traces, theme, title, subtitle, frame, layout)
 
@@ -96,7 +96,7 @@ def dark_chart(
         for row in shown
     ]
     traces = _bars(values, [theme.palette[1]] * len(shown), hover, least, "", theme)
-    axis = _bar_axis(max(values), least, frame.across, values)
+    axis = _bar_axis(values, least, frame.across)
     return chart(traces, theme, title, subtitle, frame, {"bargap": 0.3, "yaxis": _names_axis(names), "xaxis": axis})
 
 
@@ -149,14 +149,14 @@ def _names_axis(names: list[str]) -> dict[str, Any]:
     }
 
 
-def _bar_axis(end: float, least: float, across: float, values: Sequence[float]) -> dict[str, Any]:
+def _bar_axis(values: Sequence[float], least: float, across: float) -> dict[str, Any]:
     """A hidden axis, for every bar has its number; as long as the longest bar and its number need."""
-    letters = max(len(chance(value)) for value in values)
+    letters, end = max(len(chance(value)) for value in values), max(values)
     part = max(0.2, (across - LETTER_PX * letters - 10) / across)
     if not least:
         return {"range": [0, (end or 1.0) / part], "visible": False}
     low = math.log10(least)
-    return {"type": "log", "range": [low, low + (math.log10(end) - low or 1.0) / part], "visible": False}
+    return {"type": "log", "range": [low, low + (math.log10(max(end, least)) - low or 1.0) / part], "visible": False}
 
 
 def _bars(

@@ -138,3 +138,23 @@ def test_other_faults_are_named() -> None:
     assert fault(class_similarity, z, labels[:3], 1).startswith("labels have shape (3,)")
     assert fault(class_similarity, z, labels + 5, 1) == "labels run from 5 to 5; they must lie in 0 to 4"
     assert "(40, 4)" in fault(gradient_size, z, z[:, :4], [1])
+
+
+def test_what_is_found_goes_into_the_charts_as_it_is() -> None:
+    from compression.measure.calibration import reliability
+    from compression.report import charts
+    from compression.report import distill_tables as tables
+
+    z, labels, classes = logits(), torch.arange(40) % 5, "abcde"
+    at_one, soft = softened(z[0], 1).tolist(), softened(z[0], 4).tolist()
+    drawn = [
+        charts.softening_chart(tables.softening_table(classes, at_one, soft, 0), charts.LIGHT, temperature=4),
+        charts.dark_chart(tables.dark_table(classes, wrong_ranking(z[0], 0, 4)), charts.LIGHT, true="a", temperature=4),
+        charts.entropy_chart(
+            tables.entropy_table([1, 4], entropy_curve(z[0], [1, 4])), charts.LIGHT, classes=5, present=(4, 1.0)
+        ),
+        charts.similarity_chart(class_similarity(z, labels, 4), charts.LIGHT, classes=classes, temperature=4),
+        charts.gradient_chart(tables.gradient_table(gradient_size(z, z.flip(0), [1, 4])), charts.LIGHT, temperature=4),
+        charts.reliability_chart(tables.reliability_table({"teacher": reliability(z, labels)}), charts.LIGHT),
+    ]
+    assert all(chart.figure.data and chart.title for chart in drawn)

@@ -98,3 +98,13 @@ def test_deltas_are_read_by_metrics():
     assert text.delta("−0.3 points") == "-0.3 points"
     assert text.delta("+2 %") == "+2 %"
     assert text.delta("0.0 points") is None
+
+
+def test_probabilities_are_written_however_small():
+    written = {0.973: "97.3 %", 0.9999: ">99.9 %", 1.0: "100 %", 0.0: "0 %", 0.001: "0.1 %", 0.0002: "0.02 %",
+               3.8e-9: "4·10⁻⁹", 1e-13: "10⁻¹³", 9.6e-5: "0.01 %", 9.4e-5: "9·10⁻⁵"}  # fmt: skip
+    assert {value: text.chance(value) for value in written} == written
+
+
+def test_brief_numbers_have_three_digits_and_no_exponent():
+    assert [text.brief(value) for value in (47.698, 1000, 2.5, 0.05, 4)] == ["47.7", "1000", "2.5", "0.05", "4"]
