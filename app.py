@@ -11,6 +11,7 @@ st.navigation(
     [
         st.Page("pages/overview.py", title="Overview", icon=":material/home:", default=True),
         st.Page("pages/prune.py", title="Prune", icon=":material/content_cut:"),
+        st.Page("pages/distill.py", title="Distill", icon=":material/school:"),
         st.Page("pages/tradeoffs.py", title="Trade-offs", icon=":material/show_chart:"),
     ]
 ).run()

@@ -21,14 +21,17 @@ from compression.cli_tables import (
     set_table,
     sets_table,
     sweep_table,
+    teaching_table,
 )
 from compression.data.sets import DATASETS, data_root, fetch, load_data
 from compression.models.zoo import available, model_card
 from compression.pipeline import Event, measure, run
 from compression.recipe import Recipe, validated
 from compression.registry import UserError, quoted
-from compression.studies.plan import Sweep, left_out, points
+from compression.studies.jobs import Plan
+from compression.studies.plan import Sweep
 from compression.studies.sweep import cores, sweep
+from compression.studies.teaching import Teaching
 from compression.training import prepare_process
 
 Row = dict[str, Any]
@@ -100,6 +103,23 @@ def _parser() -> Parser:
     grid.add_argument("--split", default="val", help="val or test (default: val)")
     grid.add_argument("--round-to", default=8, help="keep widths at multiples of this (default: 8)")
     grid.add_argument("--latency", action="store_true", help="measure latency too, afterwards")
+    teach = add("distill", _distill, "a student alone beside what a teacher makes of it")
+    teach.add_argument("--teacher", required=True, help="a sample model, or a .safetensors file")
+    teach.add_argument("--student", default="narrower", help="same, narrower, shallower, mlp, or a sample model")
+    teach.add_argument("--width", default=0.5, help="of a narrower student, as a fraction (default: 0.5)")
+    teach.add_argument("--depth", default=0.5, help="of a shallower student, as a fraction (default: 0.5)")
+    teach.add_argument("--hidden", default="800,800", help="units of each layer of an mlp (default: 800,800)")
+    teach.add_argument("--data", help="data set or folder of images; by default the teacher's own")
+    teach.add_argument("--method", default="soft_targets", help="comma-separated (default: soft_targets)")
+    teach.add_argument("--temperature", default="4", help="comma-separated (default: 4)")
+    teach.add_argument("--alpha", default="0.9", help="weight of the teacher, comma-separated (default: 0.9)")
+    teach.add_argument("--without", default="", help="classes that the student never sees, comma-separated")
+    teach.add_argument("--epochs", default=5, help="of training (default: 5)")
+    teach.add_argument("--lr", default=0.05, help="the highest learning rate (default: 0.05)")
+    teach.add_argument("--augment", default="none", help="none, jitter or crop_flip (default: none)")
+    teach.add_argument("--copies", default=0, help="fixed augmented copies instead of new ones (default: 0)")
+    teach.add_argument("--seeds", default=1, help="number of seeds (default: 1)")
+    teach.add_argument("--split", default="test", help="val or test (default: test)")
     serve = add("serve", _serve, "the dashboard, in the browser")
     serve.add_argument("--port", type=int, default=8501)
     return parser
@@ -159,8 +179,11 @@ def _run(arguments: argparse.Namespace) -> None:
         result.save(arguments.out)
         print(f"wrote {arguments.out}/model.safetensors, recipe.yaml and result.json", file=sys.stderr)
     if arguments.json:
-        return _json(result.model_dump(mode="json") | {"final": result.final.model_dump(mode="json")})
-    result_tables(result)
+        _json(result.model_dump(mode="json") | {"final": result.final.model_dump(mode="json")})
+    else:
+        result_tables(result)
+    if result.stopped:
+        raise UserError(result.stopped)
 
 
 def _read_recipe(path: Path) -> Recipe:
@@ -197,21 +220,57 @@ def _sweep(arguments: argparse.Namespace) -> None:
             "latency": arguments.latency,
         },
     )
+    rows = _study(plan, f"sweeping {plan.model}")
+    if arguments.json:
+        return _json([{key: value for key, value in row.items() if key != "point"} for row in rows])
+    sweep_table(rows, plan.split)
+
+
+def _distill(arguments: argparse.Namespace) -> None:
+    stage = {
+        "kind": "distill",
+        **{
+            name: getattr(arguments, name)
+            for name in ("student", "width", "depth", "epochs", "lr", "augment", "copies")
+        },
+        "hidden": _listed(arguments.hidden),
+        "without": _listed(arguments.without),
+    }
+    plan: Teaching = validated(
+        Teaching,
+        {
+            "model": arguments.teacher,
+            "data": arguments.data,
+            "stage": stage,
+            "methods": _listed(arguments.method),
+            "temperatures": _listed(arguments.temperature),
+            "alphas": _listed(arguments.alpha),
+            "seeds": arguments.seeds,
+            "split": arguments.split,
+        },
+    )
+    rows = _study(plan, f"teaching a student of {plan.model}")
+    if arguments.json:
+        return _json([{key: value for key, value in row.items() if key != "point"} for row in rows])
+    teaching_table(rows, plan.split)
+
+
+def _study(plan: Plan, what: str) -> list[Row]:
+    """Run a plan with a progress bar; what could not be made is said on stderr."""
     found, failed = dict[int, Row](), dict[int, str]()
     with progress() as bar:
-        task = bar.add_task(f"sweeping {plan.model}", total=len(points(plan)) * (2 if plan.latency else 1))
+        task = bar.add_task(what, total=len(plan.points()) * (2 if plan.latency else 1))
         for done in sweep(plan, workers=cores()):
             bar.advance(task)
             if done.error:
                 failed[done.point.index] = f"{done.point.label}: {done.error}"
-            elif done.row:
+            if done.row:
                 found[done.point.index] = done.row
-    for line in (*left_out(plan), *(failed[index] for index in sorted(failed))):
+    for line in plan.left_out():
         print(f"left out: {line}", file=sys.stderr)
-    rows = [found[index] for index in sorted(found)]
-    if arguments.json:
-        return _json([{key: value for key, value in row.items() if key != "point"} for row in rows])
-    sweep_table(rows, plan.split)
+    for index, line in sorted(failed.items()):
+        print(f"{'stopped early' if index in found else 'left out'}: {line}", file=sys.stderr)
+    return [found[index] for index in sorted(found)]
 
 
 def sparsities(text: str) -> tuple[float, ...]:

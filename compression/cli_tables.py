@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from compression.report.teaching import ways
 from compression.report.text import count, percent, size
 from compression.results import Measurement, Result
 
@@ -103,6 +104,8 @@ def result_tables(result: Result) -> None:
     keep = len(names) if any(row[-1] for row in rows) else len(names) - 1
     table(names[:keep], [row[:keep] for row in rows])
     for done in result.stages:
+        for note in done.notes:
+            print(f"\n{done.stage.kind}: {note}")
         if done.layers:
             print()
             table(
@@ -157,6 +160,34 @@ def sweep_table(rows: Iterable[Row], split: str) -> None:
             for row in rows
         ],
     )
+
+
+def teaching_table(rows: list[dict[str, Any]], split: str) -> None:
+    """Print the ways of teaching, each over its seeds, the student alone above those it is taught in."""
+    names = ("student", "method", "T", "alpha", "seeds")
+    table(
+        (*names, f"{split} errors", "accuracy", "ECE", "agreement", "parameters", "MACs"),
+        [
+            (
+                way["student"],
+                way["method"],
+                "" if way["temperature"] is None else f"{way['temperature']:g}",
+                f"{way['alpha']:g}" if way["alpha"] else "",
+                str(way["seeds"]),
+                _spread(f"{way['errors']:.1f}".removesuffix(".0"), way["errors_sd"], 1),
+                _spread(percent(way["accuracy"], 2), way["accuracy_sd"], 2, 100),
+                f"{way['ece']:.3f}",
+                percent(way["agreement"], 1),
+                f"{way['params']:,}",
+                count(way["macs"]),
+            )
+            for way in ways(rows)
+        ],
+    )
+
+
+def _spread(mean: str, sd: float | None, digits: int, scale: float = 1) -> str:
+    return mean if sd is None else f"{mean} ± {scale * sd:.{digits}f}"
 
 
 def interval(low: float, high: float) -> str:

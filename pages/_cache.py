@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
+from torch import Tensor, nn
 
-from compression.measure import latencies
+from compression.measure import latencies, macs
+from compression.models.files import load_weights
 from compression.pruning import Pruned, ScoreIndex, score_index, scores_of, weight_index
 from compression.pruning.criteria import ABSOLUTE
-from compression.recipe import Prune
+from compression.recipe import Distill, Prune
 from compression.results import Latency
-from compression.studies.plan import Sweep, points
+from compression.stages import student_of
+from compression.studies import jobs
+from compression.studies.plan import Sweep
 from compression.studies.sweep import run_point
-from compression.subject import Preview, live_limit, load_subject, preview, prune_subject
+from compression.subject import Preview, judge, live_limit, load_subject, preview, prune_subject
 
 Row = dict[str, Any]
 SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -32,7 +37,7 @@ def live_rows(plan: Sweep, every: int = 1) -> list[Row]:
     runs each so many-th point only, for a chart that cannot wait for the rest.
     """
     text = plan.model_dump_json()
-    indices = range(0, len(points(plan)), every)
+    indices = range(0, len(plan.points()), every)
     place = st.empty()
     found = []
     for done, index in enumerate(indices):
@@ -46,7 +51,7 @@ def live_rows(plan: Sweep, every: int = 1) -> list[Row]:
 @st.cache_data(max_entries=4000, show_spinner=False)
 def _row(plan: str, index: int) -> Row | None:
     sweep = Sweep.model_validate_json(plan)
-    return run_point(points(sweep)[index], sweep.split, sweep.limit, keep=False).row
+    return run_point(sweep.points()[index], sweep.split, sweep.limit, keep=False).row
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -82,6 +87,30 @@ def tried(model: str, data: str, stage: str) -> Preview:
     """The pruned model with its measurement; the last one is kept, since a chart's own controls redraw it."""
     subject = load_subject(model, data)
     return preview(subject, fallen(model, data, stage), limit=live_limit(subject))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def student_module(model: str, data: str, before: str, stage: str) -> nn.Module:
+    """The untrained student of a distilling stage, after a pruning if ``before`` holds one; both as JSON."""
+    subject = present = load_subject(model, data)
+    if before:
+        present = replace(subject, model=fallen(model, data, before).model)
+    return student_of(Distill.model_validate_json(stage), present, subject, seed=0).model
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def student_facts(model: str, data: str, before: str, stage: str) -> tuple[int, int]:
+    """Parameters and MACs of an untrained student."""
+    student = student_module(model, data, before, stage)
+    return sum(p.numel() for p in student.parameters()), macs(student, load_subject(model, data).blueprint.input_shape)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def answers_of(job: str, point: int, split: str) -> Tensor:
+    """Logits N×K of a student that a job trained."""
+    plan = jobs.plan(job)
+    subject = load_subject(plan.model, plan.data)
+    return judge(subject, load_weights(jobs.weights(job, point)).model, split)[0]
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

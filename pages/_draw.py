@@ -13,6 +13,8 @@ from compression.subject import Subject
 from pages._cache import timed
 
 GALLERY = 6
+CONTROLS = 210
+"""Pixels of the controls: as wide as their labels ask."""
 WIDTH = 300
 """Pixels of a chart in a pair: two fit beside the controls at 1280, one at 1024."""
 
@@ -20,6 +22,12 @@ WIDTH = 300
 def draw(chart: Chart, key: str) -> None:
     """Draw a chart with its text alternative, in its own colours."""
     st.plotly_chart(chart.figure, key=key, alt=chart.alt, theme=None, config=CONFIG)
+
+
+def beside() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """A place for controls, and beside it one for what follows from them."""
+    halves = st.container(horizontal=True, wrap=False)
+    return halves.container(width=CONTROLS), halves.container()
 
 
 def pairs(number: int) -> list[DeltaGenerator]:

@@ -12,21 +12,16 @@ from compression.report.tables import class_table, layer_table
 from compression.report.text import count, delta, named, percent, points, share, size
 from compression.subject import Preview, Subject, baseline, live_limit
 from pages._cache import fallen, tried
-from pages._draw import draw, gallery, latency_table, pairs
+from pages._draw import beside, draw, gallery, latency_table, pairs
 from pages._forms import prune_controls
 from pages._prune_charts import curve, filters, histogram
 from pages._workbench import choose_subject, theme
 
 
-CONTROLS = 210
-"""Pixels of the controls: as wide as their labels ask."""
-
-
 @st.fragment
 def workbench(subject: Subject) -> None:
     """Controls on the left; all that follows from them on the right."""
-    halves = st.container(horizontal=True, wrap=False)
-    left, right = halves.container(width=CONTROLS), halves.container()
+    left, right = beside()
     try:
         with left:
             stage = prune_controls(subject)

@@ -8,7 +8,6 @@ from compression.report import charts
 from compression.report.tables import speed_table, tradeoff_table
 from compression.report.text import AXES, duration
 from compression.studies import jobs
-from compression.studies.plan import left_out, points
 from compression.subject import Subject, granularities
 from pages._cache import live_plan, live_rows
 from pages._draw import draw
@@ -42,7 +41,7 @@ def ended(name: str) -> None:
     if present.failures:
         with st.expander(f"{len(present.failures)} settings could not be measured, and why"):
             st.markdown("\n".join(f"- {line}" for line in present.failures))
-    for line in left_out(jobs.plan(name)):
+    for line in jobs.plan(name).left_out():
         st.caption(f"Left out: {line}.")
 
 
@@ -91,9 +90,9 @@ def columns() -> dict:
 def present_job(subject: Subject) -> str | None:
     """The sweep that the link names, or the last one of this model."""
     named = st.query_params.get("sweep")
-    if named and jobs.exists(named) and jobs.plan(named).model == subject.name:
+    if named and jobs.exists(named) and (jobs.plan(named).kind, jobs.plan(named).model) == ("prune", subject.name):
         return named
-    return jobs.latest(subject.name, subject.dataset.name)
+    return jobs.latest("prune", subject.name, subject.dataset.name)
 
 
 subject = choose_subject()
@@ -119,5 +118,5 @@ else:
         ended(job)
     if found := jobs.rows(job):
         plan = jobs.plan(job)
-        st.caption(f"{len(found)} of {len(points(plan))} points on the {plan.split} images of {subject.dataset.name}")
+        st.caption(f"{len(found)} of {len(plan.points())} points on the {plan.split} images of {subject.dataset.name}")
         results(found, f"{subject.name}-{job}")

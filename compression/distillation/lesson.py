@@ -44,11 +44,11 @@ class Lesson(Objective):
             logits, features = model(step.images_BCHW), watch.features()
         labels = (1 - alpha) * F.cross_entropy(logits, step.labels_B)
         if alpha == 0:
-            return logits, labels, {"labels": labels}
+            return logits, labels, {"hard": labels}
         student = View(logits, self.regressors(features) if self.regressors else features)
         loss = self.call(student, self.answers.view(step), step.labels_B, self.stage.temperature)
         teacher = alpha * SCALES[self.stage.method] * loss
-        return logits, labels + teacher, {"labels": labels, "teacher": teacher}
+        return logits, labels + teacher, {"hard": labels, "teacher": teacher}
 
 
 def lesson(stage: Distill, student: nn.Module, teacher: nn.Module, dataset: Dataset, seed: int = 0) -> Lesson:

@@ -1,4 +1,4 @@
-"""A sweep as a job: a folder with a plan, rows and a state, and a process of its own.
+"""A study as a job: a folder with a plan, rows and a state, and a process of its own.
 
 The page only reads the folder, so closing the browser or opening a second tab changes nothing.
 """
@@ -26,8 +26,11 @@ from compression.models.zoo import FOLDER, SAMPLES
 from compression.recipe import Frozen, validated
 from compression.registry import UserError, quoted
 from compression.studies.plan import Sweep
+from compression.studies.teaching import Teaching
 
 Row = dict[str, Any]
+Plan = Sweep | Teaching
+PLANS: dict[str, type[Sweep] | type[Teaching]] = {"prune": Sweep, "distill": Teaching}
 UNDER_WAY = ("waiting", "running")
 
 
@@ -51,8 +54,8 @@ class State(Frozen):
         return (self.updated - self.started) / self.done * (self.total - self.done)
 
 
-def start(plan: Sweep, fresh: bool = False) -> str:
-    """Start a sweep in a process of its own and return the job's name.
+def start(plan: Plan, fresh: bool = False) -> str:
+    """Start a study in a process of its own and return the job's name.
 
     The same plan on the same weights and versions has the same name: a job that is running or
     done is not started again unless ``fresh``.
@@ -137,13 +140,11 @@ def rows(name: str) -> list[Row]:
     Raises:
         UserError: no such job.
     """
-    path = _folder(name) / "rows.jsonl"
-    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-    found = {row["point"]: row for row in map(_parsed, lines) if row}
+    found = {row["point"]: row for row in _lines(_folder(name) / "rows.jsonl")}
     return [found[point] for point in sorted(found)]
 
 
-def plan(name: str) -> Sweep:
+def plan(name: str) -> Plan:
     """The plan of a job. Raises UserError when there is no such job."""
     return read_plan(_folder(name))
 
@@ -153,15 +154,19 @@ def exists(name: str) -> bool:
     return bool(re.fullmatch(r"[0-9a-z]{1,64}", name)) and (_root() / name / "plan.json").is_file()
 
 
-def latest(model: str, data: str) -> str | None:
-    """The job of this model and data that was started last; None where there is none."""
+def latest(kind: str, model: str, data: str) -> str | None:
+    """The job of this kind, model and data that was started last; None where there is none."""
     folders = sorted(_root().glob("*/plan.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in folders:
         try:
             present = read_plan(path.parent)
         except (UserError, ValueError):
             continue  # a plan of an older version
-        if present.model == model and present.data in (data, None) and _state_or_none(path.parent.name):
+        if (
+            (present.kind, present.model) == (kind, model)
+            and present.data in (data, None)
+            and _state_or_none(path.parent.name)
+        ):
             return path.parent.name
     return None
 
@@ -184,20 +189,39 @@ def cancel(name: str) -> None:
         write_state(folder, present.model_copy(update={"state": "cancelled"}))
 
 
-def read_plan(folder: Path) -> Sweep:
+def read_plan(folder: Path) -> Plan:
     """The plan in a job folder. Raises UserError when it is not valid."""
     try:
         body = json.loads((folder / "plan.json").read_text())
-    except (OSError, ValueError):
+        kind = PLANS[body["kind"]]
+    except (OSError, ValueError, TypeError, KeyError):
         raise UserError(f"The plan of sweep '{folder.name}' cannot be read; start it again") from None
-    found: Sweep = validated(Sweep, body)
+    found: Plan = validated(kind, body)
     return found
 
 
-def append_row(folder: Path, row: Row) -> None:
-    """Add a row to a job."""
-    with (folder / "rows.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")
+def append_row(folder: Path, row: Row, file: str = "rows") -> None:
+    """Add a row to a job; one short line at once, so that workers may write side by side."""
+    with (folder / f"{file}.jsonl").open("a") as sink:
+        sink.write(json.dumps(row) + "\n")
+
+
+def epochs(name: str) -> list[Row]:
+    """The epochs of all points so far, each with its point's number. Raises UserError when there is no such job."""
+    return _lines(_folder(name) / "epochs.jsonl")
+
+
+def keep_weights(folder: Path, point: int, weights: bytes) -> None:
+    """Write the weights that a point left."""
+    (folder / f"{point}.safetensors").write_bytes(weights)
+
+
+def weights(name: str, point: int) -> Path:
+    """Where the weights of a point lie. Raises UserError when there is no such job, or it kept none."""
+    path = _folder(name) / f"{point}.safetensors"
+    if not path.is_file():
+        raise UserError(f"Sweep '{name}' kept no weights of point {point}; start it again")
+    return path
 
 
 def write_state(folder: Path, present: State) -> None:
@@ -212,6 +236,11 @@ def write_state(folder: Path, present: State) -> None:
     partial.replace(path)
 
 
+def _lines(path: Path) -> list[Row]:
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    return [row for row in map(_parsed, lines) if row]
+
+
 def _parsed(line: str) -> Row | None:
     try:
         row = json.loads(line)
@@ -220,7 +249,7 @@ def _parsed(line: str) -> Row | None:
     return row if isinstance(row, dict) and isinstance(row.get("point"), int) else None
 
 
-def _name(plan: Sweep) -> str:
+def _name(plan: Plan) -> str:
     path = FOLDER / f"{plan.model}.safetensors" if plan.model in SAMPLES else Path(plan.model)
     content = path.read_bytes() if os.path.isfile(path) else b""
     key = plan.model_dump_json().encode() + json.dumps(versions()).encode() + content

@@ -1,4 +1,4 @@
-"""A sweep: which recipes make the points of a trade-off."""
+"""Plans of studies: which recipes make the points of a sweep of prunings, or of a comparison of teachings."""
 
 from __future__ import annotations
 
@@ -24,6 +24,20 @@ from compression.registry import unknown
 SplitName = Literal["val", "test"]
 
 
+@dataclass(frozen=True)
+class Point:
+    """One recipe of a study with its coordinates, which are flat names for a line of a table."""
+
+    index: int
+    label: str
+    recipe: Recipe
+    coordinates: dict[str, Any]
+
+    def row(self) -> dict[str, Any]:
+        """The coordinates with the point's number and model."""
+        return {"point": self.index, "model": self.recipe.model, **self.coordinates}
+
+
 class Sweep(Frozen):
     """A grid of granularities × criteria × sparsities × seeds on one model and its data.
 
@@ -31,6 +45,7 @@ class Sweep(Frozen):
     number of seeds; where nothing is random one is enough, and one is run.
     """
 
+    kind: Literal["prune"] = "prune"
     model: str
     data: str | None = None
     granularities: tuple[Granularity, ...] = ("weights", "channels")
@@ -77,6 +92,51 @@ class Sweep(Frozen):
                 )
         return self
 
+    def points(self) -> tuple[Point, ...]:
+        """Every point, the baseline first, with sparsity 0.
+
+        A criterion that cannot rank a granularity is passed over (``left_out`` says which), and an
+        N:M pattern has one sparsity, its own.
+        """
+        base = Recipe(model=self.model, data=self.data)
+        nothing = {"granularity": "baseline", "criterion": "", "scope": "", "sparsity": 0.0, "epochs": 0, "seed": 0}
+        found = [Point(0, "baseline", base, nothing)]
+        for granularity, criterion in self._pairs():
+            fixed = fixed_sparsity(granularity)
+            amounts = [fixed] if fixed is not None else [s for s in self.sparsities if s > 0]
+            for sparsity, seed in product(amounts, range(self._seeds(criterion))):
+                chosen: dict[str, Any] = {
+                    "granularity": granularity,
+                    "criterion": criterion,
+                    "scope": self.scope,
+                    "sparsity": sparsity,
+                }
+                prune = Prune(**chosen, round_to=self.round_to)
+                train = (Train(epochs=self.epochs, lr=self.lr),) if self.epochs else ()
+                recipe = base.model_copy(update={"seed": seed, "stages": (prune, *train)})
+                label = f"{granularity} by {criterion} at {100 * sparsity:g} %, seed {seed}"
+                found.append(Point(len(found), label, recipe, {**chosen, "epochs": self.epochs, "seed": seed}))
+        return tuple(found)
+
+    def left_out(self) -> tuple[str, ...]:
+        """One line for each pair of granularity and criterion that the sweep passes over."""
+        pairs = set(self._pairs())
+        return tuple(
+            f"{criterion} cannot rank {granularity}"
+            for granularity, criterion in product(self.granularities, self.criteria)
+            if (granularity, criterion) not in pairs
+        )
+
+    def _pairs(self) -> list[tuple[Granularity, Criterion]]:
+        return [
+            (granularity, criterion)
+            for granularity, criterion in product(self.granularities, self.criteria)
+            if criterion in allowed(granularity)
+        ]
+
+    def _seeds(self, criterion: str) -> int:
+        return self.seeds if self.epochs or criterion == "random" else 1
+
 
 _WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "granularities": ("granularity", get_args(Granularity)),
@@ -86,88 +146,7 @@ _WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
 """What an entry of a field is called, and what it may be."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """One recipe of a sweep with its coordinates; the baseline has sparsity 0."""
-
-    index: int
-    granularity: str
-    criterion: str
-    scope: str
-    sparsity: float
-    epochs: int
-    seed: int
-    recipe: Recipe
-
-    @property
-    def label(self) -> str:
-        """The point in words, for progress and failures."""
-        if self.granularity == "baseline":
-            return "baseline"
-        return f"{self.granularity} by {self.criterion} at {100 * self.sparsity:g} %, seed {self.seed}"
-
-    def row(self) -> dict[str, object]:
-        """The coordinates as flat names, for one line of a table."""
-        return {
-            "point": self.index,
-            "model": self.recipe.model,
-            "granularity": self.granularity,
-            "criterion": self.criterion,
-            "scope": self.scope,
-            "sparsity": self.sparsity,
-            "epochs": self.epochs,
-            "seed": self.seed,
-        }
-
-
-def points(sweep: Sweep) -> tuple[Point, ...]:
-    """Every point of a sweep, the baseline first.
-
-    A criterion that cannot rank a granularity is passed over (``left_out`` says which), and an
-    N:M pattern has one sparsity, its own.
-    """
-    base = Recipe(model=sweep.model, data=sweep.data)
-    found = [Point(0, "baseline", "", "", 0.0, 0, 0, base)]
-    for granularity, criterion in _pairs(sweep):
-        fixed = fixed_sparsity(granularity)
-        amounts = [fixed] if fixed is not None else [s for s in sweep.sparsities if s > 0]
-        for sparsity, seed in product(amounts, range(_seeds(sweep, criterion))):
-            prune = Prune(
-                granularity=granularity,
-                criterion=criterion,
-                scope=sweep.scope,
-                sparsity=sparsity,
-                round_to=sweep.round_to,
-            )
-            train = (Train(epochs=sweep.epochs, lr=sweep.lr),) if sweep.epochs else ()
-            recipe = base.model_copy(update={"seed": seed, "stages": (prune, *train)})
-            found.append(Point(len(found), granularity, criterion, sweep.scope, sparsity, sweep.epochs, seed, recipe))
-    return tuple(found)
-
-
 def spaced(low: float, high: float, count: int) -> tuple[float, ...]:
     """So many sparsities from low to high, evenly spaced, ends included, rounded to 0.1 %."""
     step = (high - low) / max(1, count - 1)
     return tuple(round(low + i * step, 3) for i in range(count))
-
-
-def left_out(sweep: Sweep) -> tuple[str, ...]:
-    """One line for each pair of granularity and criterion that the sweep passes over."""
-    pairs = set(_pairs(sweep))
-    return tuple(
-        f"{criterion} cannot rank {granularity}"
-        for granularity, criterion in product(sweep.granularities, sweep.criteria)
-        if (granularity, criterion) not in pairs
-    )
-
-
-def _pairs(sweep: Sweep) -> list[tuple[Granularity, Criterion]]:
-    return [
-        (granularity, criterion)
-        for granularity, criterion in product(sweep.granularities, sweep.criteria)
-        if criterion in allowed(granularity)
-    ]
-
-
-def _seeds(sweep: Sweep, criterion: str) -> int:
-    return sweep.seeds if sweep.epochs or criterion == "random" else 1

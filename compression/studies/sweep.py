@@ -1,4 +1,4 @@
-"""Runs a sweep: accuracies in parallel first, then latencies alone on a quiet machine.
+"""Runs a study: accuracies in parallel first, then latencies alone on a quiet machine.
 
 ``python -m compression.studies.sweep FOLDER`` is the process that a page or a script starts
 (see jobs.py); the folder holds the plan and receives the rows.
@@ -12,18 +12,26 @@ import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
+from compression.distillation.lesson import lesson
 from compression.measure import latencies
+from compression.measure.calibration import agreement, reliability
 from compression.models.files import read_weights
-from compression.pipeline import run
+from compression.pipeline import Event, run
 from compression.registry import UserError
+from compression.stages import better_than_chance, student_of, teacher_of
 from compression.studies import jobs
-from compression.studies.plan import Point, Sweep, points
-from compression.subject import baseline, load_subject
+from compression.studies.jobs import Plan
+from compression.studies.plan import Point, Sweep
+from compression.studies.teaching import Teaching
+from compression.subject import Subject, baseline, judge, load_subject
 from compression.training import prepare_process
 
 Row = dict[str, Any]
@@ -41,7 +49,7 @@ class Done:
     weights: bytes = b""
 
 
-def sweep(plan: Sweep, workers: int = 1) -> Iterator[Done]:
+def sweep(plan: Plan, workers: int = 1, folder: Path | None = None) -> Iterator[Done]:
     """Run every point, in the order in which they finish; latency, if asked for, comes last.
 
     A point that cannot be made (a layer pruned to nothing, say) is yielded with its reason and
@@ -50,28 +58,45 @@ def sweep(plan: Sweep, workers: int = 1) -> Iterator[Done]:
     Args:
         plan: what to run.
         workers: processes of one thread each; 1 stays in this process.
+        folder: a job's, to which the epochs of points that train are written as they come.
 
     Raises:
         UserError: the model or data set cannot be loaded.
     """
     prepare_process(threads=1)
-    subject = load_subject(plan.model, plan.data)
-    # Warmed here, so that forked workers inherit images, groups and baseline instead of redoing them.
-    baseline(subject, plan.split, plan.limit)
-    if any(granularity in ("rows", "channels") for granularity in plan.granularities):
-        subject.groups  # noqa: B018
+    _warm(plan)
     finished = []
-    for done in _all(plan, workers):
+    for done in _all(plan, workers, folder):
         finished.append(done)
         yield done
     if plan.latency:
         yield from _timed(plan, [done for done in finished if done.row])
 
 
-def _all(plan: Sweep, workers: int) -> Iterator[Done]:
-    work = partial(run_point, split=plan.split, limit=plan.limit, keep=plan.latency)
+def _warm(plan: Plan) -> None:
+    """Make what all points share, so that forked workers inherit it instead of making it again."""
+    subject = load_subject(plan.model, plan.data)
+    baseline(subject, plan.split, plan.limit)
+    if isinstance(plan, Sweep) and {"rows", "channels"} & set(plan.granularities):
+        subject.groups  # noqa: B018
+    if isinstance(plan, Teaching) and not plan.before:
+        _warm_teacher(plan, subject)
+
+
+def _warm_teacher(plan: Teaching, subject: Subject) -> None:
+    teacher, student = teacher_of(plan.stage, subject, subject), student_of(plan.stage, subject, subject, seed=0)
+    better_than_chance(teacher)
+    for method in plan.methods:
+        with suppress(UserError):  # one method's fault is told by its points
+            stage = plan.stage.model_copy(update={"method": method, "alpha": 1.0})
+            lesson(stage, student.model, teacher.model, subject.dataset)
+
+
+def _all(plan: Plan, workers: int, folder: Path | None) -> Iterator[Done]:
+    keep = plan.latency or plan.kind == "distill"
+    work = partial(run_point, split=plan.split, limit=plan.limit, keep=keep, folder=folder)
     if workers == 1:
-        yield from map(work, points(plan))
+        yield from map(work, plan.points())
         return
     # A fork shares the warm data; elsewhere each worker starts anew. One thread each: two
     # processes of two threads on two cores are five times slower.
@@ -81,31 +106,49 @@ def _all(plan: Sweep, workers: int) -> Iterator[Done]:
         with warnings.catch_warnings():
             # Python 3.12 warns of a fork beside torch's idle threads; ours use one thread and no locks.
             warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-            futures = [pool.submit(work, point) for point in points(plan)]
+            futures = [pool.submit(work, point) for point in plan.points()]
         for future in as_completed(futures):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)  # whoever stops early does not wait for points not begun
 
 
-def run_point(point: Point, split: str, limit: int | None, keep: bool) -> Done:
-    """Run one recipe; ``keep`` hands the weights back too, for timing."""
+def run_point(point: Point, split: str, limit: int | None, keep: bool, folder: Path | None = None) -> Done:
+    """Run one recipe; ``keep`` hands the weights back too, ``folder`` receives the epochs."""
+
+    def tell(event: Event) -> None:
+        if folder and event.epoch:
+            jobs.append_row(folder, {"point": point.index, **event.epoch.model_dump(mode="json")}, "epochs")
+
     try:
-        result = run(point.recipe, split=split, limit=limit)
+        result = run(point.recipe, tell, split=split, limit=limit)
     except UserError as fault:
         return Done(point, None, str(fault))
     pruned = [stage.achieved_sparsity for stage in result.stages if stage.achieved_sparsity is not None]
-    data = load_subject(point.recipe.model, point.recipe.data).dataset.name
+    subject = load_subject(point.recipe.model, point.recipe.data)
     row = {
         **point.row(),
-        "data": data,
+        "data": subject.dataset.name,
         "achieved_sparsity": pruned[-1] if pruned else 0.0,
         **result.final.row(),
     }
-    return Done(point, row, weights=result.weights if keep else b"")
+    if "method" in point.coordinates:
+        row |= _beside_teacher(subject, result.model(), split, limit)
+    return Done(point, row, result.stopped, result.weights if keep else b"")
 
 
-def _timed(plan: Sweep, finished: list[Done]) -> Iterator[Done]:
+def _beside_teacher(subject: Subject, student: nn.Module, split: str, limit: int | None) -> Row:
+    """How well calibrated a student is, and how often it answers as its teacher does."""
+    teacher, labels = baseline(subject, split, limit)[0], subject.dataset.split(split).labels[:limit]
+    logits = judge(subject, student, split, limit)[0]
+    return {
+        "errors": int((logits.argmax(1) != labels).sum()),
+        "ece": reliability(logits, labels).ece,
+        "agreement": agreement(logits, teacher).fraction,
+    }
+
+
+def _timed(plan: Plan, finished: list[Done]) -> Iterator[Done]:
     """Time each candidate against the baseline, alone, in pairs; a few of them share a process."""
     subject = load_subject(plan.model, plan.data)
     untimed = baseline(subject, plan.split, plan.limit)[1]
@@ -122,12 +165,14 @@ def _timed(plan: Sweep, finished: list[Done]) -> Iterator[Done]:
 def main(folder: Path) -> int:
     """Run the plan in a job folder, writing rows and progress there; return the exit status."""
     plan = jobs.read_plan(folder)
-    total = len(points(plan)) * (2 if plan.latency else 1)
+    total = len(plan.points()) * (2 if plan.latency else 1)
     state = jobs.State(state="running", total=total, pid=os.getpid())
     try:
-        for count, done in enumerate(sweep(plan, workers=cores()), start=1):
+        for count, done in enumerate(sweep(plan, cores(), folder), start=1):
             if done.row:
                 jobs.append_row(folder, done.row)
+            if plan.kind == "distill" and done.weights:
+                jobs.keep_weights(folder, done.point.index, done.weights)
             failures = (*state.failures, f"{done.point.label}: {done.error}") if done.error else state.failures
             state = state.model_copy(update={"done": count, "failures": failures, "message": done.point.label})
             jobs.write_state(folder, state)

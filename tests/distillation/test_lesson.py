@@ -43,7 +43,7 @@ def test_the_loss_is_labels_and_teacher_weighed_by_alpha(dataset: Dataset) -> No
     soft = F.kl_div(F.log_softmax(logits / 3, 1), theirs, reduction="batchmean") * 9
     hard = F.cross_entropy(logits, step.labels_B)
     torch.testing.assert_close(loss, 0.3 * hard + 0.7 * soft, rtol=2e-3, atol=1e-4)
-    torch.testing.assert_close(parts["labels"], 0.3 * hard)
+    torch.testing.assert_close(parts["hard"], 0.3 * hard)
     torch.testing.assert_close(parts["teacher"], 0.7 * soft, rtol=2e-3, atol=1e-4)
 
 
@@ -106,7 +106,7 @@ def test_no_method_drowns_the_labels_or_is_drowned(method: str, dataset: Dataset
     stage = Distill(student="narrower", method=method, alpha=0.5)
     model = student(stage)
     _, _, parts = lesson(stage, model.train(), TEACHER.model, dataset)(model, batch(dataset, 64))
-    ratio = float(parts["teacher"].detach() / parts["labels"].detach())
+    ratio = float(parts["teacher"].detach() / parts["hard"].detach())
     assert SCALES[method] > 0
     assert 0.02 < ratio < 100
 

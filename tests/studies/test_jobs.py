@@ -16,7 +16,7 @@ import pytest
 from compression.registry import UserError
 from compression.studies import jobs
 from compression.studies import sweep as sweeping
-from compression.studies.plan import Sweep, points
+from compression.studies.plan import Sweep
 from compression.studies.sweep import sweep
 
 QUICK = Sweep(model="digits-mlp", granularities=("weights", "rows"), sparsities=(0.001, 0.5), limit=50)
@@ -159,8 +159,8 @@ def test_a_job_that_cannot_run_says_why(data_root: Path) -> None:
 
 
 def test_a_fault_of_ours_is_told_and_not_hidden(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(plan: Sweep, workers: int) -> Iterator[sweeping.Done]:
-        yield sweeping.Done(points(plan)[0], {"point": 0})
+    def broken(plan: Sweep, workers: int, folder: Path) -> Iterator[sweeping.Done]:
+        yield sweeping.Done(plan.points()[0], {"point": 0})
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr(sweeping, "sweep", broken)
@@ -233,19 +233,19 @@ def test_a_garbage_plan_is_one_line_and_never_the_latest(garbage: str, data_root
     with pytest.raises(UserError) as caught:
         jobs.plan(name)
     assert "\n" not in str(caught.value)
-    assert jobs.latest("digits-mlp", "digits") is None
+    assert jobs.latest("prune", "digits-mlp", "digits") is None
 
 
 def test_the_latest_job_is_that_of_the_model_and_its_data(finished: Path, data_root: Path) -> None:
-    assert jobs.latest("digits-mlp", "digits") is None
+    assert jobs.latest("prune", "digits-mlp", "digits") is None
     name = adopted(finished, data_root)
     os.utime(data_root / "sweeps" / name / "plan.json", (1, 1))
-    assert jobs.latest("digits-mlp", "digits") == name
-    assert jobs.latest("digits-cnn", "digits") is None
+    assert jobs.latest("prune", "digits-mlp", "digits") == name
+    assert jobs.latest("prune", "digits-cnn", "digits") is None
     newer = made({"state": "done"})
-    assert jobs.latest("digits-mlp", "digits") == newer
+    assert jobs.latest("prune", "digits-mlp", "digits") == newer
     (data_root / "sweeps" / newer / "state.json").write_text("{")
-    assert jobs.latest("digits-mlp", "digits") == name
+    assert jobs.latest("prune", "digits-mlp", "digits") == name
 
 
 @pytest.mark.parametrize("name", ["", "..", "../secret", "/etc", "a/b", "nothere", "abc123\n", "a" * 300, "abc\0"])

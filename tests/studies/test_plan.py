@@ -6,7 +6,7 @@ import pytest
 
 from compression.recipe import Prune, Recipe, Train, validated
 from compression.registry import UserError
-from compression.studies.plan import Sweep, left_out, points
+from compression.studies.plan import Sweep
 
 
 def sweep(**settings: object) -> Sweep:
@@ -15,7 +15,9 @@ def sweep(**settings: object) -> Sweep:
 
 
 def coordinates(plan: Sweep) -> list[tuple[str, str, float, int]]:
-    return [(p.granularity, p.criterion, p.sparsity, p.seed) for p in points(plan)]
+    return [
+        tuple(p.coordinates[key] for key in ("granularity", "criterion", "sparsity", "seed")) for p in plan.points()
+    ]
 
 
 def test_a_grid_is_the_baseline_and_every_combination_in_order() -> None:
@@ -25,7 +27,7 @@ def test_a_grid_is_the_baseline_and_every_combination_in_order() -> None:
         for criterion in ("magnitude", "l2"):
             expected += [(granularity, criterion, sparsity, 0) for sparsity in (0.25, 0.5)]
     assert coordinates(plan) == expected
-    assert [point.index for point in points(plan)] == list(range(9))
+    assert [point.index for point in plan.points()] == list(range(9))
 
 
 def test_sparsity_0_is_the_baseline_and_sparsities_count_once() -> None:
@@ -48,7 +50,7 @@ def test_seeds_are_run_only_where_something_is_random() -> None:
         ("weights", "magnitude", 0.5, 0), *(("weights", "random", 0.5, seed) for seed in range(3))
     ]  # fmt: skip
     trained = sweep(granularities=("weights",), sparsities=(0.5,), seeds=3, epochs=1)
-    assert [point.seed for point in points(trained)] == [0, 0, 1, 2]
+    assert [point.coordinates["seed"] for point in trained.points()] == [0, 0, 1, 2]
 
 
 def test_a_criterion_that_cannot_rank_a_granularity_is_left_out_and_said() -> None:
@@ -56,15 +58,15 @@ def test_a_criterion_that_cannot_rank_a_granularity_is_left_out_and_said() -> No
     assert coordinates(plan)[1:] == [
         ("weights", "l2", 0.5, 0), ("channels", "l2", 0.5, 0), ("channels", "batchnorm", 0.5, 0),
     ]  # fmt: skip
-    assert left_out(plan) == ("batchnorm cannot rank weights",)
-    assert left_out(sweep()) == ()
+    assert plan.left_out() == ("batchnorm cannot rank weights",)
+    assert sweep().left_out() == ()
 
 
 def test_a_point_holds_the_recipe_that_makes_it() -> None:
     plan = sweep(
         data="digits", granularities=("rows",), scope="layer", sparsities=(0.5,), epochs=2, lr=0.1, round_to=4, seeds=2
     )
-    last = points(plan)[-1]
+    last = plan.points()[-1]
     stage = Prune(granularity="rows", criterion="magnitude", scope="layer", sparsity=0.5, round_to=4)
     assert last.recipe == Recipe(model="digits-mlp", data="digits", seed=1, stages=(stage, Train(epochs=2, lr=0.1)))
     assert last.row() == {
@@ -72,8 +74,8 @@ def test_a_point_holds_the_recipe_that_makes_it() -> None:
         "sparsity": 0.5, "epochs": 2, "seed": 1,
     }  # fmt: skip
     assert last.label == "rows by magnitude at 50 %, seed 1"
-    assert points(plan)[0].recipe == Recipe(model="digits-mlp", data="digits")
-    assert points(plan)[0].label == "baseline"
+    assert plan.points()[0].recipe == Recipe(model="digits-mlp", data="digits")
+    assert plan.points()[0].label == "baseline"
 
 
 def test_a_plan_survives_json() -> None:

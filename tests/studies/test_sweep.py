@@ -21,7 +21,7 @@ from compression.pipeline import measure, run
 from compression.registry import UserError
 from compression.results import Latency
 from compression.studies import sweep as sweeping
-from compression.studies.plan import Point, Sweep, points
+from compression.studies.plan import Point, Sweep
 from compression.studies.sweep import Done, cores, run_point, sweep
 from compression.training import normalise
 
@@ -59,7 +59,7 @@ def test_two_workers_give_the_very_rows_of_one() -> None:
 
 def test_a_row_is_its_point_and_the_measurement_of_its_recipe() -> None:
     found = rows(GRID)
-    for point in points(GRID):
+    for point in GRID.points():
         result = run(point.recipe)
         achieved = result.stages[0].achieved_sparsity if result.stages else 0.0
         about = {"data": "digits", "achieved_sparsity": achieved}
@@ -92,7 +92,7 @@ def test_unknown_models_and_absent_data_stop_a_sweep_at_once(data_root: Path) ->
         next(sweep(GRID.model_copy(update={"model": "mnist-lenet-300-100"}), workers=2))
 
 
-def slow_point(point: Point, split: str, limit: int | None, keep: bool) -> Done:
+def slow_point(point: Point, split: str, limit: int | None, keep: bool, folder: Path | None) -> Done:
     """Stands for ``run_point``; it leaves a file for each point that was begun."""
     Path(os.environ["BEGUN"], str(point.index)).touch()
     time.sleep(0.05)
@@ -106,7 +106,7 @@ def test_whoever_stops_early_does_not_wait_for_the_rest(tmp_path: Path, monkeypa
     going = sweep(plan, workers=2)
     next(going)
     going.close()
-    assert 1 <= len(list(tmp_path.iterdir())) < 30 < len(points(plan))
+    assert 1 <= len(list(tmp_path.iterdir())) < 30 < len(plan.points())
 
 
 def test_latency_comes_last_and_adds_to_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_latency_comes_last_and_adds_to_the_rows(monkeypatch: pytest.MonkeyPatch
 
 
 def test_run_point_hands_the_weights_over_only_when_asked() -> None:
-    point = points(GRID)[1]
+    point = GRID.points()[1]
     assert run_point(point, "val", None, keep=False).weights == b""
     assert run_point(point, "val", None, keep=True).weights == run(point.recipe).weights
 

@@ -1,0 +1,102 @@
+"""A plan of distillations: the student alone beside what each method, temperature and weight makes of it."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from compression.recipe import Distill, Distillation, Frozen, Recipe, Stage
+from compression.studies.plan import Point, SplitName
+
+
+class Teaching(Frozen):
+    """A grid of methods × temperatures × alphas × seeds for one teacher and one student.
+
+    Every seed has a point without a teacher too (alpha 0): the same initial weights, batches and
+    epochs. ``stage`` says who learns and how it is trained; its own method, temperature and alpha
+    are not used. ``before`` are stages that come first, such as a pruning. A method that knows no
+    temperature has one point for each alpha and seed.
+    """
+
+    kind: Literal["distill"] = "distill"
+    model: str
+    data: str | None = None
+    before: tuple[Stage, ...] = ()
+    stage: Distill = Distill()
+    methods: tuple[Distillation, ...] = ("soft_targets",)
+    temperatures: tuple[float, ...] = (4.0,)
+    alphas: tuple[float, ...] = (0.9,)
+    seeds: int = Field(default=1, ge=1, le=20)
+    split: SplitName = "val"
+    limit: int | None = Field(default=None, ge=1)
+    latency: bool = False
+
+    @field_validator("temperatures", "alphas")
+    @classmethod
+    def _in_range(cls, value: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        for amount in value:
+            if info.field_name == "temperatures" and not 0 < amount <= 1000:
+                raise ValueError(f"temperature is {amount:g}; it must lie in (0, 1000]")
+            if info.field_name == "alphas" and not 0 < amount <= 1:
+                raise ValueError(f"alpha is {amount:g}; it must lie in (0, 1]; the student alone is always run")
+        return tuple(sorted(set(value)))
+
+    @model_validator(mode="after")
+    def _has_points(self) -> Self:
+        for field in ("methods", "temperatures", "alphas"):
+            if not getattr(self, field):
+                raise ValueError(f"{field} is empty; give at least one")
+        return self
+
+    def points(self) -> tuple[Point, ...]:
+        """The teacher, then the student alone, then the student taught in every way, seed by seed."""
+        base = Recipe(model=self.model, data=self.data)
+        nothing = {"method": "teacher", "temperature": None, "alpha": 0.0, "epochs": 0, "seed": 0}
+        found = [Point(0, "teacher", base, {"student": "", **nothing})]
+        for changes in ({"alpha": 0.0, "method": "soft_targets"}, *self._ways()):
+            stage = self.stage.model_copy(update=changes)
+            for seed in range(self.seeds):
+                recipe = base.model_copy(update={"seed": seed, "stages": (*self.before, stage)})
+                about = self._coordinates(stage) | {"seed": seed}
+                found.append(Point(len(found), f"{_label(about)}, seed {seed}", recipe, about))
+        return tuple(found)
+
+    def ways(self) -> int:
+        """In how many ways the student is taught."""
+        return len(self._ways())
+
+    def left_out(self) -> tuple[str, ...]:
+        """Nothing is passed over; see ``Sweep.left_out``."""
+        return ()
+
+    def _ways(self) -> list[dict[str, Any]]:
+        """What changes from one way of teaching to the next."""
+        return [
+            {"method": method, "temperature": temperature, "alpha": alpha}
+            for method, alpha in product(self.methods, self.alphas)
+            for temperature in (self.temperatures if softens(method) else self.temperatures[:1])
+        ]
+
+    def _coordinates(self, stage: Distill) -> dict[str, Any]:
+        alone = stage.alpha == 0
+        return {
+            "student": stage.student,
+            "method": "alone" if alone else stage.method,
+            "temperature": stage.temperature if not alone and softens(stage.method) else None,
+            "alpha": stage.alpha,
+            "epochs": stage.epochs,
+        }
+
+
+def softens(method: str) -> bool:
+    """Whether a method compares distributions at a temperature."""
+    return method in ("soft_targets", "dkd", "standardised", "dist")
+
+
+def _label(about: dict[str, Any]) -> str:
+    if about["method"] == "alone":
+        return "student alone"
+    at = f" at T = {about['temperature']:g}" if about["temperature"] else ""
+    return f"{about['method']}{at}, alpha {about['alpha']:g}"
