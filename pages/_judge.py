@@ -24,6 +24,8 @@ from pages._draw import GALLERY, draw, pairs
 from pages._workbench import theme
 
 Row = dict[str, Any]
+HIDDEN = ("student", "method", "temperature", "alpha", "packed_bytes")
+"""Columns that the name of a way says already."""
 
 
 @st.fragment(run_every=1.0)
@@ -58,10 +60,11 @@ def _curves(name: str) -> None:
     points = {point.index: point for point in plan.points()}
     taught = [index for index in sorted(epochs) if points[index].coordinates["alpha"]]
     with st.container(key="lesson_curves"):
-        chosen = st.selectbox(
-            "Curves of", taught, len(taught) - 1 if taught else None, format_func=lambda index: points[index].label,
-            key="lesson_curve", placeholder="the first is not begun",
-        )  # fmt: skip
+        chosen = None
+        if taught:
+            chosen = st.selectbox(
+                "Curves of", taught, format_func=lambda index: points[index].label, key=f"curve_{name}"
+            )
         runs = {}
         if chosen in epochs:
             seed = points[chosen].coordinates["seed"]
@@ -143,16 +146,17 @@ def temperatures(subject: Subject, name: str) -> None:
 
 
 def _table(rows: list[Row], name: str) -> None:
-    frame = pd.DataFrame(ways(rows))
+    frame = pd.DataFrame(ways(rows)).dropna(axis="columns", how="all")  # one seed has no deviation
     frame.insert(0, "way", [_label(way) for way in ways(rows)])
     config = st.column_config
     st.dataframe(
-        frame.drop(columns=["student", "method", "temperature", "alpha", "packed_bytes"]), hide_index=True, key="ways",
+        frame[[key for key in frame if key not in HIDDEN]], hide_index=True, key="ways",
         column_config={
             **{key: config.NumberColumn(key.replace("_", " "), format="percent")
                for key in ("accuracy", "accuracy_sd", "agreement", "agreement_sd")},
             **{key: config.NumberColumn(key.replace("_", " "), format="%.3f") for key in ("ece", "ece_sd")},
             **{key: config.NumberColumn(key, format="compact") for key in ("params", "macs")},
+            "errors_sd": "errors sd",
         },
     )  # fmt: skip
     csv = pd.DataFrame(rows)

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from compression.distillation.softening import instructive
 from compression.pruning import sparsity_at, threshold_of, weight_index
 from compression.recipe import Prune
 from compression.report.text import percent, size
 from compression.studies import jobs
-from compression.subject import _judged, load_subject, preview, prune_subject
+from compression.subject import _judged, baseline, load_subject, preview, prune_subject
 from pages._serve import warm
 
 ROOT = Path(__file__).parents[2]
@@ -159,3 +160,57 @@ def test_a_sweep_of_nothing_is_one_line(open_app: Open) -> None:
     next(button for button in at.button if button.label == "Run sweep").click().run()
     (line,) = [fault.value for fault in sound(at).error]
     assert "criteria" in line
+
+
+def test_the_softened_teacher_moves_with_the_temperature(open_app: Open) -> None:
+    at = sound(open_app("distill", model="digits-mlp"))
+    logits = baseline(load_subject("digits-mlp"), "val")[0]
+    for temperature in (4.0, 10.0):
+        at = sound(at.slider(key="distill_temperature").set_value(temperature).run())
+        most = int(instructive(logits, temperature, 1)[0])
+        assert f"no. {most}" in at.selectbox(key="distill_rank").options[0]
+        assert len(charts(at)) == 5
+    at = sound(at.segmented_control(key="distill_way").set_value("number").run())
+    assert len(charts(at)) == 5
+
+
+def test_a_student_is_taught_judged_and_compared(open_app: Open) -> None:
+    at = sound(open_app("distill", model="digits-mlp"))
+    at = sound(at.segmented_control(key="distill_view").set_value("judge").run())
+    assert "Nothing has been taught yet" in at.info[0].value
+    at = sound(at.segmented_control(key="distill_view").set_value("teach").run())
+    at.selectbox(key="teach_student").set_value("mlp")
+    at = sound(at.run())
+    at.text_input(key="teach_hidden").set_value("12")
+    at.number_input(key="teach_epochs").set_value(2)
+    at = sound(at.run())
+    # 64 pixels to 12 units to 10 classes, with biases.
+    assert any(f"{64 * 12 + 12 + 12 * 10 + 10} parameters" in caption.value for caption in at.caption)
+    at = sound(at.button(key="teach_go").click().run())
+    name = jobs.latest("distill", "digits-mlp", "digits")
+    assert name is not None
+    end = time.monotonic() + 100
+    while jobs.state(name).state in jobs.UNDER_WAY and time.monotonic() < end:
+        time.sleep(0.2)
+    assert jobs.state(name).state == "done"
+    at = sound(at.run())
+    assert len(charts(at)) == 1
+    at = sound(at.segmented_control(key="distill_view").set_value("judge").run())
+    assert len(charts(at)) == 3
+    [alone, taught] = [row for row in jobs.rows(name) if row["method"] != "teacher"]
+    assert shown(at)["Answers as its teacher, alone"] == percent(alone["agreement"])
+    assert shown(at)["Answers as its teacher, distilled"] == percent(taught["agreement"])
+    assert list(at.dataframe[0].value["errors"]) == [row["errors"] for row in jobs.rows(name)]
+    at = sound(at.segmented_control(key="distill_view").set_value("temperature").run())
+    assert len(charts(at)) == 1
+    assert "Choose several temperatures" in at.info[0].value
+
+
+def test_what_cannot_be_taught_is_one_line(open_app: Open) -> None:
+    at = sound(open_app("distill", model="digits-mlp"))
+    at = sound(at.segmented_control(key="distill_view").set_value("teach").run())
+    at = sound(at.selectbox(key="teach_student").set_value("mlp").run())
+    at = sound(at.text_input(key="teach_hidden").set_value("twelve").run())
+    assert [fault.value for fault in at.error] == [
+        "hidden.0 is 'twelve'; it should be a valid integer, unable to parse string as an integer"
+    ]
