@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import interaction, large, report, startup, surgery, sweep
+from benchmarks import epochs, interaction, large, report, startup, surgery, sweep, teaching
 from compression.registry import UserError
 
 
@@ -25,6 +25,11 @@ BENCHMARKS = {
     "surgery": Benchmark("Surgery pays, zeros do not", surgery.rows),
     "large": Benchmark("A model of 25 million parameters", large.rows),
     "startup": Benchmark("`make run` to the first chart", startup.rows),
+    "hinton": Benchmark("Distilling: Hinton's MNIST table", teaching.hinton),
+    "temperature": Benchmark("Distilling: a 30-unit student at six temperatures", teaching.small),
+    "photographs": Benchmark("Distilling: ResNet-20 into half its width", teaching.photographs),
+    "epochs": Benchmark("Distilling: an epoch with the teacher's answers kept", epochs.rows),
+    "softening": Benchmark("Interaction: temperature released to every chart updated", interaction.softening),
 }
 
 
