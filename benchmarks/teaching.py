@@ -126,18 +126,15 @@ def photographs(quick: bool = False) -> list[Row]:
     params = f"{rows['alone']['params']:,} parameters of {sum(p.numel() for p in teacher.parameters()):,}"
     how = (
         f"half of every width, {params}; {stage.epochs} epochs, rate {stage.lr:g}, no augmentation, one seed, last "
-        "epoch, the 10,000 test images of the JPEG copies; the teacher is the sample model, since no accelerator was at hand to train a ResNet-56."
+        "epoch, the 10,000 test images of the JPEG copies; the teacher is the sample model, since no accelerator was "
+        "at hand to train a ResNet-56."
     )
     listed = (("Teacher", "teacher"), ("Half the width alone", "alone"), ("… with soft targets, T = 4", "soft_targets"))
     named = [(name, rows[key]) for name, key in listed] + [(f"… with the best feature method, {best}", rows[best])]
-    return [
-        Row(
-            name,
-            f"{row['accuracy']:.2%} [{row['accuracy_low']:.2%}, {row['accuracy_high']:.2%}]",
-            how=how if i == 0 else "",
-        )
-        for i, (name, row) in enumerate(named)
-    ]
+    measured = {
+        name: f"{row['accuracy']:.2%} [{row['accuracy_low']:.2%}, {row['accuracy_high']:.2%}]" for name, row in named
+    }
+    return [Row(name, found, how="" if turn else how) for turn, (name, found) in enumerate(measured.items())]
 
 
 def _plan(model: str, stage: Distill, **ways: Any) -> Teaching:
