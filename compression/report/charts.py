@@ -5,6 +5,7 @@ The words are ``Chart.title``, ``Chart.subtitle`` and ``Chart.alt``. Draw a char
 least width in pixels at which it must look right; it stretches to any width above.
 """
 
+from compression.report.cost_chart import cost_chart
 from compression.report.curve import curve_chart
 from compression.report.distill_charts import judged_chart, learning_chart
 from compression.report.drawing import CONFIG, NARROW, WIDE, Chart, empty_chart
@@ -29,6 +30,7 @@ __all__ = [
     "Theme",
     "change_chart",
     "class_chart",
+    "cost_chart",
     "curve_chart",
     "dark_chart",
     "empty_chart",

@@ -13,8 +13,10 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from compression.registry import UserError
-from compression.results import Epoch
+from compression.registry import UserError, pick
+from compression.report.compare import T975, difference, paired
+from compression.report.text import AXES
+from compression.results import Epoch, wilson
 
 Row = Mapping[str, Any]
 
@@ -180,15 +182,18 @@ TEMPERATURE = "series alone temperature accuracy accuracy_low accuracy_high spre
 
 
 def _swept(series: str, temperature: float | None, members: list[Row]) -> dict[str, Any]:
+    alone = temperature is None
+    return {"series": series, "alone": alone, "temperature": _number(temperature)} | _together(members)
+
+
+def _together(members: list[Row]) -> dict[str, Any]:
+    """The accuracy of one or several seeds, with the measured interval or the standard deviation."""
     first, middle = members[0], fmean(row["accuracy"] for row in members)
     low, high, spread = first["accuracy_low"], first["accuracy_high"], "interval"
     if len(members) > 1:
         sd = max(stdev(row["accuracy"] for row in members), 1 / first["n"])
-        low, high, spread = middle - sd, middle + sd, "sd"
+        low, high, spread = max(0.0, middle - sd), min(1.0, middle + sd), "sd"
     return {
-        "series": series,
-        "alone": temperature is None,
-        "temperature": math.nan if temperature is None else temperature,
         "accuracy": middle,
         "accuracy_low": low,
         "accuracy_high": high,
@@ -196,6 +201,76 @@ def _swept(series: str, temperature: float | None, members: list[Row]) -> dict[s
         "seeds": len(members),
         "n": first["n"],
         "split": first["split"],
+    }
+
+
+COSTS = {key: AXES[key] for key in ("params", "macs", "packed_bytes")}
+"""What a student can save, and the axes of these."""
+
+
+def cost_table(rows: Iterable[Row], x: str = "params") -> pd.DataFrame:
+    """Accuracy against one cost, a row a run, its seeds taken together as in :func:`temperature_table`.
+
+    The flat rows need run, seed, accuracy, accuracy_low, accuracy_high, n, split and the cost ``x``.
+    Columns: run, axis, x (mean over seeds; NaN if not known), accuracy, accuracy_low, accuracy_high,
+    spread, seeds, n, split; ``ratio``, the teacher's cost over the run's; ``change``, the accuracy
+    minus the teacher's, and ``gain``, minus the student's alone, each with a ``_low`` and a
+    ``_high``, its 95 % interval. They are NaN where there is nothing to compare with, and for the
+    teacher; ``gain`` also for the student alone.
+
+    Raises:
+        UserError: ``x`` is not one of COSTS.
+    """
+    pick(COSTS, x, "cost")
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["run"], []).append(row)
+    costs = {run: fmean(_number(row.get(x)) for row in members) for run, members in groups.items()}
+    body = []
+    for run, members in groups.items():
+        line = {
+            "run": run,
+            "axis": x,
+            "x": costs[run],
+            "ratio": costs.get("teacher", math.nan) / (costs[run] or math.nan),
+        }
+        for name, base in (("change", "teacher"), ("gain", "alone")):
+            start = [] if run in ("teacher", base) else groups.get(base, [])
+            found = _against(members, start) if start else (math.nan,) * 3
+            line |= dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
+        body.append(line | _together(members))
+    return pd.DataFrame(body, columns=COST)
+
+
+COST = (
+    "run axis x ratio accuracy accuracy_low accuracy_high spread seeds n split "
+    "change change_low change_high gain gain_low gain_high"
+).split()
+
+
+def _against(own: list[Row], start: list[Row]) -> tuple[float, float, float]:
+    """How much more accurate ``own`` is than ``start``: over paired seeds, or else by images and seeds together."""
+    first, second = ({row["seed"]: row["accuracy"] for row in members} for members in (start, own))
+    seeds = [seed for seed in second if seed in first]
+    found = paired([first[seed] for seed in seeds], [second[seed] for seed in seeds])
+    return found or difference(_expected(start), _expected(own))
+
+
+def _expected(members: list[Row]) -> dict[str, float]:
+    r"""The mean accuracy, as uncertain as n images make it and, of several seeds, the seeds.
+
+    .. math:: \sqrt{w^2 + (t_{0.975,\,k-1} \, s / \sqrt{k})^2}
+
+    on each side, with w the side of the Wilson interval, and s the standard deviation of k seeds.
+    """
+    values, n = [row["accuracy"] for row in members], int(members[0]["n"])
+    middle, k = fmean(values), len(values)
+    low, high = wilson(round(n * middle), n)
+    half = T975[min(k - 1, len(T975)) - 1] * stdev(values) / math.sqrt(k) if k > 1 else 0.0
+    return {
+        "accuracy": middle,
+        "accuracy_low": middle - math.hypot(middle - low, half),
+        "accuracy_high": middle + math.hypot(high - middle, half),
     }
 
 

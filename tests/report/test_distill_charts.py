@@ -11,6 +11,7 @@ import pytest
 from compression.registry import UserError
 from compression.report import charts
 from compression.report.distill_tables import (
+    cost_table,
     dark_table,
     entropy_table,
     gradient_table,
@@ -20,7 +21,7 @@ from compression.report.distill_tables import (
     temperature_table,
 )
 from compression.report.themes import DARK, LIGHT
-from tests.report.teaching import FLAT, PEAK, answer, bins, epochs, gradient, judged, swept
+from tests.report.teaching import FLAT, PEAK, TRIO, answer, bins, costed, epochs, gradient, judged, swept
 
 RANDOM = np.random.default_rng(0)
 HUNDRED = tuple(f"class {at}" for at in range(100))
@@ -41,6 +42,11 @@ CALIBRATED = {
     "hints": bins((10_000, 0.98, 0.97)),
 }
 ALPHAS = [row for at in range(1, 7) for row in swept(FLAT if at == 1 else {1: (950,), 4: (960,)}, alpha=at / 10)]
+
+
+def judged_without_cost():
+    return [row | {"macs": None} for row in costed(**TRIO)]
+
 
 MAKERS = {
     "softening": lambda t: charts.softening_chart(answer()[0], t, temperature=4),
@@ -78,6 +84,20 @@ MAKERS = {
     "judged, accuracy": lambda t: charts.judged_chart(judged_table(judged(**HINTON)), t, measure="accuracy"),
     "judged, one seed": lambda t: charts.judged_chart(judged_table(judged(alone=(9,), distilled=(9,), hints=(7,))), t),
     "judged, empty": lambda t: charts.judged_chart(judged_table([]), t),
+    "cost": lambda t: charts.cost_chart(cost_table(costed(**TRIO)), t),
+    "cost, one seed": lambda t: charts.cost_chart(
+        cost_table(costed(n=360, teacher=(6,), alone=(14,), distilled=(14,)), "packed_bytes"), t, x="packed_bytes"
+    ),
+    "cost, larger student": lambda t: charts.cost_chart(
+        cost_table(costed(sizes={"teacher": (9000, 9000, 9000)}, **TRIO), "macs"), t, width=460
+    ),
+    "cost, all alike": lambda t: charts.cost_chart(cost_table(costed(sizes={}, **TRIO)), t),
+    "cost, many": lambda t: charts.cost_chart(
+        cost_table(costed(**TRIO, **{f"method {at}": (400 + at, 410, 420 - at) for at in range(6)})), t
+    ),
+    "cost, teacher": lambda t: charts.cost_chart(cost_table(costed(teacher=(0,))), t),
+    "cost, empty": lambda t: charts.cost_chart(cost_table([]), t),
+    "cost, unknown and empty": lambda t: charts.cost_chart(cost_table(judged_without_cost(), "macs"), t),
     "reliability": lambda t: charts.reliability_chart(reliability_table(CALIBRATED), t),
     "reliability, one": lambda t: charts.reliability_chart(reliability_table({"teacher": CALIBRATED["teacher"]}), t),
     "reliability, empty": lambda t: charts.reliability_chart(reliability_table({}), t),
