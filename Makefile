@@ -12,7 +12,7 @@ FITS := import ensurepip, lzma, sqlite3, ssl, sys, venv; sys.exit(not (3, 11) <=
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: PORT=8600 (make run), PYTHON=/path/to/python (make setup), ARGS=... (make test, make bench)"
+	@echo "Variables: PORT=8600 (make run), PYTHON=/path/to/python (make setup), ARGS=... (make run, make test, make bench)"
 
 setup: .venv/.setup ## Make the virtual environment .venv, once
 
@@ -40,7 +40,7 @@ browser: setup ## Find a browser for the tests, or install one
 
 run: setup ## Open the dashboard
 	@echo "Starting Espalier; Ctrl+C stops it."
-	@exec $(PY) -m pages._serve $(if $(PORT),--server.port=$(PORT))
+	@exec $(PY) -m pages._serve $(if $(PORT),--server.port=$(PORT)) $(ARGS)
 
 test: setup browser ## Run all tests, those in a real browser too
 	@echo "Running the tests."

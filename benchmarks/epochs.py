@@ -48,11 +48,11 @@ def _compared(subject: Subject, hidden: tuple[int, ...], bar: float, pairs: int)
     with_, without = done[kept], done[asked]
     shape = "-".join(map(str, hidden))
     how = (
-        f"one epoch of {TEACHER} into {shape} units at T = 20, median of {pairs} pairs in turn, one thread; the plain "
-        f"loop is ours with the teacher run for every batch. With its answers kept an epoch takes {with_.seconds:.2f} s, "
-        f"without {without.seconds:.2f} s; running the teacher once beforehand is not in. The same numbers come out but "
-        f"for the rounding to float16: training loss {with_.train_loss:.4f} and {without.train_loss:.4f}, validation "
-        f"accuracy {with_.val_accuracy:.2%} and {without.val_accuracy:.2%}."
+        f"one epoch of {TEACHER} into {shape} units at T = 20, median of {pairs} pairs in turn, one thread; the "
+        f"plain loop is ours with the teacher run for every batch. With its answers kept an epoch takes "
+        f"{with_.seconds:.2f} s, without {without.seconds:.2f} s; running the teacher once beforehand is not in. The "
+        f"same numbers come out but for the rounding to float16: training loss {with_.train_loss:.4f} and "
+        f"{without.train_loss:.4f}, validation accuracy {with_.val_accuracy:.2%} and {without.val_accuracy:.2%}."
     )
     found = median(ratios)
     return Row(f"{shape} units: an epoch with kept answers", f"{found:.1f}×", f"≥ {bar:g}×", found >= bar, how)
