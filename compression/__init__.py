@@ -27,13 +27,15 @@ if TYPE_CHECKING:
     from compression.data.sets import Dataset, load_data
     from compression.models.zoo import load_model, model_card
     from compression.pipeline import Event, RunResult, load_result, measure, run
-    from compression.recipe import Prune, Recipe, Train
+    from compression.recipe import Distill, Prune, Recipe, Train
     from compression.registry import UserError
     from compression.results import Measurement, Result
     from compression.studies.plan import Sweep
+    from compression.studies.teaching import Teaching
 
 __all__ = [
     "Dataset",
+    "Distill",
     "Event",
     "Measurement",
     "Prune",
@@ -41,6 +43,7 @@ __all__ = [
     "Result",
     "RunResult",
     "Sweep",
+    "Teaching",
     "Train",
     "UserError",
     "load_data",
@@ -55,10 +58,11 @@ _HOMES = {
     "data.sets": ("Dataset", "load_data"),
     "models.zoo": ("load_model", "model_card"),
     "pipeline": ("Event", "RunResult", "load_result", "measure", "run"),
-    "recipe": ("Prune", "Recipe", "Train"),
+    "recipe": ("Distill", "Prune", "Recipe", "Train"),
     "registry": ("UserError",),
     "results": ("Measurement", "Result"),
     "studies.plan": ("Sweep",),
+    "studies.teaching": ("Teaching",),
 }
 """Where each public name lives. It is fetched at first use, so that recipes and reports need no torch."""
 

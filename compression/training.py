@@ -141,7 +141,7 @@ def fit(
     goal = objective or Objective()
     generator = torch.Generator().manual_seed(seed)
     optimiser = _sgd([model, goal], lr, momentum, weight_decay)
-    taken = _taken(dataset, without)
+    taken = taken_of(dataset, without)
     steps = -(-len(taken) // batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _triangle(epochs * steps))
     layout = _layout(model)
@@ -172,8 +172,8 @@ def fit(
     model.to(memory_format=torch.contiguous_format)
 
 
-def _taken(dataset: Dataset, without: tuple[str, ...]) -> Tensor:
-    """Positions of the training images whose classes are not left out."""
+def taken_of(dataset: Dataset, without: tuple[str, ...]) -> Tensor:
+    """Positions of the training images whose classes are not left out. Raises UserError as ``fit`` does."""
     labels = [pick({name: i for i, name in enumerate(dataset.classes)}, name, "class in without") for name in without]
     keep = ~torch.isin(dataset.train.labels, torch.tensor(labels, dtype=torch.int64))
     if not keep.any():

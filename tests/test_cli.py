@@ -298,6 +298,29 @@ def test_sparsities_that_are_neither_a_range_nor_a_list_are_one_line(text: str) 
         sparsities(text)
 
 
+# Distilling
+
+TEACH = ("distill", "--teacher", "digits-mlp", "--student", "mlp", "--hidden", "12", "--epochs", "2")
+
+
+def test_a_student_alone_stands_beside_every_way_of_teaching_it(espalier: Call) -> None:
+    rows = json.loads(espalier(*TEACH, "--temperature", "1,4", "--method", "soft_targets,logits", "--json"))
+    assert [(row["method"], row["temperature"]) for row in rows] == [
+        ("teacher", None), ("alone", None), ("soft_targets", 1.0), ("soft_targets", 4.0), ("logits", None),
+    ]  # fmt: skip
+    assert {row["params"] for row in rows[1:]} == {64 * 12 + 12 + 12 * 10 + 10}
+    assert all(row["split"] == "test" and row["n"] == 359 for row in rows)
+    assert all(row["errors"] == round(359 * (1 - row["accuracy"])) for row in rows)
+
+
+def test_seeds_are_told_as_mean_and_deviation(espalier: Call) -> None:
+    rows = json.loads(espalier(*TEACH, "--seeds", "2", "--json"))
+    alone = [row["errors"] for row in rows if row["method"] == "alone"]
+    table = espalier(*TEACH, "--seeds", "2")
+    sd = abs(alone[0] - alone[1]) / 2**0.5
+    assert re.search(rf"^mlp +alone +2 +{sum(alone) / 2:g} ± {sd:.1f} ", table, re.MULTILINE), table
+
+
 # Serving
 
 
@@ -338,6 +361,18 @@ PRUNE = "model: digits-mlp\nstages:\n- {kind: prune, "
         (("data", "--get"), "--get needs the name of a data set; choose one of: digits, mnist"),
         (("data", "no/where"), "No data set and no folder of that name: 'no/where'"),
         (("run", "absent.yaml"), "No recipe file can be read at 'absent.yaml'"),
+        (("distill",), "espalier distill: the following arguments are required: --teacher"),
+        (("distill", "--teacher", "digits-mpl"), "Unknown model 'digits-mpl' (did you mean 'digits-mlp'?)"),
+        (("distill", "--teacher", "digits-mlp", "--student", "mpl"), "Unknown student 'mpl' (did you mean 'mlp'?)"),
+        (("distill", "--teacher", "digits-mlp", "--method", "hnt"), "Unknown method 'hnt' (did you mean 'hint'?)"),
+        (("distill", "--teacher", "digits-mlp", "--temperature", "0"), "temperature is 0; it must lie in (0, 1000]"),
+        (
+            ("distill", "--teacher", "digits-mlp", "--temperature", "hot"),
+            "temperatures.0 is 'hot'; it should be a valid",
+        ),
+        (("distill", "--teacher", "digits-mlp", "--alpha", "1.5"), "alpha is 1.5; it must lie in (0, 1]"),
+        ((*TEACH, "--without", "ten"), "Unknown class in without 'ten'; choose one of: 0, 1, 2"),
+        ((*TEACH, "--without", "0,1,2,3,4,5,6,7,8,9"), "without names every class of data set 'digits'"),
         (("sweep",), "espalier sweep: the following arguments are required: --model"),
         (("sweep", "--model", "digits-mpl"), "Unknown model 'digits-mpl' (did you mean 'digits-mlp'?)"),
         (("sweep", "--model", "digits-mlp", "--granularity", "weight"), "Unknown granularity 'weight' (did you mean"),
@@ -482,7 +517,7 @@ def commands() -> list[str]:
 
 
 def test_the_commands_are_those_of_the_design() -> None:
-    assert commands() == ["models", "data", "measure", "run", "sweep", "serve"]
+    assert commands() == ["models", "data", "measure", "run", "sweep", "distill", "serve"]
 
 
 @pytest.mark.parametrize("name", commands())

@@ -32,7 +32,7 @@ from compression.studies.jobs import Plan
 from compression.studies.plan import Point, Sweep
 from compression.studies.teaching import Teaching
 from compression.subject import Subject, baseline, judge, load_subject
-from compression.training import prepare_process
+from compression.training import prepare_process, taken_of
 
 Row = dict[str, Any]
 TOGETHER = 6
@@ -86,6 +86,7 @@ def _warm(plan: Plan) -> None:
 def _warm_teacher(plan: Teaching, subject: Subject) -> None:
     teacher, student = teacher_of(plan.stage, subject, subject), student_of(plan.stage, subject, subject, seed=0)
     better_than_chance(teacher)
+    taken_of(subject.dataset, plan.stage.without)
     for method in plan.methods:
         with suppress(UserError):  # one method's fault is told by its points
             stage = plan.stage.model_copy(update={"method": method, "alpha": 1.0})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from compression.recipe import Distill, Distillation, Frozen, Recipe, Stage
+from compression.registry import unknown
 from compression.studies.plan import Point, SplitName
 
 
@@ -32,6 +33,14 @@ class Teaching(Frozen):
     split: SplitName = "val"
     limit: int | None = Field(default=None, ge=1)
     latency: bool = False
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        for given in value if isinstance(value, list | tuple) else ():
+            if given not in get_args(Distillation):
+                raise ValueError(unknown("method", given, get_args(Distillation)))
+        return value
 
     @field_validator("temperatures", "alphas")
     @classmethod
