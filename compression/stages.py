@@ -151,11 +151,11 @@ def _goes_on(stage: Distill, present: Subject, original: Subject) -> bool:
 
 def better_than_chance(teacher: Subject) -> None:
     """Raise UserError where a teacher knows no more than chance: there is nothing to learn from it."""
-    accuracy, classes = baseline(teacher)[1].accuracy, len(teacher.dataset.classes)
-    if accuracy <= 1 / classes:
+    measured, chance = baseline(teacher)[1], 1 / len(teacher.dataset.classes)
+    if measured.accuracy_low <= chance:
         raise UserError(
-            f"Teacher '{teacher.name}' is right on {accuracy:.1%} of the validation images, no better than chance "
-            f"({1 / classes:.1%}); train it first or choose another"
+            f"Teacher '{teacher.name}' is right on {measured.accuracy:.1%} of the validation images, no better than "
+            f"chance ({chance:.1%}); train it first or choose another"
         )
 
 

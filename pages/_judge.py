@@ -91,8 +91,10 @@ def judge(subject: Subject, name: str) -> None:
     look, part = theme(), subject.dataset.split(plan.split)
     seeds = sorted({row["seed"] for row in members if row["run"] == "distilled"})
     said = {row["run"]: answers_of(name, row["point"], plan.split) for row in members if row["seed"] == seeds[0]}
+    note = next(row["notes"] for row in members if row["run"] == "distilled")
     st.caption(
-        f"Judged on the {len(part):,} {plan.split} images of {subject.dataset.name}; same start, batches and epochs."
+        f"Judged on {len(part):,} images of {subject.dataset.name} ({plan.split}); "
+        f"alone and taught have the same start, batches and epochs. {note}"
     )
     places = pairs(4)
     with places[0]:

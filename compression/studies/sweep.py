@@ -135,6 +135,7 @@ def run_point(point: Point, split: str, limit: int | None, keep: bool, folder: P
     }
     if "method" in point.coordinates:
         row |= _beside_teacher(subject, result.model(), split, limit)
+        row["notes"] = " ".join(note for stage in result.stages for note in stage.notes)
     return Done(point, row, result.stopped, result.weights if keep else b"")
 
 
