@@ -145,7 +145,7 @@ def test_without_a_teacher_it_is_plain_training() -> None:
         ("digits-mlp", Distill(without=("ten",)), "^Unknown class in without 'ten'"),
         (
             "digits-mlp",
-            Distill(student="mlp", hidden=(8,), lr=10, momentum=0.99),
+            Distill(student="mlp", method="logits", epochs=1, batch_size=4, lr=10),
             "^Training diverged in epoch 1, step",
         ),
     ],
