@@ -26,7 +26,8 @@ def metric(page: Page, label: str) -> str:
 
 def test_the_first_page_carries_the_message(page: Page) -> None:
     plot = page.locator(".js-plotly-plot").first
-    expect(plot).to_be_visible(timeout=WAIT_MS)
+    # A bare frame comes first, while the server imports what measures the points.
+    expect(plot.locator("path.point").first).to_be_attached(timeout=WAIT_MS)
     assert re.search(r"smaller|accuracy", title(page, 0))
     expect(page.get_by_role("link", name="Trade-offs").first).to_be_visible()
 
@@ -65,8 +66,33 @@ def test_a_sweep_from_click_to_chart(open_page: Open) -> None:
     assert lines[0].startswith("point,model,granularity")
 
 
+def test_the_temperature_moves_what_the_teacher_says(open_page: Open) -> None:
+    page = open_page("distill?model=digits-mlp&distill_temperature=2")
+    expect(page.locator(".js-plotly-plot")).to_have_count(5, timeout=WAIT_MS)
+    before = [title(page, position) for position in range(4)]
+    page.get_by_role("slider", name="Temperature").press("ArrowRight")
+    expect(page).to_have_url(re.compile("distill_temperature=2.5"), timeout=WAIT_MS)
+    settle(page)
+    after = [title(page, position) for position in range(4)]
+    assert all("2.5" in one for one in (after[0], after[2], after[3])), after
+    assert before[0] != after[0]
+
+
+def test_a_lesson_from_click_to_judgement(open_page: Open) -> None:
+    page = open_page("distill?model=digits-mlp&distill_view=Teach&teach_epochs=2")
+    page.get_by_role("button", name="Train").click()
+    expect(page).to_have_url(re.compile("lesson=[0-9a-f]{12}"), timeout=WAIT_MS)
+    expect(page.get_by_text("After 2 epochs")).to_be_visible(timeout=WAIT_MS)
+    settle(page)
+    page.get_by_role("radio", name="Judge").click()
+    expect(page.get_by_test_id("stMetric")).to_have_count(2, timeout=WAIT_MS)
+    expect(page.locator(".js-plotly-plot")).to_have_count(3, timeout=WAIT_MS)
+    settle(page)
+    assert "teacher" in " ".join(title(page, position) for position in range(3))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["", "prune", "tradeoffs"])
+@pytest.mark.parametrize("path", ["", "prune", "distill", "tradeoffs"])
 def test_nothing_is_wider_than_a_projector(open_page: Open, path: str, scheme: str) -> None:
     page = open_page(f"{path}?model=digits-mlp", width=1024, height=768, scheme=scheme)
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT_MS)
