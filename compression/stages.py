@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from compression.distillation.lesson import lesson
 from compression.distillation.students import fresh, student_blueprint
 from compression.models.zoo import SAMPLES
 from compression.pruning import Pruned
-from compression.recipe import Distill, Prune, Stage, Train
+from compression.recipe import Distill, Fit, Prune, Stage, Train
 from compression.registry import UserError, unknown
 from compression.results import Epoch
 from compression.subject import Subject, baseline, check_fit, prune_subject, subject_of
@@ -77,23 +77,20 @@ def _zeros_kept(model: nn.Module, names: set[str]) -> dict[str, Tensor]:
 
 def _trained(before: Outcome, stage: Train, seed: int, number: int) -> Work:
     model = copy.deepcopy(before.subject.model)
-    settings = stage.model_dump(exclude={"kind"})
-    stopped = yield from _fitted("training", model, before.subject, settings | {"masks": before.masks}, seed, number)
+    settings = stage.model_dump(exclude={"kind"}) | {"masks": before.masks}
+    stopped = yield from _fitted("training", model, before.subject, settings, seed, number)
     return Outcome(replace(before.subject, model=model), before.masks, stopped=stopped)
 
 
 def _distilled(before: Outcome, stage: Distill, original: Subject, seed: int, number: int) -> Work:
-    subject, teacher = before.subject, teacher_of(stage, before.subject, original)
-    student, masks = (
-        student_of(stage, subject, original, seed),
-        before.masks if _goes_on(stage, subject, original) else {},
-    )
+    subject = before.subject
+    teacher, student = teacher_of(stage, subject, original), student_of(stage, subject, original, seed)
+    masks = before.masks if _goes_on(stage, subject, original) else {}
     yield f"asking the teacher {teacher.name}", None
     better_than_chance(teacher)
     goal = lesson(stage, student.model, teacher.model, subject.dataset, seed)
-    settings = stage.model_dump(
-        include={"epochs", "lr", "momentum", "weight_decay", "batch_size", "augment", "copies"}
-    ) | {"objective": goal, "masks": masks, "without": stage.without}
+    settings = stage.model_dump(include={*Fit.model_fields, "copies", "without"}, exclude={"kind"})
+    settings |= {"objective": goal, "masks": masks}
     verb = "distilling" if stage.alpha else "training the student alone"
     stopped = yield from _fitted(verb, student.model, subject, settings, seed, number)
     notes = [goal.answers.note] if stage.alpha else []
@@ -124,15 +121,12 @@ def teacher_of(stage: Distill, present: Subject, original: Subject) -> Subject:
     Raises:
         UserError: an unknown name, a file that cannot be read, or a model for other images or classes.
     """
-    named: dict[str, Callable[[], Subject]] = {
-        "auto": lambda: original if stage.student == "same" else present,
-        "original": lambda: original,
-        "present": lambda: present,
-    }
-    if stage.teacher in named:
-        return named[stage.teacher]()
+    roles = {"original": original, "present": present}
+    roles["auto"] = roles["original" if stage.student == "same" else "present"]
+    if stage.teacher in roles:
+        return roles[stage.teacher]
     if stage.teacher not in SAMPLES and not stage.teacher.endswith(".safetensors"):
-        raise UserError(unknown("teacher", stage.teacher, (*named, *SAMPLES)))
+        raise UserError(unknown("teacher", stage.teacher, (*roles, *SAMPLES)))
     return subject_of(stage.teacher, present.dataset)
 
 
