@@ -24,11 +24,11 @@ first_chart(chosen, place)
 st.divider()
 ways = st.columns(3)
 with ways[0]:
-    st.page_link("pages/prune.py", label="**Prune**: move a slider and watch what falls", icon=":material/content_cut:")
-    st.caption("The weight histogram with the cut in it, layer by layer, class by class, image by image.")
+    st.page_link("pages/prune.py", label="**Prune**", icon=":material/content_cut:")
+    st.caption("Move a slider and watch what falls: weights, layers, classes, single images.")
 with ways[1]:
-    st.page_link("pages/distill.py", label="**Distill**: teach a small model", icon=":material/school:")
-    st.caption("A teacher's answers softening with the temperature; students alone and taught, side by side.")
+    st.page_link("pages/distill.py", label="**Distill**", icon=":material/school:")
+    st.caption("A teacher's answers soften with the temperature; students alone and taught, side by side.")
 with ways[2]:
-    st.page_link("pages/tradeoffs.py", label="**Trade-offs**: many settings in one chart", icon=":material/show_chart:")
-    st.caption("Accuracy against size, MACs or measured speed-up, with intervals, fine-tuning and seeds.")
+    st.page_link("pages/tradeoffs.py", label="**Trade-offs**", icon=":material/show_chart:")
+    st.caption("Many settings in one chart: accuracy against size, MACs or measured speed-up, with intervals.")
