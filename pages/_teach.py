@@ -76,10 +76,11 @@ def _student(subject: Subject, before: tuple[Prune, ...]) -> Distill:
         name for name, sample in SAMPLES.items()
         if tuple(sample.input_shape) == subject.dataset.shape and sample.architecture != "torchvision"
     ]  # fmt: skip
-    options = [name for name in (*STUDENTS, *fitting) if _facts(subject, before, Distill(student=name))]
+    facts = {name: _facts(subject, before, _now(name)) for name in (*STUDENTS, *fitting)}
+    options = [name for name in facts if facts[name]]
 
     def label(name: str) -> str:
-        return f"{STUDENTS[name].label if name in STUDENTS else name}: {_facts(subject, before, Distill(student=name))}"
+        return f"{STUDENTS[name].label if name in STUDENTS else name}: {facts[name]}"
 
     default = options.index("narrower") if "narrower" in options else 0
     student = st.selectbox(
@@ -94,9 +95,22 @@ def _student(subject: Subject, before: tuple[Prune, ...]) -> Distill:
         fields["depth"] = st.slider("Depth", 0.1, 1.0, 0.5, 0.1, key=f"{KEY}depth", bind="query-params", width=180)
     if student == "mlp":
         text = st.text_input("Units of each layer", "30", key=f"{KEY}hidden", bind="query-params", width=180)
-        fields["hidden"] = [part.strip() for part in text.split(",") if part.strip()]
+        fields["hidden"] = _units(text)
     stage: Distill = validated(Distill, fields)
     return stage
+
+
+def _now(student: str) -> Distill:
+    """A student at the amounts that its own controls show, or open with."""
+    units = _units(st.session_state.get(f"{KEY}hidden", "30"))
+    width, depth = (st.session_state.get(f"{KEY}{name}", 0.5) for name in ("width", "depth"))
+    hidden = units if all(unit.isdigit() and 0 < int(unit) <= 65536 for unit in units) else ["30"]
+    stage: Distill = validated(Distill, {"student": student, "width": width, "depth": depth, "hidden": hidden})
+    return stage
+
+
+def _units(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _facts(subject: Subject, before: tuple[Prune, ...], stage: Distill) -> str:
