@@ -119,7 +119,9 @@ def _parser() -> Parser:
     teach.add_argument("--augment", default="none", help="none, jitter or crop_flip (default: none)")
     teach.add_argument("--copies", default=0, help="fixed augmented copies instead of new ones (default: 0)")
     teach.add_argument("--seeds", default=1, help="number of seeds (default: 1)")
-    teach.add_argument("--split", default="test", help="val or test (default: test)")
+    teach.add_argument(
+        "--split", help="val or test (default: test for one way of teaching, val to choose among several)"
+    )
     serve = add("serve", _serve, "the dashboard, in the browser")
     serve.add_argument("--port", type=int, default=8501)
     return parser
@@ -246,10 +248,14 @@ def _distill(arguments: argparse.Namespace) -> None:
             "temperatures": _listed(arguments.temperature),
             "alphas": _listed(arguments.alpha),
             "seeds": arguments.seeds,
-            "split": arguments.split,
+            "split": arguments.split or "test",
         },
     )
+    if arguments.split is None:  # several ways are there to choose from, and that is what validation is for
+        plan = plan.model_copy(update={"split": "test" if plan.ways() == 1 else "val"})
     rows = _study(plan, f"teaching a student of {plan.model}")
+    if not any(row["alpha"] for row in rows):
+        raise UserError("the student could be taught in none of these ways")
     if arguments.json:
         return _json([{key: value for key, value in row.items() if key != "point"} for row in rows])
     teaching_table(rows, plan.split)

@@ -139,12 +139,13 @@ class Distill(Fit):
     The loss is ``(1 - alpha)`` · cross-entropy with the labels + ``alpha`` · the method's term
     with the teacher; ``alpha`` 0 is the same training without a teacher.
 
-    ``student`` is ``same`` (the present model: after pruning it goes on from its weights, else it
-    starts anew), ``narrower`` (every width times ``width``), ``shallower`` (the depth times
-    ``depth``), ``mlp`` (fully connected, with ``hidden`` units a layer), or the name of a sample
-    model, whose architecture starts anew. ``teacher`` is ``original`` (the recipe's model),
-    ``present`` (what the stages before have left) or the name or file of a model; ``auto`` is
-    the original where the student is the present model, else the present model.
+    ``student`` is ``same`` (the present model: after an earlier stage it goes on from its weights,
+    else it starts anew), ``narrower`` (every width of the architecture, as it was before any
+    pruning, times ``width``), ``shallower`` (its depth times ``depth``), ``mlp`` (fully connected,
+    with ``hidden`` units a layer), or the name of a sample model, whose architecture starts anew.
+    ``teacher`` is ``original`` (the recipe's model), ``present`` (what the stages before have
+    left) or the name or file of a model; ``auto`` is the original where the student is the
+    present model, else the present model.
 
     ``pairs`` matches stages of student and teacher by name, for the methods that compare
     features; empty lets depth and resolution decide. ``without`` names classes whose images
@@ -162,10 +163,17 @@ class Distill(Fit):
     temperature: float = Field(default=4.0, gt=0, le=1000)
     alpha: float = Field(default=0.9, ge=0, le=1)
     epochs: int = Field(default=5, ge=1, le=1000)
+    lr: float = Field(default=0.05, gt=0, le=10)
     pairs: tuple[tuple[str, str], ...] = ()
     without: tuple[str, ...] = ()
     copies: int = Field(default=0, ge=0, le=100)
     memory_mb: int = Field(default=1024, ge=1)
+
+    @model_validator(mode="after")
+    def _copies_differ(self) -> Self:
+        if self.copies and self.augment == "none":
+            raise ValueError(f"copies is {self.copies} but augment is none, so that they would all be alike; give one")
+        return self
 
 
 STAGES: dict[str, type[Prune | Train | Distill]] = {"prune": Prune, "train": Train, "distill": Distill}

@@ -87,7 +87,8 @@ def _distilled(before: Outcome, stage: Distill, original: Subject, seed: int, nu
     teacher, student = teacher_of(stage, subject, original), student_of(stage, subject, original, seed)
     masks = before.masks if _goes_on(stage, subject, original) else {}
     yield f"asking the teacher {teacher.name}", None
-    better_than_chance(teacher)
+    if stage.alpha:
+        better_than_chance(teacher)
     goal = lesson(stage, student.model, teacher.model, subject.dataset, seed)
     settings = stage.model_dump(include={*Fit.model_fields, "copies", "without"}, exclude={"kind"})
     settings |= {"objective": goal, "masks": masks}

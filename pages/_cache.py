@@ -89,7 +89,7 @@ def tried(model: str, data: str, stage: str) -> Preview:
     return preview(subject, fallen(model, data, stage), limit=live_limit(subject))
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)
 def student_module(model: str, data: str, before: str, stage: str) -> nn.Module:
     """The untrained student of a distilling stage, after a pruning if ``before`` holds one; both as JSON."""
     subject = present = load_subject(model, data)

@@ -80,21 +80,26 @@ def _curves(name: str) -> None:
 def judge(subject: Subject, name: str) -> None:
     """The student alone beside the student taught: errors, calibration, agreement, examples, cost."""
     plan, rows = _plan(name), jobs.rows(name)
-    taught = [way for way in ways(rows) if way["alpha"]]
-    if not taught or not any(row["method"] == "alone" for row in rows):
-        st.info("The students are still learning.", icon=":material/hourglass:")
+    seeds = {row["seed"] for row in rows if row["method"] == "alone"} if rows[:1] else set()
+    taught = [way for way in ways(row for row in rows if row["seed"] in seeds) if way["alpha"]]
+    if not taught or rows[0]["method"] != "teacher":
+        under_way = jobs.state(name).state in jobs.UNDER_WAY
+        words = "The students are still learning." if under_way else "No student was both taught and trained alone."
+        st.info(words, icon=":material/hourglass:")
         return
     order = {_label(way): way for way in taught}
     label = st.selectbox("Taught by", tuple(order), key="lesson_way", help="Each stands beside the same student alone.")
     way = order[label or next(iter(order))]
     members = [row | {"run": _run(row)} for row in rows if not row["alpha"] or _same(row, way)]
     look, part = theme(), subject.dataset.split(plan.split)
-    seeds = sorted({row["seed"] for row in members if row["run"] == "distilled"})
-    said = {row["run"]: answers_of(name, row["point"], plan.split) for row in members if row["seed"] == seeds[0]}
+    first = min(row["seed"] for row in members if row["run"] == "distilled" and row["seed"] in seeds)
+    shown = [row for row in members if row["seed"] == first or row["run"] == "teacher"]
+    said = {row["run"]: answers_of(name, row["point"], plan.split) for row in shown}
     note = next(row["notes"] for row in members if row["run"] == "distilled")
     st.caption(
         f"Judged on {len(part):,} images of {subject.dataset.name} ({plan.split}); "
-        f"alone and taught have the same start, batches and epochs. {note}"
+        f"alone and taught have the same start, batches and epochs. Calibration, agreement and images are those of "
+        f"seed {first}. {note}"
     )
     places = pairs(4)
     with places[0]:
@@ -126,7 +131,7 @@ def _hinted(subject: Subject, split: str, said: dict[str, Tensor]) -> None:
     part, classes = subject.dataset.split(split), subject.dataset.classes
     change = changed(said["alone"], said["distilled"], part.labels)
     won, lost = change.wrong_to_right, change.right_to_wrong
-    st.markdown(f"**The teacher's hint put {len(won)} images right and {len(lost)} wrong**")
+    st.markdown(f"**What the teacher added put {len(won)} images right and {len(lost)} wrong**")
     columns = st.columns(GALLERY // 2)
     for place, index in enumerate(map(int, won[:GALLERY])):
         alone, taught = (classes[int(said[run][index].argmax())] for run in ("alone", "distilled"))
@@ -140,7 +145,8 @@ def temperatures(subject: Subject, name: str) -> None:
     rows = [row for row in jobs.rows(name) if row["method"] != "teacher"]
     softened = [row for row in rows if row["temperature"] is not None or row["method"] == "alone"]
     methods = {row["method"] for row in softened} - {"alone"}
-    table = distill_tables.temperature_table(softened, by="method" if len(methods) > 1 else "alpha")
+    named = [row | {"method": f"{row['method']}, α = {row['alpha']:g}"} for row in softened]
+    table = distill_tables.temperature_table(named, by="method" if len(methods) > 1 else "alpha")
     draw(charts.temperature_chart(table, theme(), width=640, height=420), "temperatures")
     if len({row["temperature"] for row in softened} - {None}) < 2:
         st.info("Choose several temperatures under **Teach** to compare them.", icon=":material/thermostat:")

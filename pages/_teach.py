@@ -31,7 +31,8 @@ def start(subject: Subject) -> str | None:
         stage = _student(subject, before)
     _size(subject, before, stage)
     ways = _ways()
-    stage = stage.model_copy(update=_training())
+    # Pruned first, it is taught by the model that it was: just after a cut the present one knows little.
+    stage = stage.model_copy(update=_training() | ({"teacher": "original"} if before else {}))
     if any("features" in DISTILLATIONS[method].needs for method in ways["methods"]):
         stage = stage.model_copy(update={"pairs": _pairs(subject, before, stage, ways["methods"])})
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -80,13 +81,14 @@ def _student(subject: Subject, before: tuple[Prune, ...]) -> Distill:
     options = [name for name in facts if facts[name]]
 
     def label(name: str) -> str:
-        return f"{STUDENTS[name].label if name in STUDENTS else name}: {facts[name]}"
+        return STUDENTS[name].label if name in STUDENTS else name
 
     default = options.index("narrower") if "narrower" in options else 0
     student = st.selectbox(
         "Student", options, default, format_func=label, key=f"{KEY}student", bind="query-params", width=380,
         help="\n".join(f"- **{card.label}**: {card.sentence}" for card in STUDENTS.values()),
     )  # fmt: skip
+    st.caption(" · ".join(f"{label(name)}: {facts[name]}" for name in options))
     student = student if student in options else options[default]
     fields: dict[str, Any] = {"student": student}
     if student == "narrower":
@@ -126,7 +128,7 @@ def _size(subject: Subject, before: tuple[Prune, ...], stage: Distill) -> None:
     facts = _facts(subject, before, stage)
     params, _ = student_facts(subject.name, subject.dataset.name, _json(before), stage.model_dump_json())
     whole = sum(p.numel() for p in subject.model.parameters())
-    st.caption(f"The student has {facts}: {whole / params:.3g} times fewer parameters than {subject.name}.")
+    st.caption(f"The student has {facts}; {subject.name} has {count(whole)}.")
     if params > whole:
         st.warning("The student is larger than its teacher.", icon=":material/warning:")
 
@@ -136,14 +138,18 @@ def _json(before: tuple[Prune, ...]) -> str:
 
 
 def _ways() -> dict[str, Any]:
-    def several(label: str, options: tuple[Any, ...], default: list[Any], about: str, words: Any) -> tuple[Any, ...]:
+    def several(
+        key: str, label: str, options: tuple[Any, ...], default: list[Any], about: str, words: Any
+    ) -> tuple[Any, ...]:
         return tuple(st.pills(
-            label, options, selection_mode="multi", default=default, key=f"{KEY}{label.lower()}", format_func=words,
+            label, options, selection_mode="multi", default=[default], key=f"{KEY}{key}", format_func=words,
             help=about, wrap=True, bind="query-params",
         ))  # fmt: skip
 
     about = "\n".join(f"- **{card.label}**: {card.sentence}" for card in DISTILLATIONS.values())
-    methods = several("Methods", tuple(DISTILLATIONS), ["soft_targets"], about, lambda key: DISTILLATIONS[key].label)
+    methods = several(
+        "methods", "Methods", tuple(DISTILLATIONS), ["soft_targets"], about, lambda key: DISTILLATIONS[key].label
+    )
     with st.popover("How they work", icon=":material/menu_book:"):
         for method in methods:
             card = DISTILLATIONS[method]
@@ -152,9 +158,11 @@ def _ways() -> dict[str, Any]:
             st.caption(card.paper)
     first, second = st.columns([1.4, 1])
     with first:
-        chosen = several("Temperatures", TEMPERATURES, [4.0], "Choose several to ask which is best.", "{:g}".format)
+        chosen = several(
+            "temperatures", "Temperatures", TEMPERATURES, [4.0], "Choose several to ask which is best.", "{:g}".format
+        )
     with second:
-        weights = several("Teacher's weight α", ALPHAS, [0.9], "The labels weigh 1 - α.", "{:g}".format)
+        weights = several("alphas", "Teacher's weight α", ALPHAS, 0.9, "The labels weigh 1 - α.", "{:g}".format)
     return {"methods": methods, "temperatures": chosen, "alphas": weights}
 
 
@@ -201,6 +209,8 @@ def _pairs(
                 format_func=lambda name: _at(places[name]) if name in places else "not compared",
             )  # fmt: skip
             chosen += [(place.name, found)] if found in places else []
+    if not chosen:
+        raise UserError("No stage of the student is compared with one of the teacher; match one at least")
     return () if dict(chosen) == own else tuple(chosen)
 
 

@@ -24,9 +24,9 @@ view = st.segmented_control(
 try:
     if view in ("teach", "judge", "temperature"):
         job = start(subject) if view == "teach" else present_job(subject)
-        if job is None:
-            st.info("Nothing has been taught yet: choose **Teach** and press the button.", icon=":material/school:")
-        else:
+        if job is None and view != "teach":
+            st.info("Nothing has been taught yet: choose **Teach** and press **Train**.", icon=":material/school:")
+        elif job is not None:
             progress(job)
             {"teach": lambda *_: None, "judge": judge, "temperature": temperatures}[view](subject, job)
     else:

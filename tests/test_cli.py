@@ -309,8 +309,18 @@ def test_a_student_alone_stands_beside_every_way_of_teaching_it(espalier: Call) 
         ("teacher", None), ("alone", None), ("soft_targets", 1.0), ("soft_targets", 4.0), ("logits", None),
     ]  # fmt: skip
     assert {row["params"] for row in rows[1:]} == {64 * 12 + 12 + 12 * 10 + 10}
-    assert all(row["split"] == "test" and row["n"] == 359 for row in rows)
-    assert all(row["errors"] == round(359 * (1 - row["accuracy"])) for row in rows)
+    assert all(row["split"] == "val" and row["n"] == 360 for row in rows)  # several ways are there to choose from
+    assert all(row["errors"] == round(360 * (1 - row["accuracy"])) for row in rows)
+
+
+def test_one_way_is_reported_on_test_images_and_none_is_an_error(
+    espalier: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert {row["split"] for row in json.loads(espalier(*TEACH, "--json"))} == {"test"}
+    assert main([*TEACH, "--method", "attention"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("left out: attention, alpha 0.9, seed 0: method 'attention' cannot be used here")
+    assert told[-1] == "espalier: the student could be taught in none of these ways"
 
 
 def test_seeds_are_told_as_mean_and_deviation(espalier: Call) -> None:

@@ -16,6 +16,8 @@ from compression.recipe import Distill
 from compression.registry import Method, UserError, unknown
 
 Config = dict[str, Any]
+MOST = 50_000_000
+"""Parameters of a student: twice those of a ResNet-50, and 600 MB with its gradient and momentum."""
 
 
 def narrower(blueprint: Blueprint, stage: Distill) -> Blueprint:
@@ -134,7 +136,15 @@ def student_blueprint(stage: Distill, present: Blueprint) -> Blueprint:
 
 
 def fresh(blueprint: Blueprint, seed: int) -> nn.Module:
-    """A newly initialised module, the same for the same seed; nobody else's random draws change."""
+    """A newly initialised module, the same for the same seed; nobody else's random draws change.
+
+    Raises:
+        UserError: more than ``MOST`` parameters.
+    """
+    with torch.device("meta"):  # shapes without memory
+        params = sum(p.numel() for p in blueprint.build().parameters())
+    if params > MOST:
+        raise UserError(f"The student would have {params:,} parameters; at most {MOST:,} are allowed")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return blueprint.build()

@@ -51,7 +51,7 @@ class Targets:
         return View(logits, tuple(features))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def targets(
     model: nn.Module, dataset: Dataset, stages: tuple[Stage, ...] = (),
     augment: str = "none", copies: int = 0, memory_mb: int = 1024,
@@ -62,7 +62,6 @@ def targets(
     take more than ``memory_mb`` (10⁶ bytes). One cache serves all temperatures, students and
     seeds.
     """
-    model = model.eval()
     if augment != "none" and not copies:
         return Targets(model, stages, (), "The teacher judges every batch anew, since each is augmented anew.")
     images = augmented(dataset, augment, copies) if copies else dataset.train.images
@@ -72,12 +71,18 @@ def targets(
         reason = f"its answers would take {needed:,.0f} MB, more than memory_mb {memory_mb}"
         return Targets(model, stages, (), f"The teacher judges every batch anew: {reason}.")
     parts = [
-        [answer.half() for answer in _answers(model, stages, normalise(batch, dataset))]
+        [_halved(answer) for answer in _answers(model, stages, normalise(batch, dataset))]
         for batch in torch.split(images, BATCH)
     ]
     kept = tuple(torch.cat(part) for part in zip(*parts, strict=True))
     of = f"{copies} augmented copies of the" if copies else "the"
-    return Targets(model, stages, kept, f"The teacher judged {of} training images once ({needed:,.1f} MB of answers).")
+    return Targets(model, stages, kept, f"The teacher judged {of} training images once ({needed:,.2f} MB of answers).")
+
+
+def _halved(answer: Tensor) -> Tensor:
+    """As float16, unless that cannot hold it."""
+    half = answer.half()
+    return half if bool(torch.isfinite(half).all()) else answer
 
 
 def _shapes(model: nn.Module, stages: Sequence[Stage], dataset: Dataset) -> list[tuple[int, ...]]:

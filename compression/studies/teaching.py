@@ -34,13 +34,14 @@ class Teaching(Frozen):
     limit: int | None = Field(default=None, ge=1)
     latency: bool = False
 
-    @field_validator("methods", mode="before")
+    @field_validator("methods", "split", mode="before")
     @classmethod
-    def _known(cls, value: Any) -> Any:
-        for given in value if isinstance(value, list | tuple) else ():
-            if given not in get_args(Distillation):
-                raise ValueError(unknown("method", given, get_args(Distillation)))
-        return value
+    def _known(cls, value: Any, info: ValidationInfo) -> Any:
+        what, choices = {"methods": ("method", Distillation), "split": ("split", SplitName)}[str(info.field_name)]
+        for given in value if isinstance(value, list | tuple) else (value,):
+            if given not in get_args(choices):
+                raise ValueError(unknown(what, given, get_args(choices)))
+        return tuple(dict.fromkeys(value)) if isinstance(value, list | tuple) else value
 
     @field_validator("temperatures", "alphas")
     @classmethod
@@ -57,6 +58,9 @@ class Teaching(Frozen):
         for field in ("methods", "temperatures", "alphas"):
             if not getattr(self, field):
                 raise ValueError(f"{field} is empty; give at least one")
+        taught_by = "original" if self.stage.teacher == "auto" and self.stage.student == "same" else self.stage.teacher
+        if taught_by != "original" and (self.before or taught_by != "auto"):
+            raise ValueError(f"teacher is '{self.stage.teacher}'; a study compares with its own model: give original")
         return self
 
     def points(self) -> tuple[Point, ...]:

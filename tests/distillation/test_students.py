@@ -74,6 +74,12 @@ def test_a_student_that_cannot_be_is_one_line(model: str, student: str, message:
     assert "\n" not in str(caught.value)
 
 
+def test_a_student_too_large_for_memory_is_refused_before_it_is_built() -> None:
+    stage = Distill(student="mlp", hidden=(65536, 65536))
+    with pytest.raises(UserError, match=r"^The student would have 4,299,\d{3},\d{3} parameters; at most 50,000,000"):
+        fresh(student_blueprint(stage, blueprint("digits-cnn")), 0)
+
+
 @pytest.mark.parametrize("key", STUDENTS)
 def test_every_student_has_its_card(key: str) -> None:
     card = STUDENTS[key]

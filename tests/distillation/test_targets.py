@@ -63,7 +63,7 @@ def test_the_teacher_runs_once_over_the_images_and_then_never_again(
         answers.view(step(dataset, torch.arange(8), dataset.train.images[:8]))
     assert targets(teacher, dataset) is answers
     assert sum(calls) == len(dataset.train) + 1
-    assert answers.note.startswith("The teacher judged the training images once (0.0 MB")
+    assert answers.note.startswith("The teacher judged the training images once (0.02 MB")
 
 
 def test_with_augmentation_the_teacher_judges_the_very_images_of_the_batch(
@@ -98,3 +98,14 @@ def test_answers_that_do_not_fit_are_not_kept_and_it_is_said(teacher: nn.Module,
     with torch.no_grad():
         torch.testing.assert_close(answers.view(batch).logits, teacher(batch.images_BCHW))
     assert len(answers.view(batch).features) == 3
+
+
+def test_answers_beyond_half_precision_are_kept_whole(dataset: Dataset) -> None:
+    loud = load_model("digits-mlp")
+    with torch.no_grad():
+        loud.layers[-1].weight.mul_(1e5)  # type: ignore[union-attr, operator]
+    batch = step(dataset, torch.arange(4), dataset.train.images[:4])
+    with torch.no_grad():
+        expected = loud(batch.images_BCHW)
+    assert float(expected.abs().max()) > 65504
+    torch.testing.assert_close(targets(loud, dataset).view(batch).logits, expected, rtol=1e-3, atol=1e-3)

@@ -35,12 +35,20 @@ def test_every_seed_has_its_student_alone_beside_all_ways_of_teaching() -> None:
     assert [point.index for point in plan.points()] == list(range(len(found)))
 
 
+def test_a_method_named_twice_is_run_once() -> None:
+    twice = teaching(methods=("soft_targets", "soft_targets"))
+    assert twice.points() == teaching(methods=("soft_targets",)).points()
+
+
 def test_a_points_recipe_trains_the_stage_after_those_before_it() -> None:
     half = Prune(granularity="rows", sparsity=0.5)
-    plan = teaching(before=(half,), temperatures=(3,), alphas=(0.7,), seeds=1)
+    taught_by = STUDENT.model_copy(update={"teacher": "original"})
+    plan = teaching(before=(half,), stage=taught_by, temperatures=(3,), alphas=(0.7,), seeds=1)
     alone, taught = (point.recipe for point in plan.points()[1:])
-    assert alone == Recipe(model="digits-mlp", data="digits", stages=(half, STUDENT.model_copy(update={"alpha": 0.0})))
-    changed = STUDENT.model_copy(update={"temperature": 3.0, "alpha": 0.7})
+    assert alone == Recipe(
+        model="digits-mlp", data="digits", stages=(half, taught_by.model_copy(update={"alpha": 0.0}))
+    )
+    changed = taught_by.model_copy(update={"temperature": 3.0, "alpha": 0.7})
     assert taught == Recipe(model="digits-mlp", data="digits", stages=(half, changed))
 
 
@@ -51,6 +59,9 @@ def test_a_points_recipe_trains_the_stage_after_those_before_it() -> None:
         ({"temperatures": (-1, 4)}, "^temperature is -1; "),
         ({"alphas": (0.0,)}, r"^alpha is 0; it must lie in \(0, 1\]; the student alone is always run$"),
         ({"alphas": (1.5,)}, "^alpha is 1.5; "),
+        ({"split": "train"}, "^Unknown split 'train'; choose one of: val, test$"),
+        ({"before": (Prune(sparsity=0.5),)}, "^teacher is 'auto'; a study compares with its own model: give original$"),
+        ({"stage": STUDENT.model_copy(update={"teacher": "digits-cnn"})}, "^teacher is 'digits-cnn'; a study compares"),
         ({"temperatures": ()}, "^temperatures is empty; give at least one$"),
         ({"methods": ()}, "^methods is empty; give at least one$"),
         ({"seeds": 0}, "seeds is 0; it should be greater than or equal to 1"),
