@@ -139,7 +139,7 @@ def _json(before: tuple[Prune, ...]) -> str:
 
 def _ways() -> dict[str, Any]:
     def several(
-        key: str, label: str, options: tuple[Any, ...], default: list[Any], about: str, words: Any
+        key: str, label: str, options: tuple[Any, ...], default: Any, about: str, words: Any
     ) -> tuple[Any, ...]:
         return tuple(st.pills(
             label, options, selection_mode="multi", default=[default], key=f"{KEY}{key}", format_func=words,
@@ -148,7 +148,7 @@ def _ways() -> dict[str, Any]:
 
     about = "\n".join(f"- **{card.label}**: {card.sentence}" for card in DISTILLATIONS.values())
     methods = several(
-        "methods", "Methods", tuple(DISTILLATIONS), ["soft_targets"], about, lambda key: DISTILLATIONS[key].label
+        "methods", "Methods", tuple(DISTILLATIONS), "soft_targets", about, lambda key: DISTILLATIONS[key].label
     )
     with st.popover("How they work", icon=":material/menu_book:"):
         for method in methods:
@@ -159,7 +159,7 @@ def _ways() -> dict[str, Any]:
     first, second = st.columns([1.4, 1])
     with first:
         chosen = several(
-            "temperatures", "Temperatures", TEMPERATURES, [4.0], "Choose several to ask which is best.", "{:g}".format
+            "temperatures", "Temperatures", TEMPERATURES, 4.0, "Choose several to ask which is best.", "{:g}".format
         )
     with second:
         weights = several("alphas", "Teacher's weight α", ALPHAS, 0.9, "The labels weigh 1 - α.", "{:g}".format)
