@@ -15,7 +15,8 @@ from compression.data.sets import DATASETS
 from compression.models.zoo import SAMPLES
 
 RATIOS = {"digits-cnn": 2.0, "mnist-lenet-300-100": 3.0}
-RELEASES, WARM_UP = 40, 3
+RELEASES, WARM_UP = 35, 3
+"""No more than a slider has steps: the temperature, from 1 to 20 by halves, has 38."""
 START = 0.3
 
 
@@ -29,7 +30,7 @@ class Slider:
 
 
 PRUNE = Slider("prune", {"prune_sparsity": START}, "prune_sparsity")
-SOFTEN = Slider("distill", {"distill_temperature": 4.0}, "distill_temperature")
+SOFTEN = Slider("distill", {"distill_temperature": 1.0}, "distill_temperature")
 
 
 def rows(quick: bool = False) -> list[Row]:

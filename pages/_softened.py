@@ -15,8 +15,8 @@ from pages._draw import beside, draw, pairs
 from pages._workbench import theme
 
 HIGHEST, STEP = 20.0, 0.5
-CURVE = tuple(2 ** (k / 4) for k in range(-4, 23))
-"""Temperatures at which curves are drawn, evenly apart on their logarithmic axis, 0.5 to 45."""
+CURVE = (*(2 ** (k / 4) for k in range(-4, 17)), HIGHEST)
+"""Temperatures at which curves are drawn, evenly apart on their logarithmic axis."""
 TOLD = 12
 
 

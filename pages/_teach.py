@@ -54,6 +54,10 @@ def present_job(subject: Subject) -> str | None:
     named = st.query_params.get("lesson")
     if named and jobs.exists(named) and (jobs.plan(named).kind, jobs.plan(named).model) == ("distill", subject.name):
         return named
+    if named:
+        st.caption(
+            "The link names a lesson that is not on this machine, or not this model's; this is the last one here."
+        )
     return jobs.latest("distill", subject.name, subject.dataset.name)
 
 
