@@ -199,7 +199,8 @@ def _judged_words(rows: list[Row], measure: Measure, base: str) -> str:
         found = titles.gap(rows, measure, runs[0], base)
         low, high = (f"{end:.0f}" if measure == "errors" else f"{100 * end:.2f}" for end in (found.low, found.high))
         unit = "errors fewer" if measure == "errors" else "points more"
-        words += f"; 95 % interval of the gain: {low} to {high} {unit}".replace("-", MINUS)
+        over = f", the {found.seeds} seeds that both have" if found.shared else ""
+        words += f"; 95 % interval of the gain{over}: {low} to {high} {unit}".replace("-", MINUS)
     return f"{words} · measured"
 
 

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import pandas as pd
 
 from compression.registry import UserError, pick
-from compression.report.compare import T975, difference, paired
+from compression.report.gains import gain
 from compression.report.text import AXES
-from compression.results import Epoch, wilson
+from compression.results import Epoch
 
 Row = Mapping[str, Any]
 
@@ -236,8 +236,9 @@ def cost_table(rows: Iterable[Row], x: str = "params") -> pd.DataFrame:
         }
         for name, base in (("change", "teacher"), ("gain", "alone")):
             start = [] if run in ("teacher", base) else groups.get(base, [])
-            found = _against(members, start) if start else (math.nan,) * 3
-            line |= dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
+            found = gain(members, start) if start else None
+            ends = (found.better, found.low, found.high) if found else (math.nan,) * 3
+            line |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
         body.append(line | _together(members))
     return pd.DataFrame(body, columns=COST)
 
@@ -246,32 +247,6 @@ COST = (
     "run axis x ratio accuracy accuracy_low accuracy_high spread seeds n split "
     "change change_low change_high gain gain_low gain_high"
 ).split()
-
-
-def _against(own: list[Row], start: list[Row]) -> tuple[float, float, float]:
-    """How much more accurate ``own`` is than ``start``: over paired seeds, or else by images and seeds together."""
-    first, second = ({row["seed"]: row["accuracy"] for row in members} for members in (start, own))
-    seeds = [seed for seed in second if seed in first]
-    found = paired([first[seed] for seed in seeds], [second[seed] for seed in seeds])
-    return found or difference(_expected(start), _expected(own))
-
-
-def _expected(members: list[Row]) -> dict[str, float]:
-    r"""The mean accuracy, as uncertain as n images make it and, of several seeds, the seeds.
-
-    .. math:: \sqrt{w^2 + (t_{0.975,\,k-1} \, s / \sqrt{k})^2}
-
-    on each side, with w the side of the Wilson interval, and s the standard deviation of k seeds.
-    """
-    values, n = [row["accuracy"] for row in members], int(members[0]["n"])
-    middle, k = fmean(values), len(values)
-    low, high = wilson(round(n * middle), n)
-    half = T975[min(k - 1, len(T975)) - 1] * stdev(values) / math.sqrt(k) if k > 1 else 0.0
-    return {
-        "accuracy": middle,
-        "accuracy_low": middle - math.hypot(middle - low, half),
-        "accuracy_high": middle + math.hypot(high - middle, half),
-    }
 
 
 def _check_label(label: int, classes: Sequence[str]) -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from compression.report.compare import T975, difference, paired
+from compression.report.compare import T975
+from compression.report.gains import gain
 from compression.report.text import brief, capital, chance, percent, shortened, times
-from compression.results import wilson
 
 Row = dict[str, Any]
 Rows = Sequence[Row]
@@ -120,41 +120,27 @@ def learning_title(rows: Rows) -> str:
 
 @dataclass(frozen=True)
 class Gap:
-    """A run's mean, by how much it is better than the student alone, and whether that is beyond noise."""
+    """A run's mean and that of the student alone, how much better it is, and whether that is beyond noise."""
 
     run: str
     mean: float
+    start: float
     better: float
     low: float
     high: float
     seeds: int
+    shared: bool
     clear: bool
 
 
 def gap(rows: Rows, measure: str, run: str, base: str) -> Gap:
-    """How much better ``run`` is than ``base``: over paired seeds, or one pair by its test images.
-
-    Seeds that both have are compared one by one (95 % interval by Student's t); a single one by
-    the interval of the difference of two accuracies on n images.
-    """
-    own, start = ({row["seed"]: row for row in rows if row["run"] == name} for name in (run, base))
-    seeds = [seed for seed in own if seed in start]
-    sign = -1 if measure == "errors" else 1
-    mean = fmean(row[measure] for row in own.values())
-    found = paired([sign * start[s][measure] for s in seeds], [sign * own[s][measure] for s in seeds])
-    if found is None:
-        a, b = _scored(next(iter(start.values()))), _scored(next(iter(own.values())))
-        size = b["n"] if measure == "errors" else 1
-        low, high = (size * end for end in difference(a, b)[1:])
-        better = sign * (mean - fmean(row[measure] for row in start.values()))
-        return Gap(run, mean, better, low, high, 1, not low <= 0 <= high)
-    middle, low, high = found
-    return Gap(run, mean, middle, low, high, len(seeds), not low <= 0 <= high)
-
-
-def _scored(row: Row) -> Row:
-    low, high = wilson(round(row["n"] * row["accuracy"]), int(row["n"]))
-    return row | {"accuracy_low": low, "accuracy_high": high}
+    """The ``gains.gain`` of ``run`` over ``base`` in accuracy, or in errors of n images."""
+    own, start = ([row for row in rows if row["run"] == name] for name in (run, base))
+    found, n = gain(own, start), own[0]["n"]
+    mean, first, better, low, high = found.own, found.start, found.better, found.low, found.high
+    if measure == "errors":  # rounded, since fractions of n miss whole errors by a hair
+        mean, first, better, low, high = (round(n * a, 6) for a in (1 - mean, 1 - first, better, low, high))
+    return Gap(run, mean, first, better, low, high, found.seeds, found.shared, found.clear)
 
 
 def judged_title(rows: Rows, measure: str, base: str = "alone") -> str:
@@ -174,8 +160,7 @@ def judged_title(rows: Rows, measure: str, base: str = "alone") -> str:
         worse = f"is {size} worse than {subject(base)}, {seeds}"
         return fitting(f"{name} {worse}", f"Distilling {worse}")
     if measure == "errors":
-        start = fmean(row["errors"] for row in rows if row["run"] == base)
-        fewer = f"makes {size.split()[0]} fewer errors than alone, {best.mean:.0f} against {start:.0f}"
+        fewer = f"makes {size.split()[0]} fewer errors than alone, {best.mean:.0f} against {best.start:.0f}"
         return fitting(f"{name} {fewer}", f"Distilling {fewer}")
     above = f"reaches {percent(best.mean)}, {size} above {subject(base)}"
     return fitting(f"{name} {above}", f"Distilling {above}")
