@@ -12,7 +12,7 @@ from compression.data.augment import crop_flip, jitter
 from compression.data.sets import Dataset, Split
 from compression.models.architectures import MLP, ResNet
 from compression.registry import UserError
-from compression.training import fit, inputs, normalise, predict
+from compression.training import fit, inputs, normalise, predict, recount
 
 CLASSES = ("dark", "light", "mixed")
 
@@ -169,7 +169,7 @@ def test_fit_equals_a_plain_loop_with_a_loader() -> None:
 
 
 def test_a_narrow_strided_shortcut_trains_as_it_does_in_the_plain_layout() -> None:
-    # In channels-last its weight gradient may be computed wrongly, or crash: see ``_layout``.
+    # In channels-last its weight gradient may be computed wrongly, or crash: see ``layout_of``.
     dataset, mine, theirs = tiny(channels=2, side=8), cnn(), cnn()
     events = list(fit(mine, dataset, epochs=2, lr=0.1, momentum=0.8, weight_decay=1e-3, batch_size=7, seed=5))
     expected = plain_loop(theirs.train(), dataset, epochs=2, lr=0.1, batch=7, seed=5)
@@ -314,3 +314,77 @@ def test_predict_restores_the_mode_of_every_submodule_also_after_a_fault() -> No
     assert [module.training for module in model.modules()] == modes
     assert torch.equal(means[0], model.bn.running_mean)
     assert torch.equal(means[1], model.blocks[0].bn1.running_mean)
+
+
+# Parts of a training: restarts, the mean of their ends, and masks that are renewed
+
+
+def test_in_every_part_the_rate_rises_and_falls_anew() -> None:
+    events = list(fit(mlp(), tiny(), epochs=6, restarts=3, lr=0.1, batch_size=5))
+    alone = list(fit(mlp(), tiny(), epochs=2, lr=0.1, batch_size=5))
+    assert [e.lr for e in events[:5]] == pytest.approx([alone[0].lr, 0.1 / 3, alone[0].lr, 0.1 / 3, alone[0].lr])
+    assert events[0].train_loss == alone[0].train_loss
+    assert events[-1].lr == 0
+
+
+def test_the_mean_is_that_of_the_weights_at_the_end_of_every_part() -> None:
+    dataset = tiny(channels=2, side=8)
+    ends, model = [], cnn()
+    for event in fit(model, dataset, epochs=4, restarts=2, lr=0.05, augment="jitter"):
+        if event.epoch % 2 == 0:
+            ends.append({name: value.clone() for name, value in model.named_parameters()})
+    averaged = cnn()
+    *_, last = fit(averaged, dataset, epochs=4, restarts=2, lr=0.05, augment="jitter", average=True)
+    for name, value in averaged.named_parameters():
+        torch.testing.assert_close(value, (ends[0][name] + ends[1][name]) / 2)
+    right = (predict(averaged, inputs(dataset.val, dataset)).argmax(1) == dataset.val.labels).float().mean()
+    assert last.val_accuracy == pytest.approx(float(right)), "the last event judges the mean"
+
+
+def test_parts_of_unequal_length_cannot_be_averaged() -> None:
+    with pytest.raises(UserError, match=r"epochs is 5; to average, it must be a multiple of restarts \(2\)"):
+        list(fit(mlp(), tiny(), epochs=5, restarts=2, average=True))
+
+
+def test_counting_anew_gives_the_mean_and_variance_of_what_the_layer_sees() -> None:
+    dataset, model = tiny(channels=2, side=8), cnn().eval()
+    assert recount(model, dataset, images=40, batch_size=40)
+    seen = model.stem(normalise(dataset.train.images, dataset))
+    torch.testing.assert_close(model.bn.running_mean, seen.mean((0, 2, 3)))
+    torch.testing.assert_close(model.bn.running_var, seen.var((0, 2, 3)))
+    assert not any(module.training for module in model.modules())
+    assert model.bn.momentum == 0.1
+
+
+def test_counting_anew_draws_its_images_by_the_seed_and_leaves_dropout_off() -> None:
+    dataset = tiny(channels=2, side=8)
+    one, same, other = (nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(2)).eval() for _ in range(3))
+    for model, seed in ((one, 0), (same, 0), (other, 1)):
+        recount(model, dataset, images=9, seed=seed)
+    assert torch.equal(one[1].running_mean, same[1].running_mean)
+    assert not torch.equal(one[1].running_mean, other[1].running_mean)
+    assert not recount(mlp(), dataset)
+
+
+def test_renewed_masks_that_keep_all_leave_the_optimiser_as_it_was() -> None:
+    dataset, names = tiny(), [name for name, _ in mlp().named_parameters()]
+    plain = trained(mlp(), dataset, epochs=3, batch_size=7)
+    whole = {name: torch.ones(1, dtype=torch.bool) for name in names}
+    assert same(plain, trained(mlp(), dataset, epochs=3, batch_size=7, masking=lambda progress: whole))
+
+
+def test_masks_renewed_on_the_way_hold_from_then_on_and_may_let_go_again() -> None:
+    dataset, model = tiny(), mlp()
+    mask = {"layers.0.weight": torch.arange(96).view(6, 16) % 2 == 0}
+    free = {"layers.0.weight": torch.ones(6, 16, dtype=torch.bool)}
+    asked: list[float] = []
+
+    def masking(progress: float) -> dict[str, Tensor] | None:
+        asked.append(progress)
+        return {0.25: mask, 0.75: free}.get(progress)
+
+    zeros = []
+    for _ in fit(model, dataset, epochs=4, batch_size=10, masking=masking):
+        zeros.append(int((model.layers[0].weight == 0).sum()))
+    assert asked == [i / 16 for i in range(16)]
+    assert zeros == [0, 48, 48, 0], "dense, sparse, dense"
