@@ -7,15 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compression.data.sets import Dataset
-from compression.distillation.features import Regressors, Stage, Watch, chosen, match, stages, usable
+from compression.distillation.features import Pairs, Regressors, Watch, chosen, match, stages, usable
 from compression.distillation.losses import DISTILLATIONS, SCALES
 from compression.distillation.targets import Targets, targets
 from compression.distillation.views import View
 from compression.recipe import Distill
 from compression.registry import UserError, pick
 from compression.training import Objective, Step
-
-Pairs = tuple[tuple[Stage, Stage], ...]
 
 
 class Lesson(Objective):
@@ -38,17 +36,17 @@ class Lesson(Objective):
             self.regressors = Regressors(self.watched, tuple(theirs for _, theirs in pairs))
 
     def forward(self, model: nn.Module, step: Step) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """The logits B×K, the loss, and its two terms as they are weighed."""
+        """The logits B×K, the loss, and its two terms before alpha weighs them, so that runs of any alpha compare."""
         alpha = self.stage.alpha
         with Watch(model, self.watched) as watch:
             logits, features = model(step.images_BCHW), watch.features()
-        labels = (1 - alpha) * F.cross_entropy(logits, step.labels_B)
+        labels = F.cross_entropy(logits, step.labels_B)
         if alpha == 0:
             return logits, labels, {"hard": labels}
         student = View(logits, self.regressors(features) if self.regressors else features)
         loss = self.call(student, self.answers.view(step), step.labels_B, self.stage.temperature)
-        teacher = alpha * SCALES[self.stage.method] * loss
-        return logits, labels + teacher, {"hard": labels, "teacher": teacher}
+        teacher = SCALES[self.stage.method] * loss
+        return logits, (1 - alpha) * labels + alpha * teacher, {"hard": labels, "teacher": teacher}
 
 
 def lesson(stage: Distill, student: nn.Module, teacher: nn.Module, dataset: Dataset, seed: int = 0) -> Lesson:

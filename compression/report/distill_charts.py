@@ -30,7 +30,7 @@ def learning_chart(
     width: int = NARROW,
     height: int | None = None,
 ) -> Chart:
-    """The parts of the loss and the validation accuracy after each epoch, for one or two runs.
+    """The two terms of the loss before alpha weighs them, and validation accuracy, by epoch, for one or two runs.
 
     ``table`` is a :func:`learning_table`. ``planned`` is how many epochs there will be: the axis
     is as long from the first, so that nothing jumps while training runs. From 520 pixels on the
@@ -42,14 +42,18 @@ def learning_chart(
     if not rows:
         return empty_chart("No epoch has been trained yet", "Curves appear with the first epoch.", theme, width, tall)
     title = titles.learning_title(rows)
-    subtitle = "Parts of the training loss (labels, teacher) and accuracy on validation images, by epoch · measured"
+    subtitle = (
+        "Cross-entropy with the labels and the teacher's term on training images, neither weighed by α; "
+        "accuracy on validation images · measured"
+    )
     frame = Frame(width, tall, left=46, top=headroom(title, subtitle, width))
     runs = by_run(rows)
     styles = looks(runs)
     x = Scale(0.7, max([planned or 1] + [row["epoch"] for row in rows]) + 0.3, frame.across * (0.44 if beside else 1.0))
     traces: list[dict[str, Any]] = []
     layout: dict[str, Any] = {"annotations": []}
-    for turn, (curves, head) in enumerate(((_losses(runs), "Training loss"), (_accuracies(runs), "Accuracy"))):
+    panels = ((_losses(runs), "Training loss, unweighed"), (_accuracies(runs), "Accuracy"))
+    for turn, (curves, head) in enumerate(panels):
         panel, box = ("", "2")[turn], _panel(turn, beside, frame)
         y = _heights(
             [value for own in curves.values() for _, value in own], frame.upward * (box[1][1] - box[1][0]), turn

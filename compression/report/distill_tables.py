@@ -112,8 +112,8 @@ def gradient_table(sizes: Iterable[Size]) -> pd.DataFrame:
 def learning_table(runs: Mapping[str, Sequence[Epoch]]) -> pd.DataFrame:
     """One row an epoch of each run: run, epoch (from 1), hard_loss, teacher_loss, val_accuracy.
 
-    The losses are the epoch's ``parts`` named "hard" and "teacher"; a run without parts has its
-    training loss as the hard one and NaN for the teacher's.
+    The losses are the epoch's ``parts`` named "hard" and "teacher", which no alpha has weighed, so that
+    runs compare; a run without parts has its training loss as the hard one and NaN for the teacher's.
     """
     body = [
         (run, at, epoch.parts.get("hard", epoch.train_loss), epoch.parts.get("teacher", math.nan), epoch.val_accuracy)

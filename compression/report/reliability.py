@@ -22,6 +22,8 @@ FEW = 10
 """A bin of fewer images is drawn, but no line goes through it."""
 LARGEST = 17
 """Pixels across the mark of the fullest bin; areas go with the number of images."""
+AXIS_PX, LINE_PX = 44, 17
+"""Pixels of the axis with its title, and of a line of the key under it."""
 
 
 def reliability_chart(table: pd.DataFrame, theme: Theme, *, width: int = NARROW, height: int = 360) -> Chart:
@@ -43,7 +45,8 @@ def reliability_chart(table: pd.DataFrame, theme: Theme, *, width: int = NARROW,
         f"Accuracy by confidence (area: images in the bin, dotted: as sure as right), "
         f"n = {images:,.0f}; ECE: mean gap between the two{left_out} · measured"
     )
-    frame = Frame(width, height, left=50, top=headroom(title, subtitle, width))
+    key = LINE_PX * len(shown) + 8
+    frame = Frame(width, height + key, left=50, top=headroom(title, subtitle, width), bottom=AXIS_PX + key)
     styles = looks(shown)
     fullest = max(row["count"] for own in shown.values() for row in own)
     traces = []
@@ -57,7 +60,7 @@ def reliability_chart(table: pd.DataFrame, theme: Theme, *, width: int = NARROW,
         "xaxis": axis | {"title": {"text": "Confidence"}},
         "yaxis": axis,
         "shapes": [_diagonal(theme)],
-        "annotations": [_names(names, shown, start, frame, theme)],
+        "annotations": [_key(names, frame, theme)],
     }
     return chart(traces, theme, title, subtitle, frame, layout)
 
@@ -108,22 +111,17 @@ def _diagonal(theme: Theme) -> dict[str, Any]:
     return {"type": "line", "layer": "below", "x0": 0, "y0": 0, "x1": 1, "y1": 1, "line": line}
 
 
-def _names(names: list[str], runs: dict[str, list[Row]], start: float, frame: Frame, theme: Theme) -> dict[str, Any]:
-    """The key, in the corner above or below the diagonal where it covers fewer marks."""
-    letters = max(len(label(run)) for run in runs) + len("● , ECE 10.0 %")
-    side = 1.04 - start
-    across, up = 0.54 * LABEL_PX * letters / frame.across * side, (17 * len(names) + 8) / frame.upward * side
-    spots = [(row["confidence"], row["accuracy"]) for own in runs.values() for row in own]
-    above = sum(x < start + across and y > 1.04 - up for x, y in spots)
-    below = sum(x > 1.04 - across and y < start + up for x, y in spots)
-    corner = {"x": 0.02, "y": 1.0, "xanchor": "left", "yanchor": "top"}
-    if below < above:
-        corner = {"x": 1.0, "y": 0.02, "xanchor": "right", "yanchor": "bottom"}
-    return corner | {
+def _key(names: list[str], frame: Frame, theme: Theme) -> dict[str, Any]:
+    """The names under the axis: along the diagonal they would cover points, which lie close where models agree."""
+    return {
         "text": "<br>".join(names),
         "align": "left",
+        "x": 0.0,
+        "y": -AXIS_PX / frame.upward,
         "xref": "paper",
         "yref": "paper",
+        "xanchor": "left",
+        "yanchor": "top",
         "showarrow": False,
         "font": {"size": LABEL_PX, "color": theme.text},
     }

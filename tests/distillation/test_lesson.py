@@ -43,8 +43,16 @@ def test_the_loss_is_labels_and_teacher_weighed_by_alpha(dataset: Dataset) -> No
     soft = F.kl_div(F.log_softmax(logits / 3, 1), theirs, reduction="batchmean") * 9
     hard = F.cross_entropy(logits, step.labels_B)
     torch.testing.assert_close(loss, 0.3 * hard + 0.7 * soft, rtol=2e-3, atol=1e-4)
-    torch.testing.assert_close(parts["hard"], 0.3 * hard)
-    torch.testing.assert_close(parts["teacher"], 0.7 * soft, rtol=2e-3, atol=1e-4)
+    torch.testing.assert_close(parts["hard"], hard)
+    torch.testing.assert_close(parts["teacher"], soft, rtol=2e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_the_labels_term_is_told_alike_whatever_it_weighs(alpha: float, dataset: Dataset) -> None:
+    stage = Distill(student="mlp", hidden=(30,), alpha=alpha)
+    model, step = student(stage), batch(dataset)
+    logits, _, parts = lesson(stage, model, TEACHER.model, dataset)(model, step)
+    torch.testing.assert_close(parts["hard"], F.cross_entropy(logits, step.labels_B))
 
 
 def test_alpha_0_is_training_without_a_teacher_number_by_number(dataset: Dataset) -> None:
@@ -95,7 +103,8 @@ def test_every_method_teaches_a_narrower_twin_and_the_loss_falls(method: str, da
     before = {name: p.clone() for name, p in goal.named_parameters()}
     history = list(fit(model, dataset, epochs=3, lr=0.02, objective=goal))
     assert history[-1].parts["teacher"] < history[0].parts["teacher"]
-    assert history[-1].train_loss == pytest.approx(sum(history[-1].parts.values()), rel=1e-5)
+    weighed = 0.1 * history[-1].parts["hard"] + 0.9 * history[-1].parts["teacher"]
+    assert history[-1].train_loss == pytest.approx(weighed, rel=1e-5)
     assert bool(before) == ("regressors" in DISTILLATIONS[method].needs)
     assert all(not torch.equal(before[name], p) for name, p in goal.named_parameters() if p.ndim > 1)
 

@@ -250,6 +250,7 @@ def test_learning_draws_each_part_of_the_loss_and_the_accuracy():
         own["teacher_loss"], rel=1e-4
     )
     assert labels.line.dash == "solid" and teacher.line.dash == "dash"
+    assert "neither weighed by α" in chart.subtitle and "<b>Training loss, unweighed</b>" in texts(chart)
     assert named(chart, "student alone, labels").y == (9, 4.5)
     assert named(chart, "distilled").y == (0.8, 0.9, 0.95) and named(chart, "student alone").y == (0.7, 0.85)
     assert not [trace for trace in chart.figure.data if trace.name == "student alone, teacher"], "it has none"
@@ -308,10 +309,16 @@ def test_reliability_shows_bins_counts_and_ece():
     assert small == 4, "and none is too small to see"
     path = chart.figure.data[list(chart.figure.data).index(teacher) - 1]
     assert path.x == (0.85, 0.99), "three images make no line"
-    (key,) = texts(chart)
-    assert [line.split("</span> ")[1] for line in key.split("<br>")] == [
+    (key,) = chart.figure.layout.annotations
+    assert [line.split("</span> ")[1] for line in key.text.split("<br>")] == [
         "teacher, ECE 0.8 %", "student alone, ECE 13.1 %", "distilled, ECE 2.2 %",
     ]  # fmt: skip
+    margin = chart.figure.layout.margin
+    upward = chart.figure.layout.height - margin.t - margin.b
+    top, tall = -key.y * upward, 3 * 17
+    assert (key.yref, key.yanchor) == ("paper", "top")
+    assert top > 40, "under the axis and its title, where no point can be"
+    assert top + tall <= margin.b, "and not cut off"
     diagonal = chart.figure.layout.shapes[0]
     assert (diagonal.x0, diagonal.y0, diagonal.x1, diagonal.y1) == (0, 0, 1, 1)
     assert "the first 3 of 4 models" in chart.subtitle and "n = 10,003" in chart.subtitle
