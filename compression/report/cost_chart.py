@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -15,13 +15,13 @@ from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart,
 from compression.report.labels import LABEL_PX, Label, Scale, notes, place
 from compression.report.runs import label, looks, marked
 from compression.report.text import AXES, amount, interval, percent, points, shortened, times, unit_of
-from compression.report.themes import Style, Theme, faded
+from compression.report.themes import OPEN, Style, Theme, faded
 from compression.report.tradeoff_marks import ACCURACY, View
 
 Row = dict[str, Any]
 Spot = tuple[float, float]
-EDGE_PX, SIDE_PX, MARK_PX = 26, 9, 11
-"""Room round the outermost points, between points that cost the same, and the size of a marker."""
+EDGE_PX, MARK_PX, RIM_PX = 26, 11, 7
+"""Room round the outermost points, the size of a marker, and what one grows by for each that lies on it."""
 WIDE_RANGE = 4.0
 """Costs further apart stand on a logarithmic axis."""
 
@@ -33,8 +33,8 @@ def cost_chart(
 
     ``table`` is a :func:`cost_table`; ``x``, where given, must be the cost that it was made for.
     A line leads from the student alone to each that was taught and costs the same: what the
-    teacher's hint is worth, dotted where that is within noise. Points that cost the same and would
-    cover each other stand a few pixels apart.
+    teacher's hint is worth, dotted where that is within noise. Where one mark would cover another,
+    the one beneath is open and larger, like a ring round the other.
 
     Raises:
         UserError: ``x`` is not the table's cost.
@@ -52,14 +52,13 @@ def cost_chart(
     title, subtitle = titles.cost_title(rows), titles.cost_subtitle(rows)
     frame = Frame(width, height, left=50, top=headroom(title, subtitle, width))
     view = _view(rows, frame)
-    spots, styles = _spots(rows, view), looks(row["run"] for row in rows)
-    hints = _hints(rows)
-    traces = [_hint_line(row, spots, styles[row["run"]], theme) for row in hints]
-    traces += [_point(row, spots[row["run"]], styles[row["run"]], view, theme) for row in rows]
+    marks, hints = _marks(rows, view), _hints(rows)
+    traces = [_hint_line(row, marks, theme) for row in hints]
+    traces += [_point(row, marks[row["run"]], view, theme) for row in rows]
     told = [] if all(titles.level(row, rows[0]) for row in rows) else hints
-    labels = [_label(row, row in told, spots[row["run"]], styles[row["run"]], frame, theme) for row in rows]
-    lines = [[spots["alone"], spots[row["run"]]] for row in hints]
-    bars = [[(spots[row["run"]][0], row[end]) for end in ACCURACY] for row in rows]
+    labels = [_label(row, row in told, marks[row["run"]], frame, theme) for row in rows]
+    lines = [[marks["alone"].spot, marks[row["run"]].spot] for row in hints]
+    bars = [[(marks[row["run"]].spot[0], row[end]) for end in ACCURACY] for row in rows]
     placed = place(labels, lines + bars, view.x, view.y)
     return chart(
         traces, theme, title, subtitle, frame, _axes(rows, view) | {"annotations": notes(placed, view.x, view.y, theme)}
@@ -86,34 +85,31 @@ def _roomy(low: float, high: float, length: float, log: bool = False) -> Scale:
     return Scale(low - more, high + more, length)
 
 
-def _spots(rows: list[Row], view: View) -> dict[str, Spot]:
-    """Where each run is drawn: at its cost, or a little beside it where another of this cost would cover it.
+@dataclass(frozen=True)
+class Mark:
+    """Where and how a run is drawn; ``covered`` counts the marks drawn later that lie on it."""
 
-    Where all cost the same the axis has this one tick, and they stand well apart.
-    """
-    spots = {}
-    for row in rows:
-        equals = [other for other in rows if titles.level(row, other)]
-        side = 0.56 * view.x.length / max(1, len(rows) - 1) if len(equals) == len(rows) else SIDE_PX
-        turn = equals.index(row) - (len(equals) - 1) / 2 if _covering(equals, view.y) else 0.0
-        at, accuracy = view.at(row)
-        spots[row["run"]] = _moved(at, turn * side, view.x), accuracy
-    return spots
+    spot: Spot
+    look: Style
+    covered: int
 
-
-def _covering(equals: list[Row], y: Scale) -> bool:
-    """Whether any two markers or bars meet."""
-    reach = [
-        (min(y(row["accuracy_low"]), y(row["accuracy"]) - MARK_PX / 2),
-         max(y(row["accuracy_high"]), y(row["accuracy"]) + MARK_PX / 2))
-        for row in equals
-    ]  # fmt: skip
-    return any(top >= bottom for (_, top), (bottom, _) in pairwise(sorted(reach)))
+    @property
+    def size(self) -> int:
+        """Pixels across; a star's points reach less far than a circle."""
+        return MARK_PX + RIM_PX * self.covered + (3 if self.look.symbol.startswith("star") else 0)
 
 
-def _moved(at: float, pixels: float, x: Scale) -> float:
-    part = pixels / x.length
-    return float(at * (x.high / x.low) ** part if x.log else at + (x.high - x.low) * part)
+def _marks(rows: list[Row], view: View) -> dict[str, Mark]:
+    """A mark for each run, open where others lie on it."""
+    spots = [view.at(row) for row in rows]
+    pixels = [(float(view.x(x)), float(view.y(y))) for x, y in spots]
+    marks = {}
+    for turn, (run, look) in enumerate(looks(row["run"] for row in rows).items()):
+        covered = sum(math.dist(pixels[turn], later) < MARK_PX for later in pixels[turn + 1 :])
+        if covered:
+            look = replace(look, symbol=f"{look.symbol}-open", glyph=OPEN[look.glyph])
+        marks[run] = Mark(spots[turn], look, covered)
+    return marks
 
 
 def _hints(rows: list[Row]) -> list[Row]:
@@ -122,8 +118,9 @@ def _hints(rows: list[Row]) -> list[Row]:
     return [row for row in rows if alone and not math.isnan(row["gain"]) and titles.level(row, alone)]
 
 
-def _hint_line(row: Row, spots: dict[str, Spot], look: Style, theme: Theme) -> dict[str, Any]:
-    (left, start), (right, end) = spots["alone"], spots[row["run"]]
+def _hint_line(row: Row, marks: dict[str, Mark], theme: Theme) -> dict[str, Any]:
+    mark = marks[row["run"]]
+    (left, start), (right, end) = marks["alone"].spot, mark.spot
     dash = "solid" if titles.clear(row, "gain") else "dot"
     return {
         "type": "scatter",
@@ -131,22 +128,24 @@ def _hint_line(row: Row, spots: dict[str, Spot], look: Style, theme: Theme) -> d
         "name": f"hint to {row['run']}",
         "x": [left, right],
         "y": [start, end],
-        "line": {"color": theme.palette[look.colour], "width": 2, "dash": dash},
+        "line": {"color": theme.palette[mark.look.colour], "width": 2, "dash": dash},
         "hoverinfo": "skip",
     }
 
 
-def _point(row: Row, spot: Spot, look: Style, view: View, theme: Theme) -> dict[str, Any]:
-    colour = theme.palette[look.colour]
-    size = MARK_PX + 3 if look.symbol == "star" else MARK_PX
+def _point(row: Row, mark: Mark, view: View, theme: Theme) -> dict[str, Any]:
+    colour, (x, y) = theme.palette[mark.look.colour], mark.spot
+    rim = {"color": theme.page, "width": 2 if mark.covered else 1}
+    # Bars on one line are told apart by their ends.
+    bars = error_bars([row], ACCURACY, faded(colour, 0.6), thickness=1.5, width=4 + RIM_PX * mark.covered)
     return {
         "type": "scatter",
         "mode": "markers",
         "name": label(row["run"]),
-        "x": [spot[0]],
-        "y": [spot[1]],
-        "marker": {"symbol": look.symbol, "size": size, "color": colour, "line": {"color": theme.page, "width": 1}},
-        "error_y": error_bars([row], ACCURACY, faded(colour, 0.6), thickness=1.5, width=4),
+        "x": [x],
+        "y": [y],
+        "marker": {"symbol": mark.look.symbol, "size": mark.size, "color": colour, "line": rim},
+        "error_y": bars,
         "text": [_hover(row, view)],
         "hovertemplate": "%{text}<extra></extra>",
     }
@@ -167,15 +166,15 @@ def _hover(row: Row, view: View) -> str:
     return "<br>".join([*lines, cost])
 
 
-def _label(row: Row, told: bool, spot: Spot, look: Style, frame: Frame, theme: Theme) -> Label:
+def _label(row: Row, told: bool, mark: Mark, frame: Frame, theme: Theme) -> Label:
     """The run with its accuracy, and what the hint is worth where there is room to say it, at its point or bar."""
     name = shortened(label(row["run"]))
     own = f" {percent(row['accuracy'])}"
     more = f", {titles.worth(row)}" if told else ""
     fits = 0.52 * LABEL_PX * len(f"● {name}{own}{more}") < 0.85 * frame.across
-    text = marked(name, look, theme, own + (more if fits else ""))
-    ends = [(spot[0], row[end]) for end in ("accuracy_high", "accuracy_low")]
-    return Label(text, [spot, *ends], leader=True, clear=3 if look.symbol == "star" else 1)
+    text = marked(name, mark.look, theme, own + (more if fits else ""))
+    ends = [(mark.spot[0], row[end]) for end in ("accuracy_high", "accuracy_low")]
+    return Label(text, [mark.spot, *ends], leader=True, clear=(mark.size - MARK_PX) / 2 + 1)
 
 
 def _axes(rows: list[Row], view: View) -> dict[str, Any]:

@@ -52,8 +52,8 @@ def gain(own: Rows, start: Rows) -> Gain:
     both = sorted(first.keys() & second.keys())
     found = paired([first[seed] for seed in both], [second[seed] for seed in both])
     if found:
-        means = (fmean(accuracies[seed] for seed in both) for accuracies in (second, first))
-        return Gain(*means, *found, len(both), shared=len(both) < max(len(first), len(second)))
+        mean, base = (fmean(accuracies[seed] for seed in both) for accuracies in (second, first))
+        return Gain(mean, base, *found, len(both), shared=len(both) < max(len(first), len(second)))
     one, other = _expected(own), _expected(start)
     seeds = min(len(first), len(second))
     return Gain(one["accuracy"], other["accuracy"], *difference(other, one), seeds, shared=False)

@@ -70,12 +70,21 @@ def test_costs_far_apart_stand_on_a_logarithmic_axis():
     assert alike.tickvals == (35.3,), "one cost, one tick"
 
 
-def test_students_that_agree_are_both_seen():
-    chart = drawn(n=360, teacher=(6,), alone=(14,), distilled=(14,))
-    low, high = chart.figure.layout.xaxis.range
-    alone, distilled = (named(chart, name) for name in ("student alone", "distilled"))
-    assert 0.02 < (distilled.x[0] - alone.x[0]) / 0.0353 < 0.5 and alone.y == distilled.y
-    assert alone.x[0] * distilled.x[0] == pytest.approx(0.035294**2, rel=1e-3), "on either side of their cost"
+@pytest.mark.parametrize("sizes", [SIZES, {}], ids=["a dearer teacher", "one cost"])
+def test_students_that_agree_are_both_seen_at_their_very_cost(sizes):
+    chart = drawn(n=360, sizes=sizes, teacher=(6,), alone=(14,), distilled=(14,), hints=(14,))
+    alone, distilled, hints = (named(chart, name) for name in ("student alone", "distilled", "hints"))
+    table = cost_table(costed(360, sizes, teacher=(6,), alone=(14,), distilled=(14,), hints=(14,)))
+    unit = 1e-6 if sizes else 1e-3
+    shown = {trace.name: trace.x[0] for trace in chart.figure.data if trace.mode == "markers"}
+    assert list(shown.values()) == pytest.approx((table["x"] * unit).tolist()), "the axis holds what it says"
+    assert alone.y == distilled.y == hints.y
+    assert alone.marker.size > distilled.marker.size + 5 > hints.marker.size + 10, "a ring round a ring round a mark"
+    assert [trace.marker.symbol for trace in (alone, distilled, hints)] == ["square-open", "circle-open", "diamond"]
+    assert alone.error_y.width > distilled.error_y.width > hints.error_y.width
+    assert [text[0] for text in texts(chart)][1:] == ["□", "○", "◆"], "named by what is drawn"
+    apart = named(drawn(**TRIO), "student alone").marker
+    assert (apart.symbol, apart.size) == ("square", 11), "as everywhere, where nothing lies on it"
 
 
 def test_no_accuracy_is_written_above_one():
