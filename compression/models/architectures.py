@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.models.transformers import ViT
+
 
 class MLP(nn.Module):
     """Fully connected layers with ReLU between them, on flattened images.
@@ -136,5 +138,6 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "mlp": MLP,
     "lenet5": LeNet5,
     "resnet": ResNet,
+    "vit": ViT,
     "torchvision": torchvision_model,
 }

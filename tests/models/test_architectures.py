@@ -50,6 +50,12 @@ def test_resnet_20_is_the_papers_with_its_option_b_shortcuts() -> None:
         ("lenet5", {"filters": [3, 5], "hidden": 7, "classes": 4}, (1, 28, 28), 4),
         ("resnet", {"channels": 1, "widths": [4, 8], "blocks": 1, "classes": 10}, (1, 8, 8), 10),
         ("resnet", {"channels": 3, "widths": [4, 5, 6], "blocks": 2, "classes": 7}, (3, 32, 32), 7),
+        (
+            "vit",
+            {"channels": 1, "side": 8, "patch": 4, "dim": 6, "blocks": 1, "heads": 2, "hidden": 8, "classes": 4},
+            (1, 8, 8),
+            4,
+        ),
         ("torchvision", {"name": "mobilenet_v3_small", "num_classes": 6}, (3, 32, 32), 6),
     ],
 )
