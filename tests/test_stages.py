@@ -141,7 +141,7 @@ def test_without_a_teacher_it_is_plain_training() -> None:
         ("digits-mlp", Distill(teacher="mnist-lenet-5"), "^Model 'mnist-lenet-5' takes 1×28×28 images"),
         ("digits-mlp", Distill(teacher="absent.safetensors"), "^No model file can be read at 'absent.safetensors'"),
         ("digits-mlp", Distill(student="mnist-lenet-5"), "^Student 'mnist-lenet-5' takes 1×28×28 images"),
-        ("digits-mlp", Distill(student="mlp", hidden=(8,), method="fsp"), "^method 'fsp' cannot be used here"),
+        ("digits-mlp", Distill(student="mlp", hidden=(8,), method="fsp"), r"^Flow between layers \(FSP\) cannot be"),
         ("digits-mlp", Distill(without=("ten",)), "^Unknown class in without 'ten'"),
         (
             "digits-mlp",

@@ -16,11 +16,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from compression.distillation.losses import DISTILLATIONS
-from compression.distillation.stages import INPUT, Stage, as_features, stages
+from compression.distillation.stages import INPUT, Stage, as_features
 from compression.distillation.views import pooled
 from compression.registry import UserError, pick, unknown
-
-__all__ = ["Pairs", "Regressors", "Stage", "Watch", "chosen", "match", "stages", "usable"]
 
 Pairs = tuple[tuple[Stage, Stage], ...]
 """Matched stages, the student's and the teacher's, in order of depth."""
@@ -91,7 +89,7 @@ def usable(method: str, pairs: Sequence[tuple[Stage, Stage]]) -> str | None:
         reason = "it compares what flows from a matched stage to the next, which takes two, and there is one"
     elif "maps" in card.needs and not any(s.is_map and t.is_map for s, t in pairs):
         reason = "it compares where in the image the networks look, and no matched stage is a map in both"
-    return f"method '{method}' cannot be used here: {reason}" if reason else None
+    return f"{card.label} cannot be the method here: {reason}" if reason else None
 
 
 class Watch:

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compression.data.sets import Dataset
-from compression.distillation.features import Pairs, Regressors, Watch, chosen, match, stages, usable
+from compression.distillation.features import Pairs, Regressors, Watch, chosen, match, usable
 from compression.distillation.losses import DISTILLATIONS, SCALES
+from compression.distillation.stages import stages
 from compression.distillation.targets import Targets, targets
 from compression.distillation.views import View
 from compression.recipe import Distill

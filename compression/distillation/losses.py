@@ -9,10 +9,7 @@ computed in float32, or in float64 where the student is.
 from __future__ import annotations
 
 from compression.distillation import by_features, by_logits
-from compression.distillation.views import View
 from compression.registry import Method
-
-__all__ = ["DISTILLATIONS", "SCALES", "View"]
 
 DISTILLATIONS: dict[str, Method] = {
     method.key: method
@@ -24,6 +21,7 @@ DISTILLATIONS: dict[str, Method] = {
             r"T^2\, \mathrm{KL}\left(p^t_T \,\Vert\, p^s_T\right), \quad p_T = \mathrm{softmax}(z / T)",
             "Hinton et al. 2015, Distilling the knowledge in a neural network, arXiv 1503.02531",
             by_logits.soft_targets,
+            needs=("temperature",),
         ),
         Method(
             "logits",
@@ -40,6 +38,7 @@ DISTILLATIONS: dict[str, Method] = {
             r"T^2 \left(\alpha\, \mathrm{TCKD} + \beta\, \mathrm{NCKD}\right), \quad \alpha = 1,\; \beta = 8",
             "Zhao et al. 2022, Decoupled knowledge distillation, arXiv 2203.08679",
             by_logits.dkd,
+            needs=("temperature",),
         ),
         Method(
             "standardised",
@@ -49,6 +48,7 @@ DISTILLATIONS: dict[str, Method] = {
             r" \quad p_T = \mathrm{softmax}\left(\frac{z - \bar z}{\sigma_z T}\right)",
             "Sun et al. 2024, Logit standardization in knowledge distillation, arXiv 2403.01427",
             by_logits.standardised,
+            needs=("temperature",),
         ),
         Method(
             "dist",
@@ -58,6 +58,7 @@ DISTILLATIONS: dict[str, Method] = {
             r" + \tfrac1K \sum_k \left[1 - r(P^s_{\cdot k}, P^t_{\cdot k})\right],\; P = \mathrm{softmax}(z / T)",
             "Huang et al. 2022, Knowledge distillation from a stronger teacher, arXiv 2205.10536",
             by_logits.dist,
+            needs=("temperature",),
         ),
         Method(
             "born_again",

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from compression.data.augment import augmented
 from compression.data.sets import Dataset
-from compression.distillation.features import Stage, Watch
+from compression.distillation.features import Watch
+from compression.distillation.stages import Stage
 from compression.distillation.views import View
 from compression.training import Step, normalise
 

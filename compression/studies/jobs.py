@@ -31,6 +31,8 @@ from compression.studies.teaching import Teaching
 Row = dict[str, Any]
 Plan = Sweep | Teaching
 PLANS: dict[str, type[Sweep] | type[Teaching]] = {"prune": Sweep, "distill": Teaching}
+WORDS = {"prune": "sweep", "distill": "lesson"}
+"""What a job of each kind is called."""
 UNDER_WAY = ("waiting", "running")
 
 
@@ -72,8 +74,8 @@ def start(plan: Plan, fresh: bool = False) -> str:
     except FileExistsError:
         return name  # another page has started it at this very moment
     except OSError as fault:
-        reason = f"Sweeps cannot be kept in {_root()} ({fault.strerror}); set ESPALIER_DATA to another folder"
-        raise UserError(reason) from None
+        what = f"{WORDS[plan.kind].capitalize()}s cannot be kept in {_root()}"
+        raise UserError(f"{what} ({fault.strerror}); set ESPALIER_DATA to another folder") from None
     (folder / "plan.json").write_text(plan.model_dump_json())
     write_state(folder, State(started=time.time()))
     _launch(folder)
@@ -118,7 +120,7 @@ def _read_state(folder: Path) -> State:
     try:
         return State(**json.loads((folder / "state.json").read_text()))
     except (OSError, TypeError, ValueError):
-        raise UserError(f"The state of sweep '{folder.name}' cannot be read; start it again") from None
+        raise UserError(f"The state of {_word(folder)} '{folder.name}' cannot be read; start it again") from None
 
 
 def _state_or_none(name: str) -> State | None:
@@ -154,21 +156,39 @@ def exists(name: str) -> bool:
     return bool(re.fullmatch(r"[0-9a-z]{1,64}", name)) and (_root() / name / "plan.json").is_file()
 
 
+def trainings(name: str) -> tuple[int, int]:
+    """How many trainings of a job are done, and of how many; its baseline or teacher is a point, but trains nothing.
+
+    Raises:
+        UserError: no such job.
+    """
+    points = plan(name).points()
+    untrained = {point.index for point in points if not point.recipe.stages}
+    done = state(name).done - sum(row["point"] in untrained for row in rows(name))
+    return max(0, done), len(points) - len(untrained)
+
+
+def linked(named: str | None, kind: str, model: str, data: str) -> str | None:
+    """The job that a link names, where it is one of this kind, model and data; else the latest of these, if any."""
+    if named and exists(named) and _is(_root() / named, kind, model, data):
+        return named
+    return latest(kind, model, data)
+
+
 def latest(kind: str, model: str, data: str) -> str | None:
     """The job of this kind, model and data that was started last; None where there is none."""
-    folders = sorted(_root().glob("*/plan.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in folders:
-        try:
-            present = read_plan(path.parent)
-        except (UserError, ValueError):
-            continue  # a plan of an older version
-        if (
-            (present.kind, present.model) == (kind, model)
-            and present.data in (data, None)
-            and _state_or_none(path.parent.name)
-        ):
-            return path.parent.name
-    return None
+    plans = sorted(_root().glob("*/plan.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    folders = (path.parent for path in plans if _is(path.parent, kind, model, data))
+    return next((folder.name for folder in folders if _state_or_none(folder.name)), None)
+
+
+def _is(folder: Path, kind: str, model: str, data: str) -> bool:
+    """Whether a job is of this kind, model and data; one whose plan cannot be read, being of an older version, is not."""
+    try:
+        found = read_plan(folder)
+    except UserError:
+        return False
+    return (found.kind, found.model) == (kind, model) and found.data in (data, None)
 
 
 def cancel(name: str) -> None:
@@ -195,7 +215,7 @@ def read_plan(folder: Path) -> Plan:
         body = json.loads((folder / "plan.json").read_text())
         kind = PLANS[body["kind"]]
     except (OSError, ValueError, TypeError, KeyError):
-        raise UserError(f"The plan of sweep '{folder.name}' cannot be read; start it again") from None
+        raise UserError(f"The plan of study '{folder.name}' cannot be read; start it again") from None
     found: Plan = validated(kind, body)
     return found
 
@@ -220,7 +240,8 @@ def weights(name: str, point: int) -> Path:
     """Where the weights of a point lie. Raises UserError when there is no such job, or it kept none."""
     path = _folder(name) / f"{point}.safetensors"
     if not path.is_file():
-        raise UserError(f"Sweep '{name}' kept no weights of point {point}; start it again")
+        word = _word(path.parent).capitalize()
+        raise UserError(f"{word} '{name}' kept no weights of point {point}; start it again")
     return path
 
 
@@ -262,8 +283,16 @@ def _root() -> Path:
 
 def _folder(name: str) -> Path:
     if not exists(name):
-        raise UserError(f"No sweep named {quoted(name)} on this machine; start one")
+        raise UserError(f"No study named {quoted(name)} on this machine; start one")
     return _root() / name
+
+
+def _word(folder: Path) -> str:
+    """What the job in a folder is called, as far as its plan can be read."""
+    try:
+        return WORDS[read_plan(folder).kind]
+    except UserError:
+        return "study"
 
 
 def _alive(folder: Path) -> bool:

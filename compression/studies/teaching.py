@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from compression.distillation.losses import DISTILLATIONS
 from compression.recipe import Distill, Distillation, Frozen, Recipe, Stage
 from compression.registry import unknown
 from compression.studies.plan import Point, SplitName
@@ -73,7 +75,7 @@ class Teaching(Frozen):
             for seed in range(self.seeds):
                 recipe = base.model_copy(update={"seed": seed, "stages": (*self.before, stage)})
                 about = self._coordinates(stage) | {"seed": seed}
-                found.append(Point(len(found), f"{_label(about)}, seed {seed}", recipe, about))
+                found.append(Point(len(found), f"{way_words(about)}, seed {seed}", recipe, about))
         return tuple(found)
 
     def ways(self) -> int:
@@ -89,7 +91,7 @@ class Teaching(Frozen):
         return [
             {"method": method, "temperature": temperature, "alpha": alpha}
             for method, alpha in product(self.methods, self.alphas)
-            for temperature in (self.temperatures if softens(method) else self.temperatures[:1])
+            for temperature in (self.temperatures if _softens(method) else self.temperatures[:1])
         ]
 
     def _coordinates(self, stage: Distill) -> dict[str, Any]:
@@ -97,19 +99,23 @@ class Teaching(Frozen):
         return {
             "student": stage.student,
             "method": "alone" if alone else stage.method,
-            "temperature": stage.temperature if not alone and softens(stage.method) else None,
+            "temperature": stage.temperature if not alone and _softens(stage.method) else None,
             "alpha": stage.alpha,
             "epochs": stage.epochs,
         }
 
 
-def softens(method: str) -> bool:
-    """Whether a method compares distributions at a temperature."""
-    return method in ("soft_targets", "dkd", "standardised", "dist")
+def _softens(method: str) -> bool:
+    return "temperature" in DISTILLATIONS[method].needs
 
 
-def _label(about: dict[str, Any]) -> str:
-    if about["method"] == "alone":
-        return "student alone"
-    at = f" at T = {about['temperature']:g}" if about["temperature"] else ""
-    return f"{about['method']}{at}, alpha {about['alpha']:g}"
+def way_words(way: Mapping[str, Any]) -> str:
+    """What a way of teaching is called, from its coordinates: "Soft targets, T = 4, α = 0.9"."""
+    if way["method"] in ALONE:
+        return ALONE[way["method"]]
+    at = f", T = {way['temperature']:g}" if way["temperature"] else ""
+    return f"{DISTILLATIONS[way['method']].label}{at}, α = {way['alpha']:g}"
+
+
+ALONE = {"teacher": "teacher", "alone": "student alone"}
+"""Points of a plan that nobody teaches."""

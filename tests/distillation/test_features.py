@@ -10,17 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compression.distillation import (
-    DISTILLATIONS,
-    Regressors,
-    Stage,
-    View,
-    Watch,
-    chosen,
-    match,
-    stages,
-    usable,
-)
+from compression.distillation.features import Regressors, Watch, chosen, match, usable
+from compression.distillation.losses import DISTILLATIONS
+from compression.distillation.stages import Stage, stages
+from compression.distillation.views import View
 from compression.models.architectures import MLP, LeNet5, ResNet, torchvision_model
 from compression.models.zoo import load_model
 from compression.pruning import prune
@@ -277,7 +270,7 @@ def test_what_cannot_be_used_is_what_fails_and_the_reason_is_one_line(key: str) 
         if reason is None:
             assert torch.isfinite(DISTILLATIONS[key].call(student, teacher, torch.tensor([0, 1, 2]), 2.0))
         else:
-            assert reason.startswith(f"method '{key}' cannot be used here: ") and "\n" not in reason
+            assert reason.startswith(f"{DISTILLATIONS[key].label} cannot be the method here: ") and "\n" not in reason
             with pytest.raises(UserError):
                 DISTILLATIONS[key].call(student, teacher, torch.tensor([0, 1, 2]), 2.0)
 

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from compression.data.sets import Dataset, load_data
-from compression.distillation.features import Watch, stages
+from compression.distillation.features import Watch
 from compression.distillation.lesson import lesson, pairing
 from compression.distillation.losses import DISTILLATIONS, SCALES
+from compression.distillation.stages import stages
 from compression.distillation.students import fresh, student_blueprint
 from compression.models.zoo import load
 from compression.recipe import Distill
@@ -145,9 +146,9 @@ def test_the_same_seed_draws_the_same_regressors(dataset: Dataset) -> None:
 @pytest.mark.parametrize(
     ("stage", "message"),
     [
-        (Distill(student="mlp", hidden=(8,), method="fsp"), "^method 'fsp' cannot be used here: .* takes two"),
-        (Distill(student="mlp", hidden=(8,), method="attention"), "^method 'attention' cannot be used here: .* map in"),
-        (Distill(student="mlp", hidden=(), method="hint"), "^method 'hint' cannot be used here: .* no stage of the"),
+        (Distill(student="mlp", hidden=(8,), method="fsp"), r"^Flow between layers \(FSP\) cannot be .* takes two"),
+        (Distill(student="mlp", hidden=(8,), method="attention"), "^Attention transfer cannot be .* a map in both"),
+        (Distill(student="mlp", hidden=(), method="hint"), r"^Hints \(FitNets\) cannot be .* no stage of the"),
         (Distill(student="narrower", method="hint", pairs=(("a", "b"),)), "^Unknown stage of the student 'a'"),
     ],
 )

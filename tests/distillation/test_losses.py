@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 from compression.data.sets import load_data
-from compression.distillation import DISTILLATIONS, SCALES, Regressors, View, Watch, match, stages, usable
+from compression.distillation.features import Regressors, Watch, match, usable
+from compression.distillation.losses import DISTILLATIONS, SCALES
+from compression.distillation.stages import stages
+from compression.distillation.views import View
 from compression.models.architectures import ResNet
 from compression.models.zoo import load_model
 from compression.recipe import Distillation
@@ -22,7 +25,7 @@ from compression.training import normalise
 from tests.distillation import oracles
 
 LABELS = torch.tensor(oracles.LABELS)
-BY_LOGITS = [key for key, card in DISTILLATIONS.items() if not card.needs]
+BY_LOGITS = [key for key, card in DISTILLATIONS.items() if "features" not in card.needs]
 BY_FEATURES = [key for key in DISTILLATIONS if key not in BY_LOGITS]
 WITH_TEMPERATURE = ["soft_targets", "dkd", "standardised", "dist"]
 
@@ -78,8 +81,9 @@ def test_every_card_is_complete_and_has_a_scale(key: str) -> None:
     card = DISTILLATIONS[key]
     assert card.key == key and card.label and card.formula and "$" not in card.formula
     assert card.sentence.endswith(".") and any(year in card.paper for year in ("201", "202"))
-    assert set(card.needs) <= {"features", "regressors", "maps", "two stages"}
-    assert not card.needs or card.needs[0] == "features"
+    assert set(card.needs) <= {"temperature", "features", "regressors", "maps", "two stages"}
+    assert ("temperature" in card.needs) == (key in WITH_TEMPERATURE)
+    assert not set(card.needs) - {"temperature"} or card.needs[0] == "features"
     assert SCALES[key] > 0
 
 

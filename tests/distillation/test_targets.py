@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from compression.data.augment import augmented
 from compression.data.sets import Dataset, load_data
-from compression.distillation.features import Watch, stages
+from compression.distillation.features import Watch
+from compression.distillation.stages import stages
 from compression.distillation.targets import targets
 from compression.models.zoo import load_model
 from compression.training import Step, normalise

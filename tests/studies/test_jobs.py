@@ -18,8 +18,10 @@ from compression.studies import jobs
 from compression.studies import sweep as sweeping
 from compression.studies.plan import Sweep
 from compression.studies.sweep import sweep
+from compression.studies.teaching import Teaching
 
 QUICK = Sweep(model="digits-mlp", granularities=("weights", "rows"), sparsities=(0.001, 0.5), limit=50)
+TAUGHT = Teaching(model="digits-mlp", data="digits", temperatures=(1, 4), seeds=2)
 LONG = Sweep(model="digits-cnn", granularities=("weights",), sparsities=(0.1, 0.2, 0.3, 0.4), epochs=500)
 
 
@@ -61,11 +63,11 @@ def processes(root: Path) -> list[psutil.Process]:
     return found
 
 
-def made(state: dict[str, object] | str, **files: str) -> str:
+def made(state: dict[str, object] | str, plan: jobs.Plan = QUICK, **files: str) -> str:
     """A job folder as a job would leave it; its name."""
     folder = jobs.data_root() / "sweeps" / "abc123"
     folder.mkdir(parents=True)
-    (folder / "plan.json").write_text(QUICK.model_dump_json())
+    (folder / "plan.json").write_text(plan.model_dump_json())
     (folder / "state.json").write_text(state if isinstance(state, str) else json.dumps(state))
     for name, content in files.items():
         (folder / name.replace("_", ".")).write_text(content)
@@ -248,6 +250,46 @@ def test_the_latest_job_is_that_of_the_model_and_its_data(finished: Path, data_r
     assert jobs.latest("prune", "digits-mlp", "digits") == name
 
 
+def test_a_link_is_followed_to_a_job_of_its_page_and_else_the_latest_is_shown(data_root: Path) -> None:
+    def shown(named: str | None, kind: str = "distill", model: str = "digits-mlp", data: str = "digits") -> str | None:
+        return jobs.linked(named, kind, model, data)
+
+    old = made({"state": "done"}, TAUGHT)
+    newest = old.replace("abc", "new")
+    shutil.copytree(data_root / "sweeps" / old, data_root / "sweeps" / newest)
+    os.utime(data_root / "sweeps" / old / "plan.json", (1, 1))
+    assert shown(old) == old
+    assert shown(None) == shown("") == shown("absent") == shown("../" + old) == newest
+    assert shown(old, kind="prune") is None
+    assert shown(old, model="digits-cnn") is None
+    assert shown(old, data="mnist") is None, "its students are not judged on other images"
+    (data_root / "sweeps" / old / "plan.json").write_text("{")
+    assert shown(old) == newest
+
+
+def test_a_teacher_is_no_training() -> None:
+    name = made({"state": "running", "done": 1, "total": 7, "started": 1.0}, TAUGHT)
+    assert jobs.trainings(name) == (1, 6), "alone and at two temperatures, two seeds each"
+    row = jobs.data_root() / "sweeps" / name / "rows.jsonl"
+    row.write_text('{"point": 0}')
+    assert jobs.trainings(name) == (0, 6), "what is done is to ask the teacher"
+    row.write_text('{"point": 2}\n{"point": 0}\n{"point": 1}')
+    assert jobs.trainings(name) == (0, 6), "rows are written before they are counted"
+
+
+@pytest.mark.parametrize(("plan", "word"), [(QUICK, "sweep"), (TAUGHT, "lesson")])
+def test_a_job_is_called_what_it_is(plan: jobs.Plan, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = made("{", plan)
+    with pytest.raises(UserError, match=f"^The state of {word} '{name}' cannot be read"):
+        jobs.state(name)
+    with pytest.raises(UserError, match=f"^{word.capitalize()} '{name}' kept no weights of point 3"):
+        jobs.weights(name, 3)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ESPALIER_DATA", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=f"^{word.capitalize()}s cannot be kept in "):
+        jobs.start(plan)
+
+
 @pytest.mark.parametrize("name", ["", "..", "../secret", "/etc", "a/b", "nothere", "abc123\n", "a" * 300, "abc\0"])
 def test_names_reach_no_other_folder(name: str, data_root: Path) -> None:
     made({"state": "done"})
@@ -257,7 +299,7 @@ def test_names_reach_no_other_folder(name: str, data_root: Path) -> None:
         (secret / file).write_text("{}")
     assert not jobs.exists(name)
     for function in (jobs.state, jobs.rows, jobs.plan, jobs.cancel):
-        with pytest.raises(UserError, match="^No sweep named ") as caught:
+        with pytest.raises(UserError, match="^No study named ") as caught:
             function(name)
         assert "\n" not in str(caught.value)
 

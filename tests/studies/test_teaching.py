@@ -35,6 +35,16 @@ def test_every_seed_has_its_student_alone_beside_all_ways_of_teaching() -> None:
     assert [point.index for point in plan.points()] == list(range(len(found)))
 
 
+def test_points_are_called_by_the_labels_of_their_cards() -> None:
+    plan = teaching(methods=("soft_targets", "attention"), temperatures=(2.5,), alphas=(0.9,))
+    assert [point.label for point in plan.points()] == [
+        "teacher",
+        "student alone, seed 0",
+        "Soft targets, T = 2.5, α = 0.9, seed 0",
+        "Attention transfer, α = 0.9, seed 0",
+    ]
+
+
 def test_a_method_named_twice_is_run_once() -> None:
     twice = teaching(methods=("soft_targets", "soft_targets"))
     assert twice.points() == teaching(methods=("soft_targets",)).points()
@@ -94,5 +104,5 @@ def test_a_job_leaves_rows_epochs_and_weights_that_agree(data_root: object) -> N
         assert row["accuracy"] == pytest.approx(1 - row["errors"] / 359)
         assert row["agreement"] == pytest.approx(float((said == taught).float().mean()))
         assert 0 <= row["ece"] < 1
-    with pytest.raises(UserError, match=f"^Sweep '{name}' kept no weights of point 99; start it again$"):
+    with pytest.raises(UserError, match=f"^Lesson '{name}' kept no weights of point 99; start it again$"):
         jobs.weights(name, 99)
