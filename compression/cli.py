@@ -6,13 +6,15 @@ import argparse
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 
+from compression.cli_parser import command_parser
 from compression.cli_tables import (
     measurement_table,
     models_table,
@@ -35,19 +37,12 @@ from compression.studies.teaching import Teaching
 from compression.training import prepare_process
 
 Row = dict[str, Any]
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line, with exit status 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the one line and leave."""
-        self.exit(2, f"{self.prog}: {message}\n")
+Study = TypeVar("Study", Sweep, Teaching)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 0, or 2 on bad input, with one line on stderr."""
-    parsed = _parser().parse_args(arguments)
+    parsed = command_parser(COMMANDS).parse_args(arguments)
     try:
         status: int | None = parsed.command(parsed)
         sys.stdout.flush()
@@ -64,67 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("espalier: interrupted", file=sys.stderr)
         return 130
-
-
-def _parser() -> Parser:
-    parser = Parser(prog="espalier", description="Prune and distil neural networks, and see what it costs.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-
-    def add(name: str, command: Callable[[argparse.Namespace], int | None], about: str) -> Parser:
-        added = commands.add_parser(name, help=about, description=about)
-        added.set_defaults(command=command)
-        if name != "serve":
-            added.add_argument("--json", action="store_true", help="print JSON for programs")
-        return added
-
-    add("models", _models, "sample models: name, data, accuracy, parameters")
-    data = add("data", _data, "data sets: what is here, what can be fetched")
-    data.add_argument("name", nargs="?", help=f"one of: {', '.join(DATASETS)}; or a folder of images")
-    data.add_argument("--get", action="store_true", help="fetch it")
-    measure = add("measure", _measure, "accuracy, size, MACs and latency of a model")
-    measure.add_argument("model", help="a sample model, or a .safetensors file")
-    measure.add_argument("--data", help="data set or folder of images; by default the model's own")
-    measure.add_argument("--split", default="test", help="train, val or test (default: test)")
-    measure.add_argument("--no-latency", action="store_true", help="leave the timing out")
-    recipe = add("run", _run, "run one recipe; prints before and after each stage")
-    recipe.add_argument("recipe", type=Path, help="a YAML or JSON file")
-    recipe.add_argument("--out", type=Path, help="folder for the result and the model")
-    recipe.add_argument("--split", default="test", help="train, val or test (default: test)")
-    recipe.add_argument("--latency", action="store_true", help="measure latency too")
-    grid = add("sweep", _sweep, "measure a grid of prunings of one model")
-    grid.add_argument("--model", required=True)
-    grid.add_argument("--data")
-    grid.add_argument("--granularity", default="weights,channels", help="comma-separated")
-    grid.add_argument("--criterion", default="magnitude", help="comma-separated")
-    grid.add_argument("--scope", default="global", help="layer or global (default: global)")
-    grid.add_argument("--sparsity", default="0:0.9:0.1", help="FROM:TO:STEP, or a comma-separated list")
-    grid.add_argument("--epochs", default=0, help="of fine-tuning after pruning (default: 0)")
-    grid.add_argument("--seeds", default=1, help="number of seeds (default: 1)")
-    grid.add_argument("--split", default="val", help="val or test (default: val)")
-    grid.add_argument("--round-to", default=8, help="keep widths at multiples of this (default: 8)")
-    grid.add_argument("--latency", action="store_true", help="measure latency too, afterwards")
-    teach = add("distill", _distill, "a student alone beside what a teacher makes of it")
-    teach.add_argument("--teacher", required=True, help="a sample model, or a .safetensors file")
-    teach.add_argument("--student", default="narrower", help="same, narrower, shallower, mlp, or a sample model")
-    teach.add_argument("--width", default=0.5, help="of a narrower student, as a fraction (default: 0.5)")
-    teach.add_argument("--depth", default=0.5, help="of a shallower student, as a fraction (default: 0.5)")
-    teach.add_argument("--hidden", default="800,800", help="units of each layer of an mlp (default: 800,800)")
-    teach.add_argument("--data", help="data set or folder of images; by default the teacher's own")
-    teach.add_argument("--method", default="soft_targets", help="comma-separated (default: soft_targets)")
-    teach.add_argument("--temperature", default="4", help="comma-separated (default: 4)")
-    teach.add_argument("--alpha", default="0.9", help="weight of the teacher, comma-separated (default: 0.9)")
-    teach.add_argument("--without", default="", help="classes that the student never sees, comma-separated")
-    teach.add_argument("--epochs", default=5, help="of training (default: 5)")
-    teach.add_argument("--lr", default=0.05, help="the highest learning rate (default: 0.05)")
-    teach.add_argument("--augment", default="none", help="none, jitter or crop_flip (default: none)")
-    teach.add_argument("--copies", default=0, help="fixed augmented copies instead of new ones (default: 0)")
-    teach.add_argument("--seeds", default=1, help="number of seeds (default: 1)")
-    teach.add_argument(
-        "--split", help="val or test (default: test for one way of teaching, val to choose among several)"
-    )
-    serve = add("serve", _serve, "the dashboard, in the browser")
-    serve.add_argument("--port", type=int, default=8501)
-    return parser
 
 
 def _models(arguments: argparse.Namespace) -> None:
@@ -206,7 +140,7 @@ def _check_writable(folder: Path) -> None:
 
 
 def _sweep(arguments: argparse.Namespace) -> None:
-    plan: Sweep = validated(
+    plan = _planned(
         Sweep,
         {
             "model": arguments.model,
@@ -224,7 +158,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
     )
     rows = _study(plan, f"sweeping {plan.model}")
     if arguments.json:
-        return _json([{key: value for key, value in row.items() if key != "point"} for row in rows])
+        return _json_rows(rows)
     sweep_table(rows, plan.split)
 
 
@@ -238,7 +172,7 @@ def _distill(arguments: argparse.Namespace) -> None:
         "hidden": _listed(arguments.hidden),
         "without": _listed(arguments.without),
     }
-    plan: Teaching = validated(
+    plan = _planned(
         Teaching,
         {
             "model": arguments.teacher,
@@ -257,8 +191,33 @@ def _distill(arguments: argparse.Namespace) -> None:
     if not any(row["alpha"] for row in rows):
         raise UserError("the student could be taught in none of these ways")
     if arguments.json:
-        return _json([{key: value for key, value in row.items() if key != "point"} for row in rows])
+        return _json_rows(rows)
     teaching_table(rows, plan.split)
+
+
+OPTIONS = {
+    "granularities": "granularity",
+    "criteria": "criterion",
+    "sparsities": "sparsity",
+    "round_to": "round-to",
+    "methods": "method",
+    "temperatures": "temperature",
+    "alphas": "alpha",
+}
+"""The options of plans' fields that are called otherwise."""
+
+
+def _planned(kind: type[Study], body: dict[str, Any]) -> Study:
+    """A plan; a fault names the option that was given, where ``validated`` names the field."""
+    try:
+        return validated(kind, body)
+    except UserError as fault:
+        told = re.sub(r"(?:^|(?<=; ))(?:stage\.)?(\w+)(?:\.\d+)*(?= is )", _option, str(fault))
+        raise UserError(told) from None
+
+
+def _option(field: re.Match[str]) -> str:
+    return f"--{OPTIONS.get(field[1], field[1])}"
 
 
 def _study(plan: Plan, what: str) -> list[Row]:
@@ -295,7 +254,7 @@ def sparsities(text: str) -> tuple[float, ...]:
         return tuple(round(start + i * step, 10) for i in range(count))
     except (ValueError, ZeroDivisionError, OverflowError):
         raise UserError(
-            f"sparsity is {quoted(text)}; give FROM:TO:STEP such as 0:0.9:0.1, or a list such as 0.5,0.9"
+            f"--sparsity is {quoted(text)}; give FROM:TO:STEP such as 0:0.9:0.1, or a list such as 0.5,0.9"
         ) from None
 
 
@@ -310,8 +269,24 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _json_rows(rows: list[Row]) -> None:
+    """Rows of a study, without their number in its plan."""
+    _json([{key: value for key, value in row.items() if key != "point"} for row in rows])
+
+
 def _json(body: Any) -> None:
     print(json.dumps(body, indent=2, ensure_ascii=False))
+
+
+COMMANDS = {
+    "models": _models,
+    "data": _data,
+    "measure": _measure,
+    "run": _run,
+    "sweep": _sweep,
+    "distill": _distill,
+    "serve": _serve,
+}
 
 
 if __name__ == "__main__":

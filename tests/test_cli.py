@@ -294,7 +294,7 @@ def test_sparsities_are_read_with_both_ends(text: str, expected: list[float]) ->
 
 @pytest.mark.parametrize("text", ["", "a", "0:1", "0:1:0", "0:1:-0.1", "1:0:0.1", "0:nan:0.1", "0:inf:0.1", "0:1:1e-9"])
 def test_sparsities_that_are_neither_a_range_nor_a_list_are_one_line(text: str) -> None:
-    with pytest.raises(UserError, match=f"^sparsity is '{text}'; give FROM:TO:STEP such as 0:0.9:0.1, or a list"):
+    with pytest.raises(UserError, match=f"^--sparsity is '{text}'; give FROM:TO:STEP such as 0:0.9:0.1, or a list"):
         sparsities(text)
 
 
@@ -319,7 +319,7 @@ def test_one_way_is_reported_on_test_images_and_none_is_an_error(
     assert {row["split"] for row in json.loads(espalier(*TEACH, "--json"))} == {"test"}
     assert main([*TEACH, "--method", "attention"]) == 2
     told = capsys.readouterr().err.splitlines()
-    assert told[0].startswith("left out: attention, alpha 0.9, seed 0: method 'attention' cannot be used here")
+    assert told[0].startswith("left out: Attention transfer, α = 0.9, seed 0: Attention transfer cannot be the method")
     assert told[-1] == "espalier: the student could be taught in none of these ways"
 
 
@@ -376,21 +376,29 @@ PRUNE = "model: digits-mlp\nstages:\n- {kind: prune, "
         (("distill", "--teacher", "digits-mlp", "--student", "mpl"), "Unknown student 'mpl' (did you mean 'mlp'?)"),
         (("distill", "--teacher", "digits-mlp", "--method", "hnt"), "Unknown method 'hnt' (did you mean 'hint'?)"),
         (("distill", "--teacher", "digits-mlp", "--temperature", "0"), "temperature is 0; it must lie in (0, 1000]"),
-        (
-            ("distill", "--teacher", "digits-mlp", "--temperature", "hot"),
-            "temperatures.0 is 'hot'; it should be a valid",
-        ),
-        (("distill", "--teacher", "digits-mlp", "--alpha", "1.5"), "alpha is 1.5; it must lie in (0, 1]"),
+        ((*TEACH, "--temperature", "hot"), "espalier: --temperature is 'hot'; it should be a valid number"),
+        ((*TEACH, "--temperature", "0,2000"), "espalier: --temperature is 0; it must lie in (0, 1000]"),
+        ((*TEACH, "--temperature", ""), "espalier: --temperature is empty; give at least one"),
+        ((*TEACH, "--alpha", "1.5"), "espalier: --alpha is 1.5; it must lie in (0, 1]"),
+        ((*TEACH, "--alpha", "x,y"), "; --alpha is 'y'; it should be a valid number"),
+        ((*TEACH, "--width", "0"), "espalier: --width is '0'; it should be greater than 0"),
+        ((*TEACH, "--depth", "2"), "espalier: --depth is '2'; it should be less than or equal to 1"),
+        ((*TEACH, "--hidden", "12,many"), "espalier: --hidden is 'many'; it should be a valid integer"),
+        ((*TEACH, "--epochs", "two"), "espalier: --epochs is 'two'; it should be a valid integer"),
+        ((*TEACH, "--lr", "-1"), "espalier: --lr is '-1'; it should be greater than 0"),
+        ((*TEACH, "--seeds", "0"), "espalier: --seeds is '0'; it should be greater than or equal to 1"),
+        ((*TEACH, "--copies", "2"), "espalier: --copies is 2 but augment is none"),
         ((*TEACH, "--without", "ten"), "Unknown class in without 'ten'; choose one of: 0, 1, 2"),
         ((*TEACH, "--without", "0,1,2,3,4,5,6,7,8,9"), "without names every class of data set 'digits'"),
         (("sweep",), "espalier sweep: the following arguments are required: --model"),
         (("sweep", "--model", "digits-mpl"), "Unknown model 'digits-mpl' (did you mean 'digits-mlp'?)"),
         (("sweep", "--model", "digits-mlp", "--granularity", "weight"), "Unknown granularity 'weight' (did you mean"),
-        (("sweep", "--model", "digits-mlp", "--granularity", ","), "granularities is empty; give at least one"),
+        (("sweep", "--model", "digits-mlp", "--granularity", ","), "espalier: --granularity is empty; give at"),
         (("sweep", "--model", "digits-mlp", "--criterion", "magnitud"), "Unknown criterion 'magnitud' (did you mean"),
         (("sweep", "--model", "digits-mlp", "--scope", "all"), "Unknown scope 'all'; choose one of: layer, global"),
         (("sweep", "--model", "digits-mlp", "--sparsity", "0:1:0.1"), "sparsity is 1; in a sweep it must lie in"),
-        (("sweep", "--model", "digits-mlp", "--sparsity", "nan"), "it should be a finite number"),
+        (("sweep", "--model", "digits-mlp", "--sparsity", "nan"), "--sparsity is nan; it should be a finite number"),
+        (("sweep", "--model", "digits-mlp", "--round-to", "0"), "--round-to is '0'; it should be greater than or"),
         (("sweep", "--model", "digits-mlp", "--sparsity", "half"), "sparsity is 'half'; give FROM:TO:STEP"),
         (("sweep", "--model", "digits-mlp", "--epochs", "two"), "epochs is 'two'; it should be a valid integer"),
         (("sweep", "--model", "digits-mlp", "--seeds", "0"), "seeds is '0'; it should be greater than or equal to 1"),
@@ -521,9 +529,7 @@ def test_a_reader_that_leaves_early_is_no_fault(form: list[str]) -> None:
 
 
 def commands() -> list[str]:
-    parser = cli._parser()
-    assert parser._subparsers is not None
-    return list(parser._subparsers._group_actions[0].choices or ())
+    return list(cli.COMMANDS)
 
 
 def test_the_commands_are_those_of_the_design() -> None:

@@ -183,7 +183,7 @@ def latest(kind: str, model: str, data: str) -> str | None:
 
 
 def _is(folder: Path, kind: str, model: str, data: str) -> bool:
-    """Whether a job is of this kind, model and data; one whose plan cannot be read, being of an older version, is not."""
+    """Whether a job is of this kind, model and data; a plan of an older version, which cannot be read, is not."""
     try:
         found = read_plan(folder)
     except UserError:

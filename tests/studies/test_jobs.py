@@ -278,7 +278,9 @@ def test_a_teacher_is_no_training() -> None:
 
 
 @pytest.mark.parametrize(("plan", "word"), [(QUICK, "sweep"), (TAUGHT, "lesson")])
-def test_a_job_is_called_what_it_is(plan: jobs.Plan, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_is_called_what_it_is(
+    plan: jobs.Plan, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = made("{", plan)
     with pytest.raises(UserError, match=f"^The state of {word} '{name}' cannot be read"):
         jobs.state(name)

@@ -1,0 +1,110 @@
+"""The arguments of the ``espalier`` command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from compression.data.sets import DATASETS
+
+Command = Callable[[argparse.Namespace], int | None]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line, with exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the one line and leave."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def command_parser(commands: Mapping[str, Command]) -> Parser:
+    """The parser of ``espalier``; what it parses carries the ``command`` that is to be called with it."""
+    parser = Parser(prog="espalier", description="Prune and distil neural networks, and see what it costs.")
+    added = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    for name, command in commands.items():
+        about, arguments = ARGUMENTS[name]
+        own = added.add_parser(name, help=about, description=about)
+        own.set_defaults(command=command)
+        arguments(own)
+    return parser
+
+
+def _json(own: Parser) -> None:
+    own.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _data(own: Parser) -> None:
+    own.add_argument("name", nargs="?", help=f"one of: {', '.join(DATASETS)}; or a folder of images")
+    own.add_argument("--get", action="store_true", help="fetch it")
+    _json(own)
+
+
+def _measure(own: Parser) -> None:
+    own.add_argument("model", help="a sample model, or a .safetensors file")
+    own.add_argument("--data", help="data set or folder of images; by default the model's own")
+    own.add_argument("--split", default="test", help="train, val or test (default: test)")
+    own.add_argument("--no-latency", action="store_true", help="leave the timing out")
+    _json(own)
+
+
+def _run(own: Parser) -> None:
+    own.add_argument("recipe", type=Path, help="a YAML or JSON file")
+    own.add_argument("--out", type=Path, help="folder for the result and the model")
+    own.add_argument("--split", default="test", help="train, val or test (default: test)")
+    own.add_argument("--latency", action="store_true", help="measure latency too")
+    _json(own)
+
+
+def _sweep(own: Parser) -> None:
+    own.add_argument("--model", required=True)
+    own.add_argument("--data")
+    own.add_argument("--granularity", default="weights,channels", help="comma-separated")
+    own.add_argument("--criterion", default="magnitude", help="comma-separated")
+    own.add_argument("--scope", default="global", help="layer or global (default: global)")
+    own.add_argument("--sparsity", default="0:0.9:0.1", help="FROM:TO:STEP, or a comma-separated list")
+    own.add_argument("--epochs", default=0, help="of fine-tuning after pruning (default: 0)")
+    own.add_argument("--seeds", default=1, help="number of seeds (default: 1)")
+    own.add_argument("--split", default="val", help="val or test (default: val)")
+    own.add_argument("--round-to", default=8, help="keep widths at multiples of this (default: 8)")
+    own.add_argument("--latency", action="store_true", help="measure latency too, afterwards")
+    _json(own)
+
+
+def _distill(own: Parser) -> None:
+    own.add_argument("--teacher", required=True, help="a sample model, or a .safetensors file")
+    own.add_argument("--student", default="narrower", help="same, narrower, shallower, mlp, or a sample model")
+    own.add_argument("--width", default=0.5, help="of a narrower student, as a fraction (default: 0.5)")
+    own.add_argument("--depth", default=0.5, help="of a shallower student, as a fraction (default: 0.5)")
+    own.add_argument("--hidden", default="800,800", help="units of each layer of an mlp (default: 800,800)")
+    own.add_argument("--data", help="data set or folder of images; by default the teacher's own")
+    own.add_argument("--method", default="soft_targets", help="comma-separated (default: soft_targets)")
+    own.add_argument("--temperature", default="4", help="comma-separated (default: 4)")
+    own.add_argument("--alpha", default="0.9", help="weight of the teacher, comma-separated (default: 0.9)")
+    own.add_argument("--without", default="", help="classes that the student never sees, comma-separated")
+    own.add_argument("--epochs", default=5, help="of training (default: 5)")
+    own.add_argument("--lr", default=0.05, help="the highest learning rate (default: 0.05)")
+    own.add_argument("--augment", default="none", help="none, jitter or crop_flip (default: none)")
+    own.add_argument("--copies", default=0, help="fixed augmented copies instead of new ones (default: 0)")
+    own.add_argument("--seeds", default=1, help="number of seeds (default: 1)")
+    split = "val or test (default: test for one way of teaching, val to choose among several)"
+    own.add_argument("--split", help=split)
+    _json(own)
+
+
+def _serve(own: Parser) -> None:
+    own.add_argument("--port", type=int, default=8501)
+
+
+ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
+    "models": ("sample models: name, data, accuracy, parameters", _json),
+    "data": ("data sets: what is here, what can be fetched", _data),
+    "measure": ("accuracy, size, MACs and latency of a model", _measure),
+    "run": ("run one recipe; prints before and after each stage", _run),
+    "sweep": ("measure a grid of prunings of one model", _sweep),
+    "distill": ("a student alone beside what a teacher makes of it", _distill),
+    "serve": ("the dashboard, in the browser", _serve),
+}
+"""For each command what it does, and what adds its arguments to a parser."""
