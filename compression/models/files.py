@@ -1,8 +1,8 @@
 """Model files: safetensors with enough about the architecture to build the module again.
 
 A file's metadata holds ``espalier``: JSON with the architecture's name, its configuration,
-the shape of an input and the structure (the widths that differ after surgery). There is no
-pickle anywhere.
+the shape of an input, the structure (the widths that differ after surgery) and the names of the
+blocks that were removed. There is no pickle anywhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from compression.models.architectures import ARCHITECTURES
-from compression.models.structure import restructure, structure
+from compression.models.structure import remove, removed, restructure, structure
 from compression.registry import UserError, pick, quoted
 
 MAX_INPUT = 4_000_000
@@ -54,6 +54,7 @@ def weights_bytes(model: nn.Module, blueprint: Blueprint) -> bytes:
         "config": blueprint.config,
         "input_shape": list(blueprint.input_shape),
         "structure": structure(model),
+        "removed": removed(model),
     }
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     return bytes(save(tensors, metadata={"espalier": json.dumps(about)}))
@@ -108,7 +109,7 @@ def _build(about: dict[str, Any], tensors: dict[str, Tensor]) -> Loaded:
     # On the meta device a module has shapes and no memory: until its tensors are known to fit, a
     # file cannot make us allocate more than its own size, and no random numbers are drawn.
     model = _without_memory(blueprint)
-    restructure(model, about["structure"])
+    restructure(remove(model, about.get("removed", ())), about["structure"])
     # Cloned, because the tensors of a file lie wherever its header ends: no fit place for vectors.
     model.load_state_dict({name: tensor.clone() for name, tensor in tensors.items()}, assign=True)
     model.float().eval()

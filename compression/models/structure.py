@@ -1,8 +1,9 @@
 """The widths of a model's layers as plain numbers: what surgery changes and a file must keep.
 
-A pruned model is its architecture, its widths and its tensors. ``structure`` reads the
-widths, ``restructure`` gives them to a freshly built model, and ``load_state_dict`` does the
-rest: a pruned model travels without pickle.
+A pruned model is its architecture, its widths, the blocks taken out of it and its tensors.
+``structure`` reads the widths and ``removed`` the blocks, ``restructure`` and ``remove`` do the
+same to a freshly built model, and ``load_state_dict`` does the rest: a pruned model travels
+without pickle.
 """
 
 from __future__ import annotations
@@ -29,6 +30,29 @@ WIDTHS: tuple[tuple[tuple[type[nn.Module], ...], tuple[str, ...]], ...] = (
     ((nn.PReLU,), ("num_parameters",)),
 )
 """The layers that have a width, and the attributes that hold it."""
+
+
+class Removed(nn.Identity):
+    """Stands where a whole block was taken out, so that a file can say so."""
+
+
+def removed(model: nn.Module) -> tuple[str, ...]:
+    """The names of the blocks that were taken out of a model."""
+    return tuple(name for name, module in model.named_modules() if isinstance(module, Removed))
+
+
+def remove(model: nn.Module, names: Iterable[str]) -> nn.Module:
+    """Put the identity in the place of whole modules, in place, and return the model.
+
+    Raises:
+        UserError: a name that no part of the model has.
+    """
+    for name in names:
+        parts = [part for part, _ in model.named_modules() if part]
+        if name not in parts:
+            raise UserError(unknown("block among the removed", name, tuple(parts)))
+        model.set_submodule(name, Removed())
+    return model
 
 
 def structure(model: nn.Module) -> dict[str, dict[str, int]]:

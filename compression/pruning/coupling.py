@@ -17,12 +17,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.instancenorm import _InstanceNorm
 
-from compression.models.structure import CONVOLUTIONS, width_fields
+from compression.models.structure import CONVOLUTIONS
+from compression.pruning.depth import block_groups
+from compression.pruning.heads import head_groups, without_heads
 from compression.pruning.masks import check_finite, prunable
 from compression.pruning.surgery import (
+    PER_CHANNEL,
     Group,
     Groups,
     Indices,
@@ -31,20 +32,21 @@ from compression.pruning.surgery import (
     is_depthwise,
     masked,
     outputs,
+    side_size,
     zero_input,
 )
 from compression.registry import UserError
 
 MAKERS = (nn.Linear, *CONVOLUTIONS)
-PER_CHANNEL = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.PReLU)
 
 
 def coupled_groups(model: nn.Module, input_shape: tuple[int, ...]) -> Groups:
     """Find the groups of units that can only be removed together.
 
-    Protected, with a reason, are groups that reach the model's output, that pass through a
-    layer which cannot be narrowed (LayerNorm, attention, a bare parameter), whose weights
-    are shared, or where cutting does not equal masking.
+    These are rows and channels, the heads of attention, and whole blocks. Protected, with a
+    reason, are groups that reach the model's output, that pass through a layer which cannot be
+    narrowed (LayerNorm, a bare parameter), whose weights are shared, or where cutting does not
+    equal masking.
 
     Args:
         model: left as it is.
@@ -61,7 +63,9 @@ def coupled_groups(model: nn.Module, input_shape: tuple[int, ...]) -> Groups:
         graph, head = _trace(twin, input_shape)
     reader = _Reader(head=head, names={module: name for name, module in twin.named_modules()}, shared=_shared(twin))
     order = list(reader.names.values())
-    found = [_group(items, reader) for items in graph.get_all_groups(ignored_layers=[])]
+    traced = [_group(items, reader) for items in graph.get_all_groups(ignored_layers=[])]
+    heads = head_groups(model, reader.shared)
+    found = [*without_heads(traced, heads), *heads, *block_groups(model, _noise(model, input_shape))]
     found.sort(key=lambda group: order.index(group.name))
     return _proven(model, Groups(tuple(found), tuple(input_shape)))
 
@@ -175,12 +179,7 @@ def _unfit(module: Any, name: str, shared: set[str]) -> list[str]:
 
 def _owner(module: nn.Module, side: str, item: Any) -> Indices:
     """For every index of one side of a layer its unit in the group, -1 for none."""
-    if isinstance(module, MAKERS):
-        weight: Tensor = module.weight
-        size = weight.shape[0] if side == "out" else weight.shape[1] * getattr(module, "groups", 1)
-    else:
-        size = getattr(module, width_fields(module)[0])
-    owner = np.full(size, -1, dtype=np.int64)
+    owner = np.full(side_size(module, side), -1, dtype=np.int64)
     owner[np.asarray(item.idxs, dtype=np.int64)] = np.asarray(item.root_idxs, dtype=np.int64)
     return owner
 
@@ -234,11 +233,15 @@ def _agrees(model: nn.Module, groups: Groups, kept: dict[str, Indices], compare:
         smaller = cut(model, groups, kept)
     except UserError:
         return False
-    images = zero_input(model, groups.input_shape, batch=2)
-    # Wide-spread, so that what the images do to the outputs is not lost beside the biases.
-    images = (4 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))).to(images)
+    images = _noise(model, groups.input_shape)
     found, wanted = outputs(smaller, images), outputs(masked(model, groups, kept), images)
     if found.shape != wanted.shape or not compare:
         return found.shape == wanted.shape
     slack = torch.finfo(found.dtype).eps ** 0.5
     return bool((found - wanted).abs().max() <= slack * wanted.abs().max())
+
+
+def _noise(model: nn.Module, input_shape: tuple[int, ...]) -> Tensor:
+    """Two random images, wide-spread, so that what they do to the outputs is not lost beside the biases."""
+    images = zero_input(model, input_shape, batch=2)
+    return (4 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))).to(images)

@@ -16,10 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
-from compression.models.structure import CONVOLUTIONS, copy_with, resize, width_fields
+from compression.models.structure import CONVOLUTIONS, Layer, copy_with, remove, resize, width_fields
 from compression.registry import UserError, pick
 
+PER_CHANNEL = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.PReLU)
+"""The layers that hold something of each channel and mix none of them."""
+Kind = Literal["rows", "channels", "heads", "blocks"]
 Indices = NDArray[np.int64]
 Sides = dict[str, NDArray[np.bool_]]
 Kept = Mapping[str, Indices]
@@ -49,8 +54,9 @@ class Group:
     """Units that can only be removed together.
 
     Attributes:
-        name: the first layer, in the order of the model, that makes the units.
-        kind: ``channels`` where a convolution makes them, else ``rows``.
+        name: the first layer, in the order of the model, that makes the units; of a block its own.
+        kind: ``channels`` where a convolution makes them, ``rows`` where linear layers do,
+            ``heads`` of attention, or ``blocks``: a whole residual block is a unit by itself.
         width: how many units there are.
         members: every side of every layer that holds them.
         blocks: units are removed in equal numbers from so many equal blocks (grouped
@@ -59,7 +65,7 @@ class Group:
     """
 
     name: str
-    kind: Literal["rows", "channels"]
+    kind: Kind
     width: int
     members: tuple[Member, ...]
     blocks: int = 1
@@ -86,7 +92,7 @@ class Groups:
 def cut(model: nn.Module, groups: Groups, kept: Kept) -> nn.Module:
     """A smaller copy of the model that holds the kept units alone; the model stays as it is.
 
-    Training mode and ``requires_grad`` of every part are those of the model. The copy is run
+    The identity takes the place of a block that is not kept. Training mode and ``requires_grad`` of every part are those of the model. The copy is run
     once on a zero input.
 
     Raises:
@@ -97,10 +103,11 @@ def cut(model: nn.Module, groups: Groups, kept: Kept) -> nn.Module:
     modules = dict(model.named_modules())
     replaced: list[tuple[Tensor, Tensor]] = []
     widths: dict[str, dict[str, int]] = {}
-    for layer, sides in staying(groups, kept).items():
+    blocks = [name for name, units in kept.items() if not len(units)]
+    for layer, sides in staying(groups, {name: kept[name] for name in kept if name not in blocks}).items():
         tensors, widths[layer] = _narrowed(modules[layer], sides)
         replaced += tensors
-    smaller = copy_with(model, replaced)
+    smaller = remove(copy_with(model, replaced), blocks)
     for layer, changed in widths.items():
         resize(smaller.get_submodule(layer), changed)
     try:
@@ -120,12 +127,24 @@ def masked(model: nn.Module, groups: Groups, kept: Kept) -> nn.Module:
     """
     _check(groups, kept)
     twin = copy.deepcopy(model)
+    parameters = dict(twin.named_parameters())
     with torch.no_grad():
-        for layer, sides in staying(groups, kept).items():
-            module = twin.get_submodule(layer)
-            for name, parameter in module.named_parameters(recurse=False):
-                parameter.mul_(_mask(module, name, sides).to(parameter.device))
+        for name, mask in unit_masks(model, groups, kept).items():
+            parameters[name].mul_(mask.to(parameters[name].device))
     return twin
+
+
+def unit_masks(model: nn.Module, groups: Groups, kept: Kept) -> dict[str, Tensor]:
+    """What ``masked`` multiplies with, by parameter name: True where a parameter belongs to a kept unit.
+
+    A mask has the dimensions of its parameter, those of a kernel with size 1.
+    """
+    return {
+        f"{layer}.{name}": _mask(module, name, sides)
+        for layer, sides in staying(groups, kept).items()
+        for module in [model.get_submodule(layer)]
+        for name, _ in module.named_parameters(recurse=False)
+    }
 
 
 def staying(groups: Groups, kept: Kept) -> dict[str, Sides]:
@@ -162,6 +181,14 @@ def zero_input(model: nn.Module, input_shape: tuple[int, ...], batch: int = 1) -
     return torch.zeros(batch, *input_shape, dtype=like.dtype, device=like.device)
 
 
+def side_size(module: nn.Module, side: str) -> int:
+    """How many units one side of a layer holds."""
+    if not isinstance(module, Layer):
+        return int(getattr(module, width_fields(module)[0]))
+    size = module.weight.shape[0] if side == "out" else module.weight.shape[1] * getattr(module, "groups", 1)
+    return int(size)
+
+
 def is_depthwise(module: nn.Module) -> bool:
     """Whether each channel of a convolution has a filter of its own: it then has one side, not two."""
     return isinstance(module, CONVOLUTIONS) and 1 < module.groups == module.in_channels == module.out_channels
@@ -171,7 +198,7 @@ def _check(groups: Groups, kept: Kept) -> None:
     known = {group.name: group for group in groups.groups}
     for name, indices in kept.items():
         group = pick(known, name, "group of units")
-        if not len(indices):
+        if not len(indices) and group.kind != "blocks":
             raise UserError(f"All {group.width} units of layer '{name}' would be removed; keep at least one")
         each = np.bincount(np.asarray(indices) * group.blocks // group.width, minlength=group.blocks)
         if len(each) > group.blocks or each.min() != each.max():
@@ -228,13 +255,13 @@ def _widths(module: nn.Module, sizes: dict[str, int]) -> dict[str, int]:
 
 
 def _mask(module: nn.Module, name: str, sides: Sides) -> Tensor:
-    """Ones and zeros that a parameter of a layer is multiplied with, to take out its removed units."""
+    """False where a parameter of a layer belongs to a removed unit."""
     parameter: Tensor = getattr(module, name)
-    mask = torch.ones(parameter.shape[:2] if name == "weight" else parameter.shape, dtype=parameter.dtype)
+    mask = torch.ones(parameter.shape[:2] if name == "weight" else parameter.shape, dtype=torch.bool)
     if "out" in sides:
-        mask[torch.from_numpy(~sides["out"])] = 0
+        mask[torch.from_numpy(~sides["out"])] = False
     if "in" in sides and name == "weight":
         blocks = getattr(module, "groups", 1)
         reads = torch.from_numpy(sides["in"]).view(blocks, -1)
-        mask *= reads.repeat_interleave(mask.shape[0] // blocks, 0)
+        mask &= reads.repeat_interleave(mask.shape[0] // blocks, 0)
     return mask.view(*mask.shape, *[1] * (parameter.dim() - mask.dim()))
