@@ -15,7 +15,7 @@ from compression.data.sets import Dataset
 from compression.measure import latencies
 from compression.measure.hardware import hardware, versions
 from compression.models.files import load_weights, read_weights, weights_bytes
-from compression.recipe import Prune, Recipe, Stage, validated
+from compression.recipe import Cut, Fit, Lottery, Recipe, Stage, validated
 from compression.registry import UserError
 from compression.results import Epoch, Measurement, Result, StageResult
 from compression.stages import Outcome, Work, carry_out
@@ -150,8 +150,10 @@ def run(
 
 
 def _units(stage: Stage) -> int:
-    """The share of the progress that a stage takes."""
-    return 1 if isinstance(stage, Prune) else stage.epochs
+    """The share of the progress that a stage takes: its epochs, or one step."""
+    if isinstance(stage, Lottery):
+        return stage.epochs * (stage.rounds + 1)
+    return stage.epochs if isinstance(stage, Fit) else 1
 
 
 def _told(work: Work, done: int, units: int, history: list[Epoch]) -> Generator[Event, None, Outcome]:
@@ -169,7 +171,7 @@ def _told(work: Work, done: int, units: int, history: list[Epoch]) -> Generator[
 
 def _report(present: Outcome, stage: Stage, split: str, limit: int | None) -> StageResult:
     _, measured = judge(present.subject, present.subject.model, split, limit)
-    pruned = present.pruned
+    pruned = present.pruned if isinstance(stage, Cut) else None  # a recalibration hands on what came before
     return StageResult(
         stage=stage,
         measurement=measured,
@@ -177,6 +179,7 @@ def _report(present: Outcome, stage: Stage, split: str, limit: int | None) -> St
         asked_sparsity=pruned.asked if pruned else None,
         achieved_sparsity=pruned.achieved if pruned else None,
         notes=present.notes,
+        drift=present.drift,
     )
 
 

@@ -117,7 +117,11 @@ class Measurement(Frozen):
 
 
 class Epoch(Frozen):
-    """One epoch of training, last batch included; ``parts`` are the terms of its loss, where it has several."""
+    """One epoch of training, last batch included.
+
+    ``parts`` are the terms of its loss, where it has several; ``sparsity`` is the one that held at
+    its end, where pruning goes on while training does.
+    """
 
     stage: int
     epoch: int
@@ -128,6 +132,20 @@ class Epoch(Frozen):
     lr: float
     seconds: float
     parts: dict[str, float] = Field(default_factory=dict)
+    sparsity: float | None = None
+
+
+class Drift(Frozen):
+    """How large what a penalty draws to zero is after an epoch; epoch 0 is before training.
+
+    ``counts`` are over equal bins from 0 to ``reach``, what lies beyond in the last. ``below`` says
+    for rising thresholds which fraction lies below each: the sparsity that comes for free.
+    """
+
+    epoch: int
+    reach: float
+    counts: tuple[int, ...]
+    below: tuple[tuple[float, float], ...]
 
 
 class StageResult(Frozen):
@@ -139,6 +157,7 @@ class StageResult(Frozen):
     asked_sparsity: float | None = None
     achieved_sparsity: float | None = None
     notes: tuple[str, ...] = ()
+    drift: tuple[Drift, ...] = ()
 
 
 class Result(Frozen):

@@ -10,7 +10,7 @@ import torch
 from compression.models.files import Blueprint, save_weights
 from compression.models.zoo import load, load_model
 from compression.pipeline import RunResult, run
-from compression.recipe import Distill, Prune, Recipe, Train
+from compression.recipe import Distill, Gradual, Lottery, Prune, Recalibrate, Recipe, Sparsify, Stage, Train
 from compression.registry import UserError
 from compression.stages import Outcome, student_of, teacher_of
 from compression.subject import Subject, load_subject, prune_subject
@@ -19,7 +19,7 @@ HALF = Prune(granularity="channels", scope="layer", sparsity=0.5)
 SHORT = {"epochs": 2, "lr": 0.02}
 
 
-def ran(*stages: Prune | Train | Distill, model: str = "digits-cnn", seed: int = 0) -> RunResult:
+def ran(*stages: Stage, model: str = "digits-cnn", seed: int = 0) -> RunResult:
     return run(Recipe(model=model, stages=stages, seed=seed))
 
 
@@ -171,3 +171,55 @@ def test_a_teacher_that_knows_nothing_is_refused(tmp_path: Path) -> None:
 def test_an_outcome_holds_nothing_of_the_stage_before() -> None:
     outcome = Outcome(load_subject("digits-mlp"))
     assert (outcome.masks, outcome.pruned, outcome.notes, outcome.stopped) == ({}, None, (), "")
+
+
+# What joins pruning with training, penalties and recalibration
+
+
+def test_gradual_channels_end_smaller_and_the_epochs_say_how_far_it_went() -> None:
+    stage = Gradual(granularity="channels", scope="layer", sparsity=0.5, rounds=2, epochs=2, lr=0.02)
+    result = ran(stage)
+    assert result.final.params < result.baseline.params / 3
+    assert result.stages[0].achieved_sparsity == 0.5
+    assert [epoch.sparsity for epoch in result.history] == [pytest.approx(1 - 0.5**0.5), 0.5]
+    assert result.model()(torch.zeros(1, 1, 8, 8)).shape == (1, 10), "the file holds the smaller model"
+
+
+def test_gradual_weights_stay_zero_in_the_fine_tuning_that_follows() -> None:
+    result = ran(Gradual(sparsity=0.8, rounds=2, epochs=1, lr=0.02), Train(epochs=1))
+    assert [stage.measurement.sparsity for stage in result.stages] == pytest.approx([0.8, 0.8], abs=1e-4)
+
+
+def test_counting_batchnorm_anew_heals_a_cut_and_hands_on_what_biases_need() -> None:
+    result = ran(HALF, Recalibrate(), Recalibrate(batchnorm=False, biases=True))
+    cut, counted, corrected = (stage.measurement.accuracy for stage in result.stages)
+    assert cut + 0.1 < counted < corrected
+    assert result.stages[1].layers == (), "the cut is told once"
+    assert result.stages[1].measurement.params == result.stages[2].measurement.params
+
+
+def test_recalibration_says_what_it_cannot_do() -> None:
+    assert ran(Recalibrate(), model="digits-mlp").stages[0].notes == ("The model has no BatchNorm to count anew.",)
+    with pytest.raises(UserError, match="biases compares with the model before a pruning; put a prune stage before"):
+        ran(Recalibrate(biases=True))
+
+
+def test_a_penalty_draws_and_the_result_shows_how_far() -> None:
+    stage = Sparsify(penalty="batchnorm_l1", strength=0.05, epochs=3, lr=0.1)
+    drift = ran(stage).stages[0].drift
+    assert [entry.epoch for entry in drift] == [0, 1, 2, 3]
+    assert len({entry.reach for entry in drift}) == 1
+    below = [dict(entry.below)[0.3] for entry in drift]
+    assert below[0] == 0 < below[-1]
+
+
+def test_a_lottery_starts_from_new_weights_and_keeps_its_zeros() -> None:
+    result = ran(Lottery(sparsity=0.8, rounds=2, epochs=2), Train(epochs=1), model="digits-mlp")
+    assert result.stages[0].notes == ("It was trained from new weights.",)
+    assert result.stages[0].measurement.sparsity == result.stages[1].measurement.sparsity > 0.75
+    assert len(result.history) == 7
+
+
+def test_a_penalty_that_is_too_strong_stops_with_one_line() -> None:
+    with pytest.raises(UserError, match="Training diverged in epoch 1, step [0-9]+: the loss is (nan|inf); lower lr"):
+        ran(Sparsify(penalty="l2", strength=100, lr=10, epochs=1))

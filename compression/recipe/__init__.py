@@ -1,35 +1,61 @@
 """The recipe: a model, its data, a seed and the stages in order; read without torch."""
 
-from compression.recipe.recipe import Recipe, one_line, validated
-from compression.recipe.stages import (
+from compression.recipe.kinds import (
     STAGES,
+    Stage,
+)
+from compression.recipe.recipe import (
+    Recipe,
+    one_line,
+    validated,
+)
+from compression.recipe.stages import (
     STRUCTURED,
     Criterion,
-    Distill,
+    Cut,
     Distillation,
-    Fit,
     Frozen,
     Granularity,
+    Penalty,
     Prune,
+    Ramp,
+    Recalibrate,
+    Schedule,
     Scope,
-    Stage,
-    Train,
+    Ticket,
     fixed_sparsity,
+)
+from compression.recipe.trained import (
+    Distill,
+    Fit,
+    Gradual,
+    Lottery,
+    Sparsify,
+    Train,
 )
 
 __all__ = [
     "STAGES",
     "STRUCTURED",
     "Criterion",
+    "Cut",
     "Distill",
     "Distillation",
     "Fit",
     "Frozen",
+    "Gradual",
     "Granularity",
+    "Lottery",
+    "Penalty",
     "Prune",
+    "Ramp",
+    "Recalibrate",
     "Recipe",
+    "Schedule",
     "Scope",
+    "Sparsify",
     "Stage",
+    "Ticket",
     "Train",
     "fixed_sparsity",
     "one_line",

@@ -9,7 +9,19 @@ from typing import Any, Self, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from compression.recipe.stages import STAGES, Criterion, Distillation, Fit, Frozen, Granularity, Scope, Stage
+from compression.recipe.kinds import STAGES, Stage
+from compression.recipe.stages import (
+    Criterion,
+    Distillation,
+    Frozen,
+    Granularity,
+    Penalty,
+    Ramp,
+    Schedule,
+    Scope,
+    Ticket,
+)
+from compression.recipe.trained import Fit
 from compression.registry import UserError, quoted, unknown
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -29,11 +41,7 @@ class Recipe(Frozen):
 
     def to_yaml(self) -> str:
         """The recipe as YAML, what was left at its default omitted except each stage's kind."""
-        body = self.model_dump(mode="json", exclude_defaults=True)
-        body["stages"] = [
-            {"kind": stage.kind, **stage.model_dump(mode="json", exclude_defaults=True)} for stage in self.stages
-        ]
-        return str(yaml.safe_dump(body, sort_keys=False))
+        return str(yaml.safe_dump(self._said(), sort_keys=False))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -61,8 +69,17 @@ class Recipe(Frozen):
         return validated(cls, body)
 
     def digest(self) -> str:
-        """A stable hash of the recipe: sixteen hexadecimal digits."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        """A stable hash of the recipe: sixteen hexadecimal digits.
+
+        What is left at its default does not count, so that a field that is new changes no hash.
+        """
+        return hashlib.sha256(json.dumps(self._said(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def _said(self) -> dict[str, Any]:
+        """What is not left at its default, and each stage's kind."""
+        body = self.model_dump(mode="json", exclude_defaults=True)
+        stages = [{"kind": stage.kind, **stage.model_dump(mode="json", exclude_defaults=True)} for stage in self.stages]
+        return body | {"stages": stages}
 
 
 def validated(kind: type[Body], body: dict[str, Any]) -> Body:
@@ -117,6 +134,10 @@ def _choices(field: str) -> tuple[str, ...]:
         "granularity": Granularity,
         "criterion": Criterion,
         "scope": Scope,
+        "schedule": Schedule,
+        "ticket": Ticket,
+        "penalty": Penalty,
+        "ramp": Ramp,
         "method": Distillation,
         "augment": Fit.model_fields["augment"].annotation,
     }

@@ -7,18 +7,25 @@ these are computed: nothing here imports torch, so that a chart or a plan can re
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Granularity = Literal["weights", "2:4", "1:4", "4:8", "rows", "kernels", "channels"]
-Criterion = Literal["magnitude", "l2", "random", "lamp", "batchnorm", "median"]
+Granularity = Literal["weights", "2:4", "1:4", "4:8", "rows", "kernels", "channels", "heads", "blocks"]
+Criterion = Literal[
+    "magnitude", "l2", "random", "lamp", "batchnorm", "median",
+    "snip", "taylor", "fisher", "movement", "wanda", "apoz",
+]  # fmt: skip
 Scope = Literal["layer", "global"]
+Schedule = Literal["one_shot", "linear", "geometric", "cubic", "one_cycle", "dense_sparse_dense"]
+Ticket = Literal["winning", "reinitialised", "shuffled"]
+Penalty = Literal["l1", "l2", "group_lasso", "batchnorm_l1"]
+Ramp = Literal["constant", "linear"]
 Distillation = Literal[
     "soft_targets", "logits", "dkd", "standardised", "dist", "born_again",
     "hint", "attention", "rkd_distance", "rkd_angle", "similarity", "fsp",
 ]  # fmt: skip
-STRUCTURED: tuple[Granularity, ...] = ("rows", "channels")
+STRUCTURED: tuple[Granularity, ...] = ("rows", "channels", "heads", "blocks")
 """The granularities that take whole units out of the network, so that it really gets smaller."""
 
 
@@ -36,30 +43,31 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Prune(Frozen):
-    """Remove the least important weights or units, once.
+class Cut(Frozen):
+    """What is removed, by what criterion, compared within what; what the stages that prune share.
 
-    Give ``sparsity`` (the fraction removed, in (0, 1)) or ``threshold`` (remove what scores
-    below it), not both. Scores of the criteria that allow a threshold are on the scale of one
-    weight: |w| of a single weight, the mean or root mean square of a unit's. ``overrides``
-    sets the sparsity of single layers by name (0 keeps a layer whole); a layer with an amount
-    of its own does not compete with the others.
+    ``sparsity`` is the fraction removed, in (0, 1). ``overrides`` sets the sparsity of single
+    layers by name (0 keeps a layer whole); a layer with an amount of its own does not compete
+    with the others.
 
     ``round_to`` is the step of widths for rows and channels, since odd widths are slow: a
     layer is cut to the nearest multiple of it. A layer that holds fewer than four such steps
     takes half, a quarter, … of the step, and below one step its halves are allowed too, so
     that 64 channels go to 8, 16, …, 56 or to 4, 2, 1, and 20 channels to 4, 8, 12, 16 or 2, 1.
     In the global scope every layer keeps at least a twentieth of its rows or channels.
+
+    ``images`` is how many training images the criteria look at that look at data; the others
+    ignore it.
     """
 
-    kind: Literal["prune"] = "prune"
+    kind: str
     granularity: Granularity = "weights"
     criterion: Criterion = "magnitude"
     scope: Scope = "global"
     sparsity: float | None = None
-    threshold: float | None = None
     overrides: dict[str, float] = Field(default_factory=dict)
     round_to: int = Field(default=8, ge=1, le=256)
+    images: int = Field(default=512, ge=1)
 
     @field_validator("sparsity")
     @classmethod
@@ -68,19 +76,31 @@ class Prune(Frozen):
             raise ValueError(f"sparsity is {value:g}; it must lie in (0, 1), ends excluded")
         return value
 
-    @field_validator("threshold")
-    @classmethod
-    def _threshold_positive(cls, value: float | None) -> float | None:
-        if value is not None and value <= 0:
-            raise ValueError(f"threshold is {value:g}; it must be greater than 0")
-        return value
-
     @field_validator("overrides")
     @classmethod
     def _overrides_in_range(cls, value: dict[str, float]) -> dict[str, float]:
         for layer, amount in value.items():
             if not 0 <= amount < 1:
                 raise ValueError(f"overrides[{layer!r}] is {amount:g}; it must lie in [0, 1)")
+        return value
+
+
+class Prune(Cut):
+    """Remove the least important weights or units, once.
+
+    Give ``sparsity`` or ``threshold`` (remove what scores below it), not both. Scores of the
+    criteria that allow a threshold are on the scale of one weight: |w| of a single weight, the
+    mean or root mean square of a unit's.
+    """
+
+    kind: Literal["prune"] = "prune"
+    threshold: float | None = None
+
+    @field_validator("threshold")
+    @classmethod
+    def _threshold_positive(cls, value: float | None) -> float | None:
+        if value is not None and value <= 0:
+            raise ValueError(f"threshold is {value:g}; it must be greater than 0")
         return value
 
     @model_validator(mode="after")
@@ -108,67 +128,21 @@ class Prune(Frozen):
         return self
 
 
-class Fit(Frozen):
-    """How a network is trained; what ``Train`` and ``Distill`` share."""
+class Recalibrate(Frozen):
+    """Put right without training what pruning has shifted.
 
-    kind: str
-    epochs: int = Field(default=1, ge=1, le=1000)
-    lr: float = Field(default=0.01, gt=0, le=10)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=5e-4, ge=0, le=1)
-    batch_size: int = Field(default=128, ge=1, le=65536)
-    augment: Literal["none", "jitter", "crop_flip"] = "none"
-
-
-class Train(Fit):
-    """Train (fine-tune) for a number of epochs; pruned weights stay zero."""
-
-    kind: Literal["train"] = "train"
-
-
-class Distill(Fit):
-    """Train a student on what a teacher answers.
-
-    The loss is ``(1 - alpha)`` · cross-entropy with the labels + ``alpha`` · the method's term
-    with the teacher; ``alpha`` 0 is the same training without a teacher.
-
-    ``student`` is ``same`` (the present model: after an earlier stage it goes on from its weights,
-    else it starts anew), ``narrower`` (every width of the architecture, as it was before any
-    pruning, times ``width``), ``shallower`` (its depth times ``depth``), ``mlp`` (fully connected,
-    with ``hidden`` units a layer), or the name of a sample model, whose architecture starts anew.
-    ``teacher`` is ``original`` (the recipe's model), ``present`` (what the stages before have
-    left) or the name or file of a model; ``auto`` is the original where the student is the
-    present model, else the present model.
-
-    ``pairs`` matches stages of student and teacher by name, for the methods that compare
-    features; empty lets depth and resolution decide. ``without`` names classes whose images
-    the student never sees. With augmentation the teacher judges every batch anew, unless
-    ``copies`` fixes so many augmented copies of the training images and takes them in turn.
+    ``batchnorm`` counts the running statistics of every BatchNorm anew on so many training
+    ``images``; ``biases`` shifts the biases of linear layers so that the mean output of every unit
+    is what it was before the last pruning.
     """
 
-    kind: Literal["distill"] = "distill"
-    student: str = "same"
-    width: float = Field(default=0.5, gt=0, le=4)
-    depth: float = Field(default=0.5, gt=0, le=1)
-    hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = (800, 800)
-    teacher: str = "auto"
-    method: Distillation = "soft_targets"
-    temperature: float = Field(default=4.0, gt=0, le=1000)
-    alpha: float = Field(default=0.9, ge=0, le=1)
-    epochs: int = Field(default=5, ge=1, le=1000)
-    lr: float = Field(default=0.05, gt=0, le=10)
-    pairs: tuple[tuple[str, str], ...] = ()
-    without: tuple[str, ...] = ()
-    copies: int = Field(default=0, ge=0, le=100)
-    memory_mb: int = Field(default=1024, ge=1)
+    kind: Literal["recalibrate"] = "recalibrate"
+    batchnorm: bool = True
+    biases: bool = False
+    images: int = Field(default=2048, ge=2, le=10_000_000)
 
     @model_validator(mode="after")
-    def _copies_differ(self) -> Self:
-        if self.copies and self.augment == "none":
-            raise ValueError(f"copies is {self.copies} but augment is none, so that they would all be alike; give one")
+    def _something(self) -> Self:
+        if not self.batchnorm and not self.biases:
+            raise ValueError("batchnorm and biases are both off; switch one of them on")
         return self
-
-
-STAGES: dict[str, type[Prune | Train | Distill]] = {"prune": Prune, "train": Train, "distill": Distill}
-"""The kinds of stages, by the word in a recipe."""
-Stage = Annotated[Prune | Train | Distill, Field(discriminator="kind")]

@@ -1,0 +1,25 @@
+"""The kinds of stages, by the word that names them in a recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from compression.recipe.stages import Prune, Recalibrate
+from compression.recipe.trained import Distill, Gradual, Lottery, Sparsify, Train
+
+Stage = Annotated[
+    Prune | Recalibrate | Train | Gradual | Lottery | Sparsify | Distill,
+    Field(discriminator="kind"),
+]
+STAGES: dict[str, type[Prune | Recalibrate | Train | Gradual | Lottery | Sparsify | Distill]] = {
+    "prune": Prune,
+    "recalibrate": Recalibrate,
+    "train": Train,
+    "gradual": Gradual,
+    "lottery": Lottery,
+    "sparsify": Sparsify,
+    "distill": Distill,
+}
+"""In the order of the menus."""

@@ -1,0 +1,106 @@
+"""The stages that make a network smaller or heal it: prune, train, recalibrate, and pruning while training."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+from torch import nn
+
+from compression.distillation.students import fresh
+from compression.pruning.gradual import Rising
+from compression.pruning.lottery import draw
+from compression.pruning.penalties import drift, penalised
+from compression.pruning.recovery import correct_biases
+from compression.recipe import Gradual, Lottery, Prune, Recalibrate, Sparsify, Train
+from compression.registry import UserError
+from compression.results import Epoch
+from compression.stages.outcome import Outcome, Work, after, fitted, settings_of
+from compression.subject import Subject, prune_subject
+from compression.training import recount
+
+
+def pruned(before: Outcome, stage: Prune, seed: int) -> Work:
+    """Prune once."""
+    yield f"pruning {stage.granularity} by {stage.criterion}", None
+    return after(before, prune_subject(before.subject, stage, seed))
+
+
+def trained(before: Outcome, stage: Train, seed: int, number: int) -> Work:
+    """Fine-tune; what is pruned stays zero."""
+    subject = _copied(before.subject)
+    settings = settings_of(stage) | {"masks": before.masks, "seed": seed}
+    stopped = yield from fitted("training", subject, settings, number)
+    return Outcome(subject, before.masks, stopped=stopped)
+
+
+def recalibrated(before: Outcome, stage: Recalibrate, seed: int) -> Work:
+    """Count BatchNorm anew, correct biases, or both; what the last pruning did is handed on."""
+    subject = _copied(before.subject)
+    notes = []
+    if stage.batchnorm:
+        yield "counting the statistics of BatchNorm anew", None
+        if not recount(subject.model, subject.dataset, stage.images, seed):
+            notes.append("The model has no BatchNorm to count anew.")
+    if stage.biases:
+        yield "correcting biases", None
+        if before.unpruned is None:
+            raise UserError("biases compares with the model before a pruning; put a prune stage before recalibrate")
+        kept = before.pruned.kept if before.pruned else {}
+        if not correct_biases(subject.model, before.unpruned, subject.dataset, kept, stage.images, seed):
+            notes.append("The model has no linear layer with a bias to correct.")
+    return Outcome(subject, before.masks, before.pruned, tuple(notes), unpruned=before.unpruned)
+
+
+def gradually_pruned(before: Outcome, stage: Gradual, seed: int, number: int) -> Work:
+    """Prune step by step while training."""
+    subject = _copied(before.subject)
+    rising = Rising(subject.model, stage, subject.groups, subject.dataset, seed, before.masks)
+    settings = settings_of(stage) | {"masks": before.masks, "masking": rising, "seed": seed}
+    settings["restarts"] = stage.rounds if stage.restart else 1
+
+    def with_sparsity(epoch: Epoch) -> Epoch:
+        return epoch.model_copy(update={"sparsity": rising.sparsity})
+
+    stopped = yield from fitted("pruning gradually", subject, settings, number, with_sparsity)
+    found = rising.pruned()
+    if found is None:
+        return Outcome(subject, before.masks, notes=("In the end all weights are back.",), stopped=stopped)
+    return replace(after(before, found), stopped=stopped)
+
+
+def drawn(stage: Lottery, original: Subject, seed: int, number: int) -> Work:
+    """Draw a lottery ticket; it starts from new weights, whatever came before."""
+
+    def new(seed: int) -> nn.Module:
+        return fresh(original.blueprint, seed).eval()
+
+    epochs = draw(new, stage, original.dataset, seed, number)
+    total = stage.epochs * (stage.rounds + 1)
+    while True:
+        try:
+            epoch = next(epochs)
+        except StopIteration as end:
+            model, masks = end.value
+            return Outcome(replace(original, model=model), masks, notes=("It was trained from new weights.",))
+        yield f"drawing a ticket, epoch {epoch.epoch} of {total}", epoch
+
+
+def sparsified(before: Outcome, stage: Sparsify, seed: int, number: int) -> Work:
+    """Train with a penalty, noting after every epoch how far it has drawn."""
+    subject = _copied(before.subject)
+    model, groups = subject.model, subject.groups
+    log = [drift(model, groups, stage.penalty, 0)]
+
+    def noted(epoch: Epoch) -> Epoch:
+        log.append(drift(model, groups, stage.penalty, epoch.epoch, log[0].reach))
+        return epoch
+
+    goal = penalised(stage, model, groups)
+    settings = settings_of(stage) | {"masks": before.masks, "objective": goal, "seed": seed}
+    stopped = yield from fitted("sparsifying", subject, settings, number, noted)
+    return Outcome(subject, before.masks, stopped=stopped, drift=tuple(log))
+
+
+def _copied(subject: Subject) -> Subject:
+    return replace(subject, model=copy.deepcopy(subject.model))
