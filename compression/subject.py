@@ -17,15 +17,18 @@ from compression.models.zoo import SAMPLES, load
 from compression.pruning import (
     CRITERIA,
     GRANULARITIES,
+    Evidence,
     Groups,
     Pruned,
     allowed,
     coupled_groups,
+    kind_of,
+    look,
     prunable,
     prune,
     scores_of,
 )
-from compression.recipe import STRUCTURED, Prune, validated
+from compression.recipe import STRUCTURED, Cut, Prune, fixed_sparsity, validated
 from compression.registry import UserError
 from compression.results import Measurement
 from compression.training import inputs, normalise, predict
@@ -151,11 +154,13 @@ def criteria(subject: Subject, granularity: str) -> tuple[str, ...]:
 
 
 def _ranks(subject: Subject, granularity: str, criterion: str) -> bool:
-    if not CRITERIA[criterion].needs:
+    """Tried where a model may lack what a criterion needs; gradients it always has, and one image shows the rest."""
+    if not {"batchnorm", "inputs", "activations"} & set(CRITERIA[criterion].needs):
         return True
-    stage = validated(Prune, {"granularity": granularity, "criterion": criterion, "sparsity": 0.5})
+    amount = fixed_sparsity(granularity) or 0.5
+    stage = validated(Prune, {"granularity": granularity, "criterion": criterion, "sparsity": amount, "images": 1})
     try:
-        scores_of(subject.model, stage, subject.blueprint.input_shape, groups=subject.groups)
+        scores(subject, stage)
     except UserError:
         return False
     return True
@@ -183,9 +188,27 @@ def judge(
     return logits, measured
 
 
+def evidence_of(subject: Subject, stage: Cut, seed: int = 0) -> Evidence:
+    """What a stage's criterion has to see on training images; kept, since the amount does not change it."""
+    kind = kind_of(stage.criterion)
+    return _seen(subject, kind, stage.images, seed) if kind else Evidence()
+
+
+@lru_cache(maxsize=4)
+def _seen(subject: Subject, kind: str, images: int, seed: int) -> Evidence:
+    return look(subject.model, subject.dataset, kind, images, seed)
+
+
+def scores(subject: Subject, stage: Prune, seed: int = 0) -> dict[str, Tensor]:
+    """``scores_of`` the subject's own model."""
+    shape, seen = subject.blueprint.input_shape, evidence_of(subject, stage, seed)
+    return scores_of(subject.model, stage, shape, seed, subject.groups, seen)
+
+
 def prune_subject(subject: Subject, stage: Prune, seed: int = 0) -> Pruned:
     """Prune a copy of the subject's model."""
-    return prune(subject.model, stage, subject.blueprint.input_shape, seed, subject.groups)
+    shape, seen = subject.blueprint.input_shape, evidence_of(subject, stage, seed)
+    return prune(subject.model, stage, shape, seed, subject.groups, seen)
 
 
 def preview(subject: Subject, pruned: Pruned, split: str = "val", limit: int | None = None) -> Preview:

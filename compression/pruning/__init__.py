@@ -2,6 +2,7 @@
 
 from compression.pruning.coupling import coupled_groups
 from compression.pruning.criteria import CRITERIA, GRANULARITIES, allowed
+from compression.pruning.evidence import Evidence, kind_of, look, observe
 from compression.pruning.index import (
     ScoreIndex,
     WeightHistogram,
@@ -22,6 +23,7 @@ __all__ = [
     "CRITERIA",
     "GRANULARITIES",
     "SCOPES",
+    "Evidence",
     "Group",
     "Groups",
     "Pruned",
@@ -34,7 +36,10 @@ __all__ = [
     "cut",
     "dropped",
     "histogram",
+    "kind_of",
+    "look",
     "masked",
+    "observe",
     "prunable",
     "prune",
     "score_index",

@@ -1,129 +1,29 @@
 """What is unimportant and what is removed: two of the axes of pruning, as tables of cards.
 
 Everything that can be removed is a *unit* of a layer: one weight, one k×k kernel, one row,
-one channel. A layer is then a matrix w_UN, units × weights of each, and a criterion turns it
-into U scores; the lowest fall. Sums are divided by N, so that a score is on the scale of a
-single weight and layers of different fan-in can be compared.
-
-Shapes: U units, N weights in each, B BatchNorm layers.
+one channel.
 """
 
 from __future__ import annotations
 
-import math
-import zlib
-from dataclasses import dataclass
-
-import numpy as np
-import torch
 from torch import Tensor
 
+from compression.pruning.scores import (
+    apoz,
+    batchnorm,
+    fisher,
+    l2,
+    lamp,
+    magnitude,
+    median,
+    movement,
+    random,
+    snip,
+    taylor,
+    wanda,
+)
 from compression.recipe import Prune, fixed_sparsity
 from compression.registry import Method, UserError, pick, unknown
-
-
-@dataclass(frozen=True, eq=False)
-class Units:
-    """The units of one layer, or of several coupled ones, as a criterion sees them.
-
-    Attributes:
-        weights_UN: a row for each unit, on the CPU.
-        scales_BU: the γ of each BatchNorm that follows; None where there is none.
-        name: the layer's name, which the random control draws from.
-        seed: of the random control.
-    """
-
-    weights_UN: Tensor
-    scales_BU: Tensor | None = None
-    name: str = ""
-    seed: int = 0
-
-
-def magnitude(units: Units) -> Tensor:
-    r"""Mean absolute weight, :math:`\frac{1}{N}\lVert w_i \rVert_1`: U scores.
-
-    Source: Han et al. 2015, arXiv 1506.02626 (weights); Li et al. 2017, arXiv 1608.08710 (filters).
-    """
-    return _mean(units.weights_UN.abs())
-
-
-def l2(units: Units) -> Tensor:
-    r"""Root mean square weight, :math:`\lVert w_i \rVert_2 / \sqrt{N}`: U scores; |w| where N = 1.
-
-    Source: He et al. 2018, arXiv 1808.06866.
-    """
-    w_UN = units.weights_UN
-    return w_UN.abs().squeeze(1) if w_UN.shape[1] == 1 else _mean(w_UN.square()).sqrt()
-
-
-def random(units: Units) -> Tensor:
-    """Uniform numbers from the seed and the layer's name: U scores.
-
-    The other layers of the model do not change them, and a higher sparsity removes the same
-    units and more.
-
-    Source: Mittal et al. 2018, arXiv 1801.10447.
-    """
-    key = zlib.crc32(f"{units.seed}:{units.name}".encode())
-    return torch.rand(units.weights_UN.shape[0], generator=torch.Generator().manual_seed(key))
-
-
-def lamp(units: Units) -> Tensor:
-    r"""Layer-adaptive magnitude, :math:`s_i^2 / \sum_{j:\, s_j \ge s_i} s_j^2`: U scores in (0, 1].
-
-    The order within a layer is that of the L2 norm. Equal norms count in order of position,
-    as in the paper. A layer of zeros scores 0.
-
-    Source: Lee et al. 2021, equation 3, arXiv 2010.07611.
-    """
-    norm_U = l2(units).float().numpy()
-    # The bits of a float that is not negative sort as the float does. With the position below
-    # them, one fast sort of integers gives order and values, four times sooner than argsort.
-    key_U = norm_U.view(np.int32).astype(np.int64) << 32
-    key_U |= np.arange(len(norm_U))
-    key_U.sort()
-    square_U = (key_U >> 32).astype(np.int32).view(np.float32).astype(np.float64) ** 2
-    tail_U = np.cumsum(square_U[::-1])[::-1]
-    score_U = np.empty(len(norm_U))
-    score_U[key_U & 0xFFFFFFFF] = np.divide(square_U, tail_U, out=np.zeros_like(tail_U), where=tail_U > 0)
-    return torch.from_numpy(score_U)
-
-
-def batchnorm(units: Units) -> Tensor:
-    r"""Absolute BatchNorm scale, :math:`|\gamma_i|`, the mean over coupled layers: U scores.
-
-    Source: Liu et al. 2017 (Network Slimming), arXiv 1708.06519.
-
-    Raises:
-        UserError: no BatchNorm follows the layer.
-    """
-    if units.scales_BU is None:
-        raise UserError(
-            f"criterion 'batchnorm' needs a BatchNorm with a scale after layer '{units.name}', "
-            f"which has none; choose one of: {', '.join(key for key in CRITERIA if key != 'batchnorm')}"
-        )
-    return units.scales_BU.abs().mean(0)
-
-
-def median(units: Units) -> Tensor:
-    r"""Mean distance to the other units: U scores.
-
-    .. math:: \frac{1}{U\sqrt{N}} \sum_j \lVert w_i - w_j \rVert_2
-
-    What lies nearest to the geometric median of its layer is best replaced by the others.
-
-    Source: He et al. 2019 (FPGM), equation 4, arXiv 1811.00250.
-    """
-    # In float64, since |a|² + |b|² - 2ab loses half its digits where a and b are nearly equal.
-    w_UN = units.weights_UN.double()
-    square_U = w_UN.square().sum(1)
-    distance_UU = (square_U[:, None] + square_U - 2 * w_UN @ w_UN.T).clamp_(min=0).sqrt_()
-    scores: Tensor = (distance_UU.mean(1) / math.sqrt(w_UN.shape[1])).float()
-    return scores
-
-
-def _mean(values_UN: Tensor) -> Tensor:
-    return values_UN.squeeze(1) if values_UN.shape[1] == 1 else values_UN.mean(1)
 
 
 def single_weights(weight: Tensor) -> Tensor:
@@ -139,6 +39,11 @@ def kernels(weight: Tensor) -> Tensor:
 def filters(weight: Tensor) -> Tensor:
     """All weights that make one output a unit: O×rest."""
     return weight.flatten(1)
+
+
+def whole(weight: Tensor) -> Tensor:
+    """The layer as a part of one unit: 1×n."""
+    return weight.reshape(1, -1)
 
 
 CRITERIA: dict[str, Method] = {
@@ -192,6 +97,60 @@ CRITERIA: dict[str, Method] = {
             r"s_i = \tfrac{1}{U\sqrt{N}}\sum_{j} \lVert w_i - w_j \rVert_2",
             "He et al. 2019, Filter pruning via geometric median, arXiv 1811.00250",
             median,
+        ),
+        Method(
+            "snip",
+            "Gradient sensitivity (SNIP)",
+            "Weight times gradient: how strongly the loss on training images hangs on each weight.",
+            r"s_i = \sum_{s \in i} |\theta_s g_s|,\; g = \tfrac{1}{n}\textstyle\sum_n \nabla L_n",
+            "Lee et al. 2019, SNIP: single-shot network pruning, arXiv 1810.02340",
+            snip,
+            needs=("gradients",),
+        ),
+        Method(
+            "taylor",
+            "Taylor (first order)",
+            "How much the loss changes, to first order, when a whole unit goes; single weights rank as by SNIP.",
+            r"s_i = \Bigl|\sum_{s \in i} \theta_s g_s\Bigr|",
+            "Molchanov et al. 2019, Importance estimation for neural network pruning, arXiv 1906.10771",
+            taylor,
+            needs=("gradients",),
+        ),
+        Method(
+            "fisher",
+            "Fisher (second order, OBD)",
+            "How much the loss rises, to second order, with the curvature read from each image's squared gradient.",
+            r"s_i = \tfrac12 \sum_{s \in i} \mathbb{E}_n[g_{n,s}^2]\, \theta_s^2",
+            "LeCun et al. 1990, Optimal brain damage; Theis et al. 2018, arXiv 1801.05787",
+            fisher,
+            needs=("squared gradients",),
+        ),
+        Method(
+            "movement",
+            "Movement",
+            "A short fine-tuning of a copy shows which weights shrink towards zero: those go first.",
+            r"s_i = -\sum_t \sum_{s \in i} \theta_s^{(t)} g_s^{(t)}",
+            "Sanh et al. 2020, Movement pruning, arXiv 2005.07683",
+            movement,
+            needs=("movement",),
+        ),
+        Method(
+            "wanda",
+            "Wanda",
+            "A small weight on a strong input matters: rank by weight times the norm of what it reads.",
+            r"s_{ij} = |w_{ij}| \cdot \lVert x_j \rVert_2 / \sqrt{n}",
+            "Sun et al. 2023, A simple and effective pruning approach for large language models, arXiv 2306.11695",
+            wanda,
+            needs=("inputs",),
+        ),
+        Method(
+            "apoz",
+            "Zeros after activation (APoZ)",
+            "A unit that its activation sets to zero on most images passes little on.",
+            r"s_i = 1 - \mathrm{APoZ}_i = 1 - \tfrac{1}{n}\textstyle\sum_n [a_{n,i} = 0]",
+            "Hu et al. 2016, Network trimming, arXiv 1607.03250",
+            apoz,
+            needs=("activations",),
         ),
     )
 }
@@ -263,15 +222,37 @@ GRANULARITIES: dict[str, Method] = {
             filters,
             needs=("convolutions",),
         ),
+        Method(
+            "heads",
+            "Attention heads",
+            "Whole heads are cut out of a transformer's attention: their queries, keys, values and projection.",
+            r"\textstyle\sum_h W^O_h \mathrm{Att}_h(x) \to \sum_h m_h W^O_h \mathrm{Att}_h(x),\; m \in \{0, 1\}^H",
+            "Michel et al. 2019, Are sixteen heads really better than one?, arXiv 1905.10650",
+            filters,
+            needs=("attention",),
+        ),
+        Method(
+            "blocks",
+            "Blocks (depth)",
+            "Whole residual blocks go, and their input passes on as it is: the network becomes shallower.",
+            r"x + F(x) \to x",
+            "Veit et al. 2016, Residual networks behave like ensembles of shallow networks, arXiv 1605.06431",
+            whole,
+            needs=("residual blocks",),
+        ),
     )
 }
 """What is removed: ``call`` takes a weight tensor to its units w_UN."""
 
+_BY_WEIGHT = ("magnitude", "l2", "random", "lamp", "snip", "taylor", "fisher", "movement", "wanda")
+_BY_UNIT = tuple(key for key in CRITERIA if key != "wanda")
 _FITTING: dict[str, tuple[str, ...]] = {
-    "weights": ("magnitude", "l2", "random", "lamp"),
-    "kernels": ("magnitude", "l2", "random", "lamp"),
-    "rows": tuple(CRITERIA),
-    "channels": tuple(CRITERIA),
+    "weights": _BY_WEIGHT,
+    "kernels": _BY_WEIGHT,
+    "rows": _BY_UNIT,
+    "channels": _BY_UNIT,
+    "heads": tuple(key for key in _BY_UNIT if key not in ("batchnorm", "apoz")),
+    "blocks": tuple(key for key in _BY_UNIT if key not in ("lamp", "median", "apoz")),
 }
 ABSOLUTE: tuple[str, ...] = ("magnitude", "l2", "batchnorm", "median")
 """The criteria whose scores are sizes of weights, so that a threshold means something."""
@@ -287,7 +268,7 @@ def allowed(granularity: str) -> tuple[str, ...]:
     """
     pick(GRANULARITIES, granularity, "granularity")
     if fixed_sparsity(granularity) is not None:
-        return ("magnitude", "l2", "random")
+        return tuple(key for key in _BY_WEIGHT if key != "lamp")
     return _FITTING[granularity]
 
 

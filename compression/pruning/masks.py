@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from compression.models.structure import CONVOLUTIONS, Layer, copy_with
-from compression.pruning.criteria import CRITERIA, GRANULARITIES, Units, check, check_layers
+from compression.pruning.criteria import CRITERIA, GRANULARITIES, check, check_layers
+from compression.pruning.evidence import Evidence, seen_of
+from compression.pruning.scores import Units
 from compression.pruning.selection import Selection, select
 from compression.recipe import Prune, fixed_sparsity
 from compression.registry import UserError, pick
@@ -56,14 +58,20 @@ def check_finite(model: nn.Module) -> None:
             raise UserError(f"Tensor '{name}' of the model holds NaN or infinite values")
 
 
-def weight_scores(model: nn.Module, stage: Prune, seed: int = 0) -> dict[str, Tensor]:
-    """The score of every weight or kernel, by layer: flat, on the CPU."""
+def weight_scores(model: nn.Module, stage: Prune, seed: int = 0, evidence: Evidence | None = None) -> dict[str, Tensor]:
+    """The score of every weight or kernel, by layer: flat, on the CPU.
+
+    Raises:
+        UserError: settings that contradict each other, or no evidence that the criterion needs.
+    """
     check(stage)
     score, split = CRITERIA[stage.criterion].call, GRANULARITIES[stage.granularity].call
-    return {
-        name: score(Units(split(plain(layer.weight)), name=name, seed=seed))
-        for name, layer in prunable(model, stage.granularity).items()
-    }
+    scores: dict[str, Tensor] = {}
+    for name, layer in prunable(model, stage.granularity).items():
+        seen = seen_of(evidence, stage.criterion, f"{name}.weight", layer.weight)
+        seen_UN = None if seen is None else split(plain(seen))
+        scores[name] = score(Units(split(plain(layer.weight)), name=name, seed=seed, seen_UN=seen_UN))
+    return scores
 
 
 def plain(weight: Tensor) -> Tensor:
@@ -72,17 +80,18 @@ def plain(weight: Tensor) -> Tensor:
     return weight if weight.dtype in (torch.float32, torch.float64) else weight.float()
 
 
-def select_weights(model: nn.Module, stage: Prune, seed: int = 0) -> Selection:
+def select_weights(model: nn.Module, stage: Prune, seed: int = 0, evidence: Evidence | None = None) -> Selection:
     """Which weights or kernels stay, by layer: flat boolean masks, one entry a unit.
 
     Exactly round(sparsity · n) fall in every layer (or of all, for the global scope), or
     those that score below the threshold. An N:M pattern is local: the scope does not matter.
 
     Raises:
-        UserError: settings that contradict each other, an unknown layer in ``overrides``, or a
-            layer of which a threshold, its own sparsity or the scope ``layer`` leaves nothing.
+        UserError: settings that contradict each other, no evidence that the criterion needs, an
+            unknown layer in ``overrides``, or a layer of which a threshold, its own sparsity or
+            the scope ``layer`` leaves nothing.
     """
-    scores = weight_scores(model, stage, seed)
+    scores = weight_scores(model, stage, seed, evidence)
     check_layers(stage.overrides, tuple(scores))
     if fixed_sparsity(stage.granularity) is not None:
         return _patterns(model, stage, scores)
@@ -116,7 +125,7 @@ def n_of_m(scores: Tensor, kept: int, group: int) -> Tensor:
     them fall, and none where there are no more than that.
 
     Args:
-        scores: O×I or O×I×k×k, at least 0; groups run along I.
+        scores: O×I or O×I×k×k; groups run along I.
         kept: N.
         group: M.
 
@@ -125,7 +134,7 @@ def n_of_m(scores: Tensor, kept: int, group: int) -> Tensor:
     """
     last = scores.movedim(1, -1)
     inputs = last.shape[-1]
-    filled = nn.functional.pad(last, (0, -inputs % group), value=-1.0)
+    filled = nn.functional.pad(last, (0, -inputs % group), value=-torch.inf)
     cells = filled.view(*filled.shape[:-1], -1, group).unbind(-1)
     # M is at most 8, so counting for each place how many beat it is much faster than sorting.
     beaten = [
@@ -136,9 +145,9 @@ def n_of_m(scores: Tensor, kept: int, group: int) -> Tensor:
     return keep.flatten(-2)[..., :inputs].movedim(-1, 1).contiguous()
 
 
-def weight_masks(model: nn.Module, stage: Prune, seed: int = 0) -> dict[str, Tensor]:
+def weight_masks(model: nn.Module, stage: Prune, seed: int = 0, evidence: Evidence | None = None) -> dict[str, Tensor]:
     """Boolean masks shaped like the weights, by layer; raises as ``select_weights`` does."""
-    return expand(model, select_weights(model, stage, seed))
+    return expand(model, select_weights(model, stage, seed, evidence))
 
 
 def expand(model: nn.Module, selection: Selection) -> dict[str, Tensor]:

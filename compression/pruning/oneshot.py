@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from compression.models.structure import Layer
 from compression.pruning.coupling import coupled_groups
 from compression.pruning.criteria import ABSOLUTE
+from compression.pruning.evidence import Evidence
 from compression.pruning.masks import (
     check_finite,
     expand,
@@ -23,7 +24,7 @@ from compression.pruning.masks import (
     weight_scores,
 )
 from compression.pruning.selection import Selection, asked_in_all, just_above
-from compression.pruning.surgery import Group, Groups, Sides, cut, staying
+from compression.pruning.surgery import Group, Groups, Indices, Sides, cut, staying
 from compression.pruning.units import Choice, all_unit_scores, choose
 from compression.recipe import STRUCTURED, Prune, fixed_sparsity
 from compression.registry import UserError
@@ -38,7 +39,7 @@ class Pruned:
         model: a new module; the one that was given is untouched.
         masks: by parameter name (``conv1.weight``) what fine-tuning has to hold at zero; empty
             for rows and channels, which are gone.
-        kept: by layer, True for each unit that stays; rows and channels only.
+        kept: by layer, True for each unit that stays; structured granularities only.
         layers: asked against achieved for every layer that counts.
         asked: the fraction asked of all units together; None for a threshold.
         achieved: the fraction of all units removed: weights, kernels, or coupled rows or
@@ -61,6 +62,7 @@ def prune(
     input_shape: tuple[int, ...],
     seed: int = 0,
     groups: Groups | None = None,
+    evidence: Evidence | None = None,
 ) -> Pruned:
     """Prune a copy of a model as one stage of a recipe says.
 
@@ -70,19 +72,34 @@ def prune(
         input_shape: of one input, without the batch; rows and channels alone need it.
         seed: of the random criterion.
         groups: ``coupled_groups`` of this model, where they are at hand; found anew if not.
+        evidence: ``observe`` of this model, for the criteria that look at data.
 
     Raises:
-        UserError: settings that contradict each other or do not fit the model, an unknown
-            layer, NaN or infinite weights, a layer pruned to nothing, or nothing pruned.
+        UserError: settings that contradict each other or do not fit the model, no evidence that
+            the criterion needs, an unknown layer, NaN or infinite weights, a layer pruned to
+            nothing, or nothing pruned.
     """
     check_finite(model)
     if stage.granularity in STRUCTURED:
-        return _prune_units(model, stage, groups or coupled_groups(model, input_shape), seed)
-    return _prune_weights(model, stage, seed)
+        groups = groups or coupled_groups(model, input_shape)
+        choice = choose(model, groups, stage, seed, evidence)
+        if not _cut_by(choice, groups, stage):
+            raise UserError(_nothing(stage))
+        return cut_out(model, stage, groups, choice)
+    pruned = zeroed(model, stage, select_weights(model, stage, seed, evidence))
+    after = prunable(pruned.model)
+    if all(torch.equal(layer.weight, after[name].weight) for name, layer in prunable(model).items()):
+        raise UserError(_nothing(stage))
+    return pruned
 
 
 def scores_of(
-    model: nn.Module, stage: Prune, input_shape: tuple[int, ...], seed: int = 0, groups: Groups | None = None
+    model: nn.Module,
+    stage: Prune,
+    input_shape: tuple[int, ...],
+    seed: int = 0,
+    groups: Groups | None = None,
+    evidence: Evidence | None = None,
 ) -> dict[str, Tensor]:
     """What a stage compares: scores by layer (by group for rows and channels), flat, on the CPU.
 
@@ -90,21 +107,17 @@ def scores_of(
         UserError: as ``prune`` does for settings that do not fit.
     """
     if stage.granularity in STRUCTURED:
-        return all_unit_scores(model, groups or coupled_groups(model, input_shape), stage, seed)
-    return weight_scores(model, stage, seed)
+        return all_unit_scores(model, groups or coupled_groups(model, input_shape), stage, seed, evidence)
+    return weight_scores(model, stage, seed, evidence)
 
 
-def _prune_weights(model: nn.Module, stage: Prune, seed: int) -> Pruned:
-    selection = select_weights(model, stage, seed)
+def zeroed(model: nn.Module, stage: Prune, selection: Selection) -> Pruned:
+    """A copy of the model in which the weights that a selection drops are zero."""
     layers, masks = prunable(model, stage.granularity), expand(model, selection)
-    smaller = masked_copy(model, masks)
-    after = dict(smaller.named_parameters())
-    if all(torch.equal(layers[name].weight, after[f"{name}.weight"]) for name in masks):
-        raise UserError(_nothing(stage))
     reports = tuple(_weight_report(name, layers[name], selection, stage) for name in masks)
     sparsity = stage.sparsity or fixed_sparsity(stage.granularity)
     return Pruned(
-        model=smaller,
+        model=masked_copy(model, masks),
         masks={f"{name}.weight": mask for name, mask in masks.items() if not mask.numpy().all()},
         layers=reports,
         asked=asked_in_all({report.layer: report.width for report in reports}, stage.overrides, sparsity),
@@ -134,37 +147,55 @@ def _weight_report(name: str, layer: Layer, selection: Selection, stage: Prune) 
     )
 
 
-def _prune_units(model: nn.Module, stage: Prune, groups: Groups, seed: int) -> Pruned:
-    choice = choose(model, groups, stage, seed)
+def cut_out(model: nn.Module, stage: Prune, groups: Groups, choice: Choice) -> Pruned:
+    """A copy of the model that holds the chosen units alone. Raises UserError where that does not run."""
     candidates = groups.cuttable(stage.granularity)
-    kept = {name: units for name, units in choice.kept.items() if len(units) < candidates[name].width}
-    if not kept:
-        raise UserError(_nothing(stage))
     sides = staying(groups, choice.kept)
-    makers = {layer: g for g in groups.groups if g.kind == stage.granularity for layer in g.layers}
+    parts = {part: g for g in groups.groups if g.kind == stage.granularity for part in _parts(g)}
+    stays = {name: _stays(name, group, sides, choice) for name, group in parts.items() if group.name in candidates}
     return Pruned(
-        model=cut(model, groups, kept),
+        model=cut(model, groups, _cut_by(choice, groups, stage)),
         masks={},
         layers=tuple(
-            _unit_report(name, layer, makers[name], sides, choice, stage)
-            for name, layer in prunable(model).items()
-            if name in makers
+            _unit_report(name, module, parts[name], stays.get(name), choice, stage)
+            for name, module in model.named_modules()
+            if name in parts
         ),
         asked=choice.asked_in_all,
         achieved=_achieved([(len(units), candidates[name].width) for name, units in choice.kept.items()]),
         threshold=_common(choice.thresholds, choice.overridden, stage),
-        kept={name: sides[name]["out"] for name in makers if "out" in sides.get(name, {})},
+        kept=stays,
     )
 
 
+def _cut_by(choice: Choice, groups: Groups, stage: Prune) -> dict[str, Indices]:
+    """What stays of every group that loses something."""
+    candidates = groups.cuttable(stage.granularity)
+    return {name: units for name, units in choice.kept.items() if len(units) < candidates[name].width}
+
+
+def _parts(group: Group) -> tuple[str, ...]:
+    """What is reported by itself: every layer that makes units, but a block as one."""
+    return (group.name,) if group.kind == "blocks" else group.layers
+
+
+def _stays(name: str, group: Group, sides: dict[str, Sides], choice: Choice) -> NDArray[np.bool_]:
+    """True for each unit that stays: each output of a layer, each head of attention, the block."""
+    if group.kind in ("rows", "channels"):
+        return sides[name]["out"]
+    return np.isin(np.arange(group.width), choice.kept[group.name])
+
+
 def _unit_report(
-    name: str, layer: Layer, group: Group, sides: dict[str, Sides], choice: Choice, stage: Prune
+    name: str, module: nn.Module, group: Group, stays: NDArray[np.bool_] | None, choice: Choice, stage: Prune
 ) -> LayerReport:
-    stays = sides.get(name, {}).get("out", np.ones(layer.weight.shape[0], dtype=bool))
-    kept, width = int(np.count_nonzero(stays)), len(stays)
+    weights = [layer.weight for layer in module.modules() if isinstance(layer, Layer)]
+    shape = tuple(module.weight.shape) if isinstance(module, Layer) else (sum(w.numel() for w in weights),)
+    width = group.width if group.kind in ("heads", "blocks") else shape[0]
+    kept = width if stays is None else int(np.count_nonzero(stays))
     return LayerReport(
         layer=name,
-        shape=tuple(layer.weight.shape),
+        shape=shape,
         asked=choice.asked.get(group.name),
         achieved=_achieved([(kept, width)]),
         kept=kept,
@@ -191,6 +222,8 @@ def _nothing(stage: Prune) -> str:
     if fixed_sparsity(stage.granularity) is not None:
         return f"Nothing pruned: every layer fits the pattern {stage.granularity} already"
     amount = f"sparsity {stage.sparsity:g}" if stage.sparsity else f"threshold {stage.threshold:g}"
+    if stage.granularity in ("heads", "blocks"):
+        return f"Nothing pruned: {amount} takes none of the {stage.granularity}; raise it"
     if stage.granularity in STRUCTURED:
         return (
             f"Nothing pruned: {amount} with round_to={stage.round_to} leaves every width of the "

@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from compression.models.structure import Layer
-from compression.pruning.criteria import CRITERIA, GRANULARITIES, Units, check, check_layers
+from compression.pruning.criteria import CRITERIA, check, check_layers
+from compression.pruning.depth import select_blocks
+from compression.pruning.evidence import Evidence, kind_of, seen_of
+from compression.pruning.looks import BY_GRADIENT
 from compression.pruning.masks import plain
+from compression.pruning.scores import Units
 from compression.pruning.selection import asked_in_all, select
 from compression.pruning.surgery import Group, Groups, Indices, Member
-from compression.recipe import Prune
+from compression.recipe import STRUCTURED, Prune
 from compression.registry import UserError
 
 FLOOR = 0.05
@@ -44,33 +48,49 @@ class Choice:
     asked_in_all: float | None
 
 
-def unit_scores(model: nn.Module, group: Group, criterion: str, seed: int = 0) -> Tensor:
+def unit_scores(
+    model: nn.Module, group: Group, criterion: str, seed: int = 0, evidence: Evidence | None = None
+) -> Tensor:
     """The scores of a group's units, one each, on the CPU.
 
     A unit's weights are those that make it, in all coupled layers: filters and rows, not what
-    reads it. For BatchNorm scales the mean over the coupled BatchNorms is taken.
+    reads it. For BatchNorm scales the mean over the coupled BatchNorms is taken. What goes by
+    gradients counts every parameter that goes with the unit: biases, γ and β too.
 
     Raises:
-        UserError: ``batchnorm`` where there is none.
+        UserError: ``batchnorm`` where there is none, or no evidence that the criterion needs.
     """
-    split = GRANULARITIES[group.kind].call
-    made, scales = [], []
+    by_gradient = kind_of(criterion) in BY_GRADIENT
+    weights, scales, seen = [], [], []
     for member in group.members:
         layer = model.get_submodule(member.layer)
-        index = _in_unit_order(member, group.width)
+        index = in_unit_order(member, group.width)
         if index is None:
             continue
-        if isinstance(layer, Layer):
-            made.append(split(plain(layer.weight)).index_select(0, index).reshape(group.width, -1))
-        elif isinstance(layer, _BatchNorm) and layer.affine:
-            scales.append(plain(layer.weight).index_select(0, index).reshape(group.width, -1).T)
-    weights_UN = made[0] if len(made) == 1 else torch.cat(made, 1)
-    scales_BU = torch.cat(scales) if scales else None
-    scores: Tensor = CRITERIA[criterion].call(Units(weights_UN, scales_BU, group.name, seed))
+        if isinstance(layer, _BatchNorm) and layer.affine:
+            scales.append(_by_unit(layer.weight, index, group.width).T)
+        for name, parameter in layer.named_parameters(recurse=False):
+            if by_gradient or (name == "weight" and isinstance(layer, Layer)):
+                weights.append(_by_unit(parameter, index, group.width))
+                shown = seen_of(evidence, criterion, f"{member.layer}.{name}", parameter)
+                seen += [] if shown is None else [_by_unit(shown, index, group.width)]
+    units = Units(
+        weights_UN=torch.cat(weights, 1),
+        scales_BU=torch.cat(scales) if scales else None,
+        name=group.name,
+        seed=seed,
+        seen_UN=torch.cat(seen, 1) if seen else None,
+    )
+    scores: Tensor = CRITERIA[criterion].call(units)
     return scores
 
 
-def _in_unit_order(member: Member, width: int) -> Tensor | None:
+def _by_unit(parameter: Tensor, index: Tensor, width: int) -> Tensor:
+    """What a parameter holds of each unit, U×N, given the order that puts its rows unit by unit."""
+    return plain(parameter).index_select(0, index).reshape(width, -1)
+
+
+def in_unit_order(member: Member, width: int) -> Tensor | None:
     """The indices of a member's side sorted by unit; None where units have unequal shares in it."""
     if member.side == "in":
         return None
@@ -81,18 +101,20 @@ def _in_unit_order(member: Member, width: int) -> Tensor | None:
     return torch.from_numpy(order[np.count_nonzero(member.owner < 0) :])
 
 
-def all_unit_scores(model: nn.Module, groups: Groups, stage: Prune, seed: int = 0) -> dict[str, Tensor]:
+def all_unit_scores(
+    model: nn.Module, groups: Groups, stage: Prune, seed: int = 0, evidence: Evidence | None = None
+) -> dict[str, Tensor]:
     """The scores of the units of every group that can be cut, by group name.
 
     Raises:
-        UserError: a criterion that does not fit, or no such units in the model.
+        UserError: a criterion that does not fit or lacks its evidence, or no such units in the model.
     """
     check(stage)
     candidates = _candidates(groups, stage.granularity)
-    return {name: unit_scores(model, group, stage.criterion, seed) for name, group in candidates.items()}
+    return {name: unit_scores(model, group, stage.criterion, seed, evidence) for name, group in candidates.items()}
 
 
-def choose(model: nn.Module, groups: Groups, stage: Prune, seed: int = 0) -> Choice:
+def choose(model: nn.Module, groups: Groups, stage: Prune, seed: int = 0, evidence: Evidence | None = None) -> Choice:
     """Choose the units that stay.
 
     A coupled unit counts once. Widths are rounded to the nearest of ``widths``, so that what
@@ -100,8 +122,9 @@ def choose(model: nn.Module, groups: Groups, stage: Prune, seed: int = 0) -> Cho
     scope every group keeps at least ``FLOOR`` of its units.
 
     Raises:
-        UserError: settings that contradict each other, no such units in the model, an unknown
-            layer in ``overrides``, or a threshold that would remove a whole layer.
+        UserError: settings that contradict each other, no evidence that the criterion needs, no
+            such units in the model, an unknown layer in ``overrides``, or a threshold that would
+            remove a whole layer.
     """
     candidates = _candidates(groups, stage.granularity)
     amounts = _amounts(stage, candidates)
@@ -109,21 +132,25 @@ def choose(model: nn.Module, groups: Groups, stage: Prune, seed: int = 0) -> Cho
     scores = {
         name: torch.ones(group.width)
         if amounts.get(name) == 0  # kept whole: it needs no scores, and may lack a BatchNorm
-        else unit_scores(model, group, stage.criterion, seed)
+        else unit_scores(model, group, stage.criterion, seed, evidence)
         for name, group in candidates.items()
     }
-    competing = stage.scope == "global" and stage.threshold is None
+    blocks = stage.granularity == "blocks"
+    competing = stage.scope == "global" and stage.threshold is None and not blocks
     floors = {n: _floor(g) if competing and n not in amounts else 0 for n, g in candidates.items()}
     guarded = {name: _guard(values, floors[name]) for name, values in scores.items()}
-    selection = select(guarded, stage, amounts, _within_floors(candidates, amounts, floors, stage.sparsity))
+    if blocks:
+        selection = select_blocks(scores, stage, amounts)
+    else:
+        selection = select(guarded, stage, amounts, _within_floors(candidates, amounts, floors, stage.sparsity))
     kept, notes = {}, {}
     for name, group in candidates.items():
         wanted = int(selection.keep[name].sum())
-        possible = widths(group.width, stage.round_to, group.blocks)
+        possible = _possible(group, stage.round_to)
         width = min(possible, key=lambda w: (abs(w - wanted), -w))
         kept[name] = _highest(scores[name], width, group.blocks)
         notes[name] = _note(wanted, width, floors[name], group)
-    alone = stage.sparsity if stage.scope == "layer" else None
+    alone = stage.sparsity if stage.scope == "layer" and not blocks else None
     return Choice(
         kept=kept,
         asked={name: amounts.get(name, alone) for name in candidates},
@@ -155,20 +182,27 @@ def widths(width: int, round_to: int, blocks: int = 1) -> tuple[int, ...]:
     return tuple(blocks * w for w in sorted({*below, *range(step, size, step), size}))
 
 
+def _possible(group: Group, round_to: int) -> tuple[int, ...]:
+    """The widths of a group: heads are wide enough to run fast in any number, and a block may go."""
+    if group.kind == "blocks":
+        return (0, 1)
+    return widths(group.width, 1 if group.kind == "heads" else round_to, group.blocks)
+
+
 def _candidates(groups: Groups, granularity: str) -> dict[str, Group]:
     candidates = groups.cuttable(granularity)
     if not candidates:
         why = {group.protected for group in groups.groups if group.kind == granularity}
         reason = f" ({'; '.join(sorted(why))})" if why else ""
-        other = "rows" if granularity == "channels" else "channels"
-        hint = f"; it has {other}" if groups.cuttable(other) else ""
+        others = [kind for kind in STRUCTURED if groups.cuttable(kind)]
+        hint = f"; it has {', '.join(others)}" if others else ""
         raise UserError(f"The model has no {granularity} that can be cut{reason}{hint}")
     return candidates
 
 
 def _amounts(stage: Prune, candidates: Mapping[str, Group]) -> dict[str, float]:
     """The overrides by group; each may name any layer that makes the group's units."""
-    owner = {layer: name for name, group in candidates.items() for layer in group.layers}
+    owner = {layer: name for name, group in candidates.items() for layer in (name, *group.layers)}
     check_layers(stage.overrides, tuple(owner))
     amounts: dict[str, float] = {}
     for layer, amount in stage.overrides.items():
@@ -213,7 +247,7 @@ def _highest(scores: Tensor, count: int, blocks: int = 1) -> Indices:
 
 
 def _note(wanted: int, width: int, floor: int, group: Group) -> str:
-    if group.width == group.blocks:
+    if 1 < group.width == group.blocks:
         return "each block of this grouped layer has a single unit"
     if floor and wanted == floor:
         return f"held at the floor of {floor} of {group.width} units"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from compression.pruning.index import ScoreIndex, dropped, histogram
 from compression.pruning.masks import plain, prunable
-from compression.pruning.oneshot import Pruned, scores_of
-from compression.pruning.surgery import Groups
-from compression.recipe import Prune
+from compression.pruning.oneshot import Pruned
 
 Array = NDArray[Any]
 
@@ -65,11 +64,10 @@ def weight_bins(model: nn.Module, index: ScoreIndex, pruned: Pruned, layer: str 
     return Bins(whole.edges, whole.counts[layer], lost.counts[layer])
 
 
-def unit_scores_of(
-    model: nn.Module, stage: Prune, pruned: Pruned, groups: Groups, layer: str | None = None
-) -> tuple[Array, Array]:
-    """The scores of the units of one layer, or of all, and which of the units are removed."""
-    scores = scores_of(model, stage, groups.input_shape, groups=groups)
+def unit_scores_of(scores: Mapping[str, Tensor], pruned: Pruned, layer: str | None = None) -> tuple[Array, Array]:
+    """The scores of the units of one layer, or of all, made finite; and which of them are removed."""
     names = list(scores) if layer is None else [layer]
     removed = [~pruned.kept[name] if name in pruned.kept else np.zeros(len(scores[name]), bool) for name in names]
-    return np.concatenate([scores[name].numpy() for name in names]), np.concatenate(removed)
+    values = np.concatenate([scores[name].numpy() for name in names])
+    lowest = values[np.isfinite(values)].min(initial=0)
+    return np.maximum(values, lowest), np.concatenate(removed)

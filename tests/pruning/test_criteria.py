@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import get_args
 
 import numpy as np
@@ -8,14 +9,22 @@ import pytest
 import torch
 
 from compression.pruning import CRITERIA, GRANULARITIES, SCOPES, allowed
-from compression.pruning.criteria import ABSOLUTE, Units, check
+from compression.pruning.criteria import ABSOLUTE, check
+from compression.pruning.scores import Units
 from compression.recipe import Criterion, Granularity, Prune, Scope
 from compression.registry import Method, UserError
 
 
 def units(rows: int = 7, columns: int = 5, seed: int = 0) -> Units:
     generator = torch.Generator().manual_seed(seed)
-    return Units(torch.randn(rows, columns, generator=generator), torch.randn(2, rows, generator=generator), "layer", 3)
+    weights, scales = torch.randn(rows, columns, generator=generator), torch.randn(2, rows, generator=generator)
+    return Units(weights, scales, "layer", 3, torch.rand(rows, columns, generator=generator))
+
+
+def loop(u: Units, term: Callable[[float, float], float]) -> list[float]:
+    """The sum over each row of a term of a weight and what was seen of it."""
+    pairs = zip(u.weights_UN.tolist(), u.seen_UN.tolist(), strict=True)
+    return [sum(term(w, seen) for w, seen in zip(*row, strict=True)) for row in pairs]
 
 
 def loop_lamp(norms: np.ndarray) -> list[float]:
@@ -43,6 +52,12 @@ ORACLES = {
     "lamp": lambda u: loop_lamp(np.sqrt((u.weights_UN.numpy().astype(float) ** 2).mean(1))),
     "batchnorm": lambda u: [sum(abs(g) for g in column) / 2 for column in u.scales_BU.numpy().T],
     "median": lambda u: loop_median(u.weights_UN.numpy().astype(float)),
+    "snip": lambda u: loop(u, lambda w, g: abs(w * g)),
+    "taylor": lambda u: [abs(total) for total in loop(u, lambda w, g: w * g)],
+    "fisher": lambda u: loop(u, lambda w, g2: w * w * g2 / 2),
+    "movement": lambda u: loop(u, lambda w, moved: moved),
+    "wanda": lambda u: [total / u.weights_UN.shape[1] for total in loop(u, lambda w, norm: abs(w) * norm)],
+    "apoz": lambda u: [total / u.weights_UN.shape[1] for total in loop(u, lambda w, share: share)],
     "random": lambda u: CRITERIA["random"].call(Units(torch.zeros(7, 1), name="layer", seed=3)),
 }
 
@@ -98,8 +113,19 @@ def test_median_of_a_filter_that_is_doubled_elsewhere_is_the_lowest() -> None:
 
 
 def test_batchnorm_without_one_names_the_layer_and_what_else_there_is() -> None:
-    with pytest.raises(UserError, match="after layer 'conv9', which has none; choose one of: magnitude, l2"):
+    with pytest.raises(UserError, match="after layer 'conv9', which has none; choose another criterion"):
         CRITERIA["batchnorm"].call(Units(torch.ones(2, 2), name="conv9"))
+
+
+def test_movement_puts_units_of_zeros_lowest() -> None:
+    u = Units(torch.tensor([[0.0, 0.0], [0.0, 1.0]]), name="a", seen_UN=torch.tensor([[3.0, 3.0], [-5.0, 0.0]]))
+    assert CRITERIA["movement"].call(u).tolist() == [-torch.inf, -5]
+
+
+@pytest.mark.parametrize("key", ["snip", "taylor", "fisher", "movement", "wanda", "apoz"])
+def test_without_anything_seen_the_layer_is_named(key: str) -> None:
+    with pytest.raises(UserError, match="Layer 'conv9' is to be ranked by what training images show"):
+        CRITERIA[key].call(Units(torch.ones(2, 2), name="conv9"))
 
 
 @pytest.mark.parametrize(("table", "names"), [(CRITERIA, Criterion), (GRANULARITIES, Granularity), (SCOPES, Scope)])
@@ -118,12 +144,13 @@ def test_every_criterion_has_an_oracle() -> None:
 
 
 def test_allowed_criteria_of_each_granularity() -> None:
+    by_data = ("snip", "taylor", "fisher", "movement", "wanda")
     for granularity in ("weights", "kernels"):
-        assert allowed(granularity) == ("magnitude", "l2", "random", "lamp")
+        assert allowed(granularity) == ("magnitude", "l2", "random", "lamp", *by_data)
     for granularity in ("2:4", "1:4", "4:8"):
-        assert allowed(granularity) == ("magnitude", "l2", "random")
+        assert allowed(granularity) == ("magnitude", "l2", "random", *by_data)
     for granularity in ("rows", "channels"):
-        assert allowed(granularity) == tuple(CRITERIA)
+        assert set(allowed(granularity)) == set(CRITERIA) - {"wanda"}
     with pytest.raises(UserError, match="Unknown granularity 'chanels' \\(did you mean 'channels'\\?\\)"):
         allowed("chanels")
 
@@ -142,7 +169,8 @@ def test_check_lets_through_exactly_what_is_allowed(granularity: str, criterion:
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_a_threshold_needs_scores_with_a_size(criterion: str) -> None:
-    stage = Prune.model_validate({"granularity": "channels", "criterion": criterion, "threshold": 0.1})
+    granularity = "weights" if criterion == "wanda" else "channels"
+    stage = Prune.model_validate({"granularity": granularity, "criterion": criterion, "threshold": 0.1})
     if criterion in ABSOLUTE:
         check(stage)
     else:
