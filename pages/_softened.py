@@ -49,18 +49,16 @@ def _image(subject: Subject, logits_NK: Tensor, temperature: float) -> int:
         index = int(st.number_input("Number", 0, len(logits_NK) - 1, 0, key="distill_number", bind="query-params"))
     else:
         best = softening.instructive(logits_NK, temperature, min(TOLD, len(logits_NK))).tolist()
-        rank = st.selectbox(
-            "Least sure at this T",
-            range(len(best)),
-            key="distill_rank",
-            format_func=lambda turn: f"{turn + 1}. a {data.classes[int(part.labels[best[turn]])]}, no. {best[turn]}",
-        )
-        index = best[rank or 0]
+        # By its rank: which image that is depends on T, and the link holds both.
+        rank = st.slider(
+            "Least sure at this T, by rank", 1, len(best), 1, key="distill_rank", bind="query-params",
+            help="1 is the image on which the softened teacher is least sure.",
+        )  # fmt: skip
+        index = best[rank - 1]
     said, true = data.classes[int(logits_NK[index].argmax())], data.classes[int(part.labels[index])]
     st.image(thumbnail(part, index), width=96, alt=f"Validation image {index}, a {true}")
-    st.caption(
-        f"A {true}, and the teacher says {said}." if said == true else f"A {true}, which the teacher takes for {said}."
-    )
+    verdict = f"and the teacher says {said}" if said == true else f"which the teacher takes for {said}"
+    st.caption(f"No. {index}: a {true}, {verdict}.")
     return index
 
 

@@ -3,9 +3,10 @@
 import streamlit as st
 
 from compression.registry import UserError
-from pages._judge import judge, progress, temperatures
+from pages._judge import judge, temperatures
+from pages._lesson import present_lesson, progress
 from pages._softened import softened_teacher
-from pages._teach import present_job, start
+from pages._teach import teach
 from pages._workbench import choose_subject
 
 VIEWS = {
@@ -14,6 +15,7 @@ VIEWS = {
     "judge": "Judge",
     "temperature": "Which temperature?",
 }
+RESULTS = {"judge": judge, "temperature": temperatures}
 
 subject = choose_subject()
 st.title("Distill")
@@ -21,15 +23,25 @@ view = st.segmented_control(
     "View", tuple(VIEWS), default="see", required=True, key="distill_view", bind="query-params",
     format_func=VIEWS.__getitem__, label_visibility="collapsed",
 )  # fmt: skip
+
+
+def lesson() -> None:
+    """A lesson: its form or what came of it, under how far it is."""
+    if view == "teach":
+        teach(subject)
+    job = present_lesson(subject)
+    if job:
+        progress(job)
+    elif view in RESULTS:
+        st.info("Nothing has been taught yet: choose **Teach** and press **Train**.", icon=":material/school:")
+    if job and view in RESULTS:
+        RESULTS[view](subject, job)
+
+
 try:
-    if view in ("teach", "judge", "temperature"):
-        job = start(subject) if view == "teach" else present_job(subject)
-        if job is None and view != "teach":
-            st.info("Nothing has been taught yet: choose **Teach** and press **Train**.", icon=":material/school:")
-        elif job is not None:
-            progress(job)
-            {"teach": lambda *_: None, "judge": judge, "temperature": temperatures}[view](subject, job)
-    else:
+    if view == "see":
         softened_teacher(subject)
+    else:
+        lesson()
 except UserError as fault:
     st.error(str(fault), icon=":material/error:")

@@ -8,7 +8,7 @@ from compression.report import charts
 from compression.report.tables import speed_table, tradeoff_table
 from compression.report.text import AXES, duration
 from compression.studies import jobs
-from compression.subject import Subject, granularities
+from compression.subject import granularities
 from pages._cache import live_plan, live_rows
 from pages._draw import draw
 from pages._forms import sweep_form
@@ -87,14 +87,6 @@ def columns() -> dict:
     }  # fmt: skip
 
 
-def present_job(subject: Subject) -> str | None:
-    """The sweep that the link names, or the last one of this model."""
-    named = st.query_params.get("sweep")
-    if named and jobs.exists(named) and (jobs.plan(named).kind, jobs.plan(named).model) == ("prune", subject.name):
-        return named
-    return jobs.latest("prune", subject.name, subject.dataset.name)
-
-
 subject = choose_subject()
 st.title("Trade-offs")
 try:
@@ -102,7 +94,7 @@ try:
         st.query_params["sweep"] = jobs.start(asked)
 except UserError as fault:
     st.error(str(fault), icon=":material/error:")
-job = present_job(subject)
+job = jobs.linked(st.query_params.get("sweep"), "prune", subject.name, subject.dataset.name)
 if job is None:
     styles = tuple(k for k in ("weights", "rows", "channels") if k in granularities(subject))
     quick = live_plan(subject.name, subject.dataset.name, granularities=styles)

@@ -82,6 +82,10 @@ class Teaching(Frozen):
         """In how many ways the student is taught."""
         return len(self._ways())
 
+    def trainings(self) -> int:
+        """How many students are trained: every point but the teacher."""
+        return len(self.points()) - 1
+
     def left_out(self) -> tuple[str, ...]:
         """Nothing is passed over; see ``Sweep.left_out``."""
         return ()

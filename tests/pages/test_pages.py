@@ -11,9 +11,10 @@ from streamlit.testing.v1 import AppTest
 
 from compression.distillation.softening import instructive
 from compression.pruning import sparsity_at, threshold_of, weight_index
-from compression.recipe import Prune
+from compression.recipe import Distill, Prune
 from compression.report.text import percent, size
 from compression.studies import jobs
+from compression.studies.teaching import Teaching
 from compression.subject import _judged, baseline, load_subject, preview, prune_subject
 from pages._serve import warm
 
@@ -168,8 +169,13 @@ def test_the_softened_teacher_moves_with_the_temperature(open_app: Open) -> None
     for temperature in (4.0, 10.0):
         at = sound(at.slider(key="distill_temperature").set_value(temperature).run())
         most = int(instructive(logits, temperature, 1)[0])
-        assert f"no. {most}" in at.selectbox(key="distill_rank").options[0]
+        assert any(caption.value.startswith(f"No. {most}: a ") for caption in at.caption)
         assert len(charts(at)) == 5
+    at = sound(at.slider(key="distill_rank").set_value(3).run())
+    third = int(instructive(logits, 10.0, 3)[2])
+    assert any(caption.value.startswith(f"No. {third}: a ") for caption in at.caption)
+    again = sound(open_app("distill", model="digits-mlp", distill_temperature="10", distill_rank="3"))
+    assert any(caption.value.startswith(f"No. {third}: a ") for caption in again.caption)
     at = sound(at.segmented_control(key="distill_way").set_value("number").run())
     assert len(charts(at)) == 5
 
@@ -206,11 +212,85 @@ def test_a_student_is_taught_judged_and_compared(open_app: Open) -> None:
     assert "Choose several temperatures" in at.info[0].value
 
 
-def test_what_cannot_be_taught_is_one_line(open_app: Open) -> None:
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("twelve", "Units of each layer are 'twelve'; give whole numbers from 1 to 65536, such as 800,800"),
+        ("12,0", "Units of each layer are '12,0'; give whole numbers from 1 to 65536, such as 800,800"),
+        ("65000,65000", "The student would have 4,229,940,010 parameters; at most 50,000,000 are allowed"),
+    ],
+)
+def test_what_cannot_be_taught_is_one_line_in_a_form_that_stays(open_app: Open, typed: str, told: str) -> None:
     at = sound(open_app("distill", model="digits-mlp"))
     at = sound(at.segmented_control(key="distill_view").set_value("teach").run())
     at = sound(at.selectbox(key="teach_student").set_value("mlp").run())
-    at = sound(at.text_input(key="teach_hidden").set_value("twelve").run())
-    assert [fault.value for fault in at.error] == [
-        "hidden.0 is 'twelve'; it should be a valid integer, unable to parse string as an integer"
+    at.number_input(key="teach_epochs").set_value(3)
+    at = sound(at.text_input(key="teach_hidden").set_value(typed).run())
+    assert [fault.value for fault in at.error] == [told]
+    assert at.selectbox(key="teach_student").value == "mlp" and at.number_input(key="teach_epochs").value == 3
+    assert at.button(key="teach_go").disabled
+    at = sound(at.text_input(key="teach_hidden").set_value("12").run())
+    assert not at.error and not at.button(key="teach_go").disabled
+
+
+def test_a_form_without_a_method_stays_too(open_app: Open) -> None:
+    at = sound(open_app("distill", model="digits-mlp", distill_view="Teach"))
+    at.session_state["teach_methods"] = []
+    at = sound(at.run())
+    assert [fault.value for fault in at.error] == ["methods is empty; give at least one"]
+    assert at.button(key="teach_go").disabled
+
+
+@pytest.fixture
+def taught(data_root: Path) -> str:
+    """A lesson of two methods, two temperatures and two seeds, done."""
+    stage = Distill(student="mlp", hidden=(12,), epochs=1)
+    plan = Teaching(
+        model="digits-mlp", data="digits", stage=stage, methods=("soft_targets", "logits"), temperatures=(1, 4), seeds=2
+    )
+    name = jobs.start(plan)
+    end = time.monotonic() + 100
+    while jobs.state(name).state in jobs.UNDER_WAY and time.monotonic() < end:
+        time.sleep(0.2)
+    assert jobs.state(name).state == "done"
+    return name
+
+
+def test_a_link_reopens_the_lesson_and_what_was_chosen_of_it(open_app: Open, taught: str) -> None:
+    later = jobs.start(Teaching(model="digits-mlp", data="digits", stage=Distill(student="mlp", epochs=1)))
+    jobs.cancel(later)
+    way = "Soft targets, T = 1, α = 0.9"
+    link = {"lesson": taught, "lesson_way": way, "lesson_curve": f"{way}, seed 1"}
+    at = sound(open_app("distill", model="digits-mlp", distill_view="Teach", **link))
+    curves = at.selectbox(key="lesson_curve")
+    assert curves.options[curves.index] == f"{way}, seed 1"
+    at = sound(at.segmented_control(key="distill_view").set_value("judge").run())
+    assert at.query_params["lesson"] in (taught, [taught])
+    assert list(at.selectbox(key="lesson_way").options) == [
+        way,
+        "Soft targets, T = 4, α = 0.9",
+        "Logit matching, α = 0.9",
     ]
+    assert (
+        sound(open_app("distill", distill_view="Judge", model="digits-mlp", **link)).selectbox(key="lesson_way").value
+        == way
+    )
+    at = sound(open_app("distill", model="digits-mlp", distill_view="Judge"))
+    assert at.query_params["lesson"] in (later, [later]), "the latest is shown, and the link says which that is"
+
+
+def test_methods_are_called_by_their_labels_in_the_chart_of_temperatures(open_app: Open, taught: str) -> None:
+    at = sound(open_app("distill", model="digits-mlp", distill_view="Which temperature?", lesson=taught))
+    (chart,) = at.get("plotly_chart")
+    assert "soft_targets" not in chart.proto.spec
+    assert at.dataframe[0].value["way"].tolist()[2] == "Soft targets, T = 1, α = 0.9"
+
+
+def test_matched_stages_are_in_the_link(open_app: Open) -> None:
+    pair = "teach_pair_digits-cnn_narrower_blocks.0"
+    query = {"distill_view": "Teach", "teach_methods": "Attention transfer"}
+    at = sound(open_app("distill", **query))
+    before = at.selectbox(key=pair)
+    other = next(option for option in before.options if option not in ("not compared", before.options[before.index]))
+    again = sound(open_app("distill", **query, **{pair: other})).selectbox(key=pair)
+    assert again.options[again.index] == other
