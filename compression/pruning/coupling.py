@@ -65,9 +65,10 @@ def coupled_groups(model: nn.Module, input_shape: tuple[int, ...]) -> Groups:
     order = list(reader.names.values())
     traced = [_group(items, reader) for items in graph.get_all_groups(ignored_layers=[])]
     heads = head_groups(model, reader.shared)
-    found = [*without_heads(traced, heads), *heads, *block_groups(model, _noise(model, input_shape))]
+    subject = _stirred(model)
+    found = [*without_heads(traced, heads), *heads, *block_groups(subject, _noise(model, input_shape))]
     found.sort(key=lambda group: order.index(group.name))
-    return _proven(model, Groups(tuple(found), tuple(input_shape)))
+    return _proven(subject, Groups(tuple(found), tuple(input_shape)))
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,19 @@ def _shared(model: nn.Module) -> set[str]:
             if parameter is not None:
                 holders.setdefault(id(parameter), []).append(name)
     return {name for names in holders.values() if len(names) > 1 for name in names}
+
+
+def _stirred(model: nn.Module) -> nn.Module:
+    """A copy for the trials, in which parameters of one number throughout are drawn anew.
+
+    A fresh network often has a head of zeros or scales of 1e-6, behind which nothing could be seen to fail.
+    """
+    twin, draw = copy.deepcopy(model), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            if parameter.numel() and parameter.min() == parameter.max():
+                parameter.copy_(0.5 + torch.rand(parameter.shape, generator=draw))
+    return twin
 
 
 def _proven(model: nn.Module, groups: Groups) -> Groups:

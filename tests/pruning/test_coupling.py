@@ -101,6 +101,16 @@ def test_an_output_that_is_no_layer_protects_what_reaches_it() -> None:
     assert groups["2"].protected == "it gives the model's output" and not groups["0"].protected
 
 
+def test_a_head_of_zeros_hides_nothing_from_the_trial() -> None:
+    torch.manual_seed(0)
+    model = Halves().eval()
+    nn.init.zeros_(model.head.weight)
+    before = copy.deepcopy(model.state_dict())
+    groups = by_name(model, (2, 5, 5))
+    assert "does not give the outputs of masking" in groups["twice"].protected and not groups["free"].protected
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
 def test_blocks_of_grouped_convolutions_and_group_norm() -> None:
     groups = by_name(CASES["grouped"].model(), (2, 6, 6))
     assert [groups[name].blocks for name in ("first", "blocks", "last")] == [2, 2, 1]
