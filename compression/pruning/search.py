@@ -1,0 +1,123 @@
+"""The search for the one allocation of a family that is as large as a budget wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from compression.pruning.allocation import Family, Ground, Sparsities
+from compression.pruning.costs import kept_units
+from compression.pruning.units import widths
+from compression.recipe import STRUCTURED
+
+HALVINGS = 50
+PAIRS = 400
+"""The most pairs of layers whose widths are tried together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """Where to search.
+
+    Attributes:
+        ground: what the family went by.
+        family: the allocations, one for each turn of the dial.
+        units: how many each layer has.
+        size: of the model that an allocation leaves, in the measure of the budget.
+        slack: how far off a size may be.
+        weight: by how much one weight changes that size, where all weights change it alike; else 0.
+    """
+
+    ground: Ground
+    family: Family
+    units: Mapping[str, int]
+    size: Callable[[Sparsities], float]
+    slack: float
+    weight: float = 0.0
+
+
+def nearest(search: Search, aim: float, step: int) -> Sparsities:
+    """The allocation nearest to the aim in size, with widths in these steps."""
+    above, below = 0.0, 1.0
+    for _ in range(HALVINGS):
+        dial = (above + below) / 2
+        if search.size(turned(search, dial, step)) > aim:
+            above = dial
+        else:
+            below = dial
+    dial = min(above, below, key=lambda turn: abs(search.size(turned(search, turn, step)) - aim))
+    found = turned(search, dial, step)
+    if search.ground.granularity in STRUCTURED:
+        return _stepped(search, found, search.family(dial), aim, step)
+    return _exact(search, found, aim) if search.weight else found
+
+
+def turned(search: Search, dial: float, step: int) -> Sparsities:
+    """The family's allocation at a turn of its dial, in whole units, and in widths that pruning allows."""
+    wanted = search.family(dial)
+    kept = {name: kept_units(wanted[name], units) for name, units in search.units.items()}
+    if search.ground.granularity in STRUCTURED:
+        kept = {name: min(_widths(search, name, step), key=lambda w: (abs(w - kept[name]), -w)) for name in kept}
+    return _sparsities(search, kept)
+
+
+def _sparsities(search: Search, kept: Mapping[str, int]) -> Sparsities:
+    return {name: 1 - count / search.units[name] for name, count in kept.items()}
+
+
+def _widths(search: Search, layer: str, step: int) -> tuple[int, ...]:
+    """The widths that a layer may be cut to, rising; its own is the last."""
+    ground, units = search.ground, search.units[layer]
+    blocks = ground.groups.cuttable(ground.granularity)[layer].blocks
+    possible = widths(units, 1 if ground.granularity == "heads" else step, blocks)
+    return tuple(width for width in possible if width >= (1 - ground.most[layer]) * units - 1e-9)
+
+
+def _exact(search: Search, sparsities: Sparsities, aim: float) -> Sparsities:
+    """The few weights that rounding takes too many or too few, put right in the largest layers."""
+    kept = {name: kept_units(sparsity, search.units[name]) for name, sparsity in sparsities.items()}
+    missing = round((search.size(sparsities) - aim) / search.weight)
+    for name in sorted(kept, key=lambda layer: -search.units[layer]):
+        units, most = search.units[name], search.ground.most[name]
+        least = units - int(most * units + 1e-9)
+        change = max(least, min(units if most else least, kept[name] - missing)) - kept[name]
+        kept[name] += change
+        missing += change
+    return _sparsities(search, kept)
+
+
+def _stepped(search: Search, start: Sparsities, wanted: Sparsities, aim: float, step: int) -> Sparsities:
+    """The widths within a step of the start that keep to the budget and are nearest to what was wanted.
+
+    One layer is changed at a time, or two against each other, for as long as that helps.
+    """
+
+    def rank(sparsities: Sparsities) -> tuple[float, float]:
+        off = max(search.slack, abs(search.size(sparsities) - aim))
+        return off, sum(abs(sparsities[name] - amount) for name, amount in wanted.items())
+
+    choices = {name: _within_a_step(search, name, sparsity, step) for name, sparsity in start.items()}
+    found, best = start, rank(start)
+    while True:
+        ranked = [(rank(move), move) for move in _neighbours(found, choices)]
+        least = min(ranked, key=lambda one: one[0], default=(best, found))
+        if least[0] >= best:
+            return found
+        best, found = least
+
+
+def _within_a_step(search: Search, layer: str, sparsity: float, step: int) -> tuple[float, ...]:
+    """The sparsities of the width given and of its neighbours, rising."""
+    possible, units = _widths(search, layer, step), search.units[layer]
+    at = possible.index(kept_units(sparsity, units))
+    return tuple(1 - width / units for width in reversed(possible[max(0, at - 1) : at + 2]))
+
+
+def _neighbours(sparsities: Sparsities, choices: Mapping[str, tuple[float, ...]]) -> Iterator[Sparsities]:
+    """One layer a step wider or narrower, or where there are few layers one wider and another narrower."""
+    down = {name: min(more) for name, at in sparsities.items() if (more := [c for c in choices[name] if c > at])}
+    up = {name: max(less) for name, at in sparsities.items() if (less := [c for c in choices[name] if c < at])}
+    yield from (sparsities | {name: amount} for moves in (up, down) for name, amount in moves.items())
+    if len(up) * len(down) <= PAIRS:
+        pairs = ((one, other) for one in up for other in down if one != other)
+        yield from (sparsities | {one: up[one], other: down[other]} for one, other in pairs)
