@@ -6,11 +6,12 @@ Shapes: N images, C channels, H×W pixels, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compression.models.transformers import ViT
+from compression.models.transformers import ViT, with_separate_heads
 
 
 class MLP(nn.Module):
@@ -126,12 +127,15 @@ class ResNet(nn.Module):
         return logits
 
 
-def torchvision_model(name: str, num_classes: int) -> nn.Module:
-    """One of torchvision's classification models, with random weights."""
+def torchvision_model(name: str, num_classes: int, **options: Any) -> nn.Module:
+    """One of torchvision's classification models, with random weights; ``options`` go to torchvision.
+
+    Its transformers get attention of which heads can be cut out; they take 224×224 images
+    unless ``image_size`` says otherwise.
+    """
     import torchvision
 
-    model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes)
-    return model
+    return with_separate_heads(torchvision.models.get_model(name, weights=None, num_classes=num_classes, **options))
 
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {

@@ -6,6 +6,8 @@ d width of a head, K classes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -53,6 +55,39 @@ class Attention(nn.Module):
         """Queries, keys and values, each N×h×T×d."""
         parts_3NhTd: Tensor = self.qkv(x_NTD).unflatten(2, (3, self.heads, self.head_dim)).permute(2, 0, 3, 1, 4)
         return parts_3NhTd.unbind(0)
+
+
+class AsMultihead(nn.Module):
+    """``Attention`` in the place of an ``nn.MultiheadAttention``, which cannot lose heads, with its numbers.
+
+    It is called as torchvision calls the original, and a state dict of the original loads as it is.
+    """
+
+    def __init__(self, original: nn.MultiheadAttention) -> None:
+        super().__init__()
+        self.attention = Attention(original.embed_dim, original.num_heads)
+        self.register_load_state_dict_pre_hook(_renamed)
+        self.load_state_dict(original.state_dict(), assign=True)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, need_weights: bool = False) -> tuple[Tensor, None]:
+        """Self-attention N×T×D; key and value are the query, and no weights are given."""
+        return self.attention(query), None
+
+
+def _renamed(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Give the tensors of an ``nn.MultiheadAttention`` our names, in place."""
+    for theirs, ours in (("in_proj_", "attention.qkv."), ("out_proj.", "attention.proj.")):
+        for part in ("weight", "bias"):
+            if f"{prefix}{theirs}{part}" in state:
+                state[f"{prefix}{ours}{part}"] = state.pop(f"{prefix}{theirs}{part}")
+
+
+def with_separate_heads(model: nn.Module) -> nn.Module:
+    """Put ``AsMultihead`` in the place of every ``nn.MultiheadAttention``, in place, and return the model."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, nn.MultiheadAttention):
+            model.set_submodule(name, AsMultihead(module))
+    return model
 
 
 class TransformerBlock(nn.Module):

@@ -92,8 +92,8 @@ class Groups:
 def cut(model: nn.Module, groups: Groups, kept: Kept) -> nn.Module:
     """A smaller copy of the model that holds the kept units alone; the model stays as it is.
 
-    The identity takes the place of a block that is not kept. Training mode and ``requires_grad`` of every part are those of the model. The copy is run
-    once on a zero input.
+    The identity takes the place of a block that is not kept. Training mode and ``requires_grad`` of
+    every part are those of the model. The copy is run once on a zero input.
 
     Raises:
         UserError: an unknown group, one of which nothing is kept, nothing to remove, or a copy

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from compression.measure import macs
 from compression.measure.onnx import export_onnx
-from compression.models.transformers import Attention, TransformerBlock, ViT
+from compression.models.architectures import torchvision_model
+from compression.models.transformers import Attention, TransformerBlock, ViT, with_separate_heads
 from compression.registry import UserError
 
 SMALL = {"channels": 2, "side": 6, "patch": 3, "dim": 8, "blocks": 2, "heads": 2, "hidden": 10, "classes": 3}
@@ -109,3 +112,40 @@ def test_it_exports_to_onnx(tmp_path: Path) -> None:
 def test_what_does_not_divide_is_one_line(changes: dict[str, int], words: str) -> None:
     with pytest.raises(UserError, match=words):
         small(**changes)
+
+
+def theirs(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    sizes = {"num_layers": 2, "num_heads": 3, "hidden_dim": 12, "mlp_dim": 16, "num_classes": 5}
+    model = torchvision.models.VisionTransformer(image_size=8, patch_size=4, **sizes).eval()
+    nn.init.normal_(model.heads.head.weight)  # it is zero, which would hide everything
+    for layer in model.encoder.layers:
+        nn.init.normal_(layer.self_attention.in_proj_bias)
+        nn.init.normal_(layer.self_attention.out_proj.bias)
+    return model
+
+
+def test_torchvisions_transformer_gives_the_same_with_separate_heads() -> None:
+    model, x = theirs(), torch.randn(3, 3, 8, 8)
+    before = model(x)
+    ours = with_separate_heads(model)
+    assert ours is model and not any(isinstance(module, nn.MultiheadAttention) for module in model.modules())
+    torch.testing.assert_close(ours(x), before)
+    assert all(p.requires_grad for p in ours.parameters())
+
+
+def test_a_state_dict_of_torchvisions_loads_and_so_does_our_own() -> None:
+    x = torch.randn(3, 3, 8, 8)
+    ours, other = with_separate_heads(theirs(seed=1)), theirs(seed=2)
+    ours.load_state_dict(other.state_dict())
+    torch.testing.assert_close(ours(x), other(x))
+    again = copy.deepcopy(with_separate_heads(theirs(seed=3)))
+    again.load_state_dict(ours.state_dict())
+    assert torch.equal(again(x), ours(x))
+
+
+def test_vit_b_16_has_twelve_times_twelve_separate_heads() -> None:
+    with torch.device("meta"):
+        model = torchvision_model("vit_b_16", 1000)
+    assert sum(p.numel() for p in model.parameters()) == 86_567_656  # torchvision's documentation
+    assert [module.heads for module in model.modules() if isinstance(module, Attention)] == [12] * 12

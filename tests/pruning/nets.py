@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.models.architectures import ResNet
+from compression.models.transformers import ViT
+
 
 def mlp() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 8), nn.ReLU(), nn.Linear(8, 3))
@@ -199,3 +202,15 @@ CASES = {
     ),
     "grouped": Case(Grouped, (2, 6, 6), "channels", {"first": ("first",), "blocks": ("blocks",), "last": ("last",)}),
 }
+
+
+def vit() -> nn.Module:
+    return ViT(channels=1, side=6, patch=2, dim=8, blocks=2, heads=4, hidden=12, classes=3)
+
+
+def resnet() -> nn.Module:
+    return ResNet(channels=1, widths=[4], blocks=4, classes=3)
+
+
+WHOLE = {"vit": Case(vit, (1, 6, 6), "heads", {}), "resnet": Case(resnet, (1, 6, 6), "blocks", {})}
+"""Networks of attention heads and of blocks, whose couplings nobody needs to write down."""

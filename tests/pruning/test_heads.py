@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from compression.measure import macs
 from compression.measure.onnx import export_onnx
 from compression.models.files import Blueprint, read_weights, weights_bytes
-from compression.models.transformers import ViT
+from compression.models.transformers import ViT, with_separate_heads
 from compression.pruning import Groups, coupled_groups, cut, masked, prune
 from compression.pruning.surgery import Indices, outputs
 from compression.pruning.units import unit_scores
@@ -151,3 +152,22 @@ def test_shared_weights_protect_heads(model: nn.Module) -> None:
     vit.blocks[1].attention.qkv.weight = vit.blocks[0].attention.qkv.weight
     found = {group.name: group.protected for group in coupled_groups(vit, SHAPE).groups if group.kind == "heads"}
     assert set(found) == {FIRST, SECOND} and all("shares its weights" in reason for reason in found.values())
+
+
+def test_torchvisions_transformer_loses_heads_rows_and_blocks(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = {"num_layers": 2, "num_heads": 4, "hidden_dim": 16, "mlp_dim": 24, "num_classes": 5}
+    model = torchvision.models.VisionTransformer(image_size=8, patch_size=4, **sizes).eval()
+    nn.init.normal_(model.heads.head.weight)
+    model = with_separate_heads(model)
+    groups = coupled_groups(model, (3, 8, 8))
+    attention = "encoder.layers.encoder_layer_{}.self_attention.attention.qkv"
+    assert list(groups.cuttable("heads")) == [attention.format(0), attention.format(1)]
+    kept = {attention.format(0): np.array([1, 3]), attention.format(1): np.array([0])}
+    kept |= {name: np.arange(0, 24, 3) for name in groups.cuttable("rows")}
+    smaller, images = cut(model, groups, kept), torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(outputs(smaller, images), outputs(masked(model, groups, kept), images))
+    assert macs(smaller, (3, 8, 8)) < 0.6 * macs(model, (3, 8, 8))
+    export_onnx(smaller, (3, 8, 8), tmp_path / "vit.onnx")
+    shallow = prune(smaller, Prune(granularity="blocks", sparsity=0.5), (3, 8, 8))
+    assert shallow.achieved == 0.5 and outputs(shallow.model, images).shape == (2, 5)

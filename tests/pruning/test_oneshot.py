@@ -25,11 +25,11 @@ from compression.pruning import (
 from compression.recipe import STRUCTURED, Prune
 from compression.registry import UserError
 from compression.training import hold
-from tests.pruning.nets import CASES, Case
+from tests.pruning.nets import CASES, WHOLE, Case
 from tests.pruning.shown import seen
 
 SETTINGS = {granularity: {} if ":" in granularity else {"sparsity": 0.5} for granularity in GRANULARITIES}
-WHERE = {granularity: "residual" for granularity in GRANULARITIES} | {"rows": "normed_mlp"}
+WHERE = dict.fromkeys(GRANULARITIES, "residual") | {"rows": "normed_mlp", "heads": "vit", "blocks": "resnet"}
 
 
 def stage(**fields: object) -> Prune:
@@ -37,7 +37,7 @@ def stage(**fields: object) -> Prune:
 
 
 def setting(name: str) -> tuple[nn.Module, tuple[int, ...]]:
-    case: Case = CASES[name]
+    case: Case = {**CASES, **WHOLE}[name]
     return case.model(), case.input_shape
 
 
@@ -62,9 +62,11 @@ def test_every_combination_prunes_a_copy_and_reports_it(granularity: str, criter
     assert pruned.model is not model and pruned.asked == amount
     assert pruned.achieved == pytest.approx(amount, abs=0.1)
     assert pruned.model(torch.rand(2, *shape)).shape == model(torch.rand(2, *shape)).shape
-    assert {report.layer for report in pruned.layers} <= set(prunable(model))
+    parts = prunable(model) if granularity != "blocks" else [f"blocks.{number}" for number in range(4)]
+    assert {report.layer for report in pruned.layers} <= set(parts)
     for report in pruned.layers:
-        assert report.shape == tuple(model.get_submodule(report.layer).weight.shape)
+        if granularity != "blocks":
+            assert report.shape == tuple(model.get_submodule(report.layer).weight.shape)
         assert report.achieved == pytest.approx(1 - report.kept / report.width)
     again = prune(model, asked, shape, evidence=seen(model, shape, criterion))
     states = zip(pruned.model.state_dict().values(), again.model.state_dict().values(), strict=True)
