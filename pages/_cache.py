@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from compression.measure import latencies, macs
 from compression.models.files import load_weights
-from compression.pruning import Pruned, ScoreIndex, score_index, scores_of, weight_index
+from compression.pruning import Pruned, ScoreIndex, score_index, weight_index
 from compression.pruning.criteria import ABSOLUTE
 from compression.recipe import Distill, Prune
 from compression.results import Latency
@@ -18,7 +18,7 @@ from compression.stages import student_of
 from compression.studies import jobs
 from compression.studies.plan import Sweep
 from compression.studies.sweep import run_point
-from compression.subject import Preview, judge, live_limit, load_subject, preview, prune_subject
+from compression.subject import Preview, judge, live_limit, load_subject, preview, prune_subject, scores
 
 Row = dict[str, Any]
 SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -71,9 +71,8 @@ def scores_index(model: str, data: str, granularity: str, criterion: str) -> Sco
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _scores_index(model: str, data: str, granularity: str, criterion: str) -> ScoreIndex:
-    subject = load_subject(model, data)
     stage = Prune(granularity=granularity, criterion=criterion, sparsity=0.5)
-    return score_index(scores_of(subject.model, stage, subject.blueprint.input_shape, groups=subject.groups))
+    return score_index(scores(load_subject(model, data), stage))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

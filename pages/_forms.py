@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from compression.pruning import CRITERIA, GRANULARITIES, SCOPES, sparsity_at, threshold_of
+from compression.pruning import CRITERIA, GRANULARITIES, SCOPES, kind_of, sparsity_at, threshold_of
 from compression.recipe import STRUCTURED, Prune, fixed_sparsity, validated
 from compression.registry import Method
 from compression.studies.plan import Sweep, spaced
@@ -24,12 +24,14 @@ def prune_controls(subject: Subject) -> Prune:
     criterion = _choice("Criterion", criteria(subject, granularity), CRITERIA, "criterion")
     _explained(GRANULARITIES[granularity], CRITERIA[criterion])
     fields: dict[str, Any] = {"granularity": granularity, "criterion": criterion}
+    if kind_of(criterion):
+        fields["images"] = _images(len(subject.dataset.train))
     pattern = fixed_sparsity(granularity)
     if pattern is not None:
         st.caption(f"The pattern {granularity} fixes the sparsity at {pattern:.0%}.")
     else:
         fields["scope"] = _choice("Scope", ("global", "layer"), SCOPES, "scope")
-        fields["sparsity"] = _amount(subject, **fields)
+        fields["sparsity"] = _amount(subject, granularity, criterion, fields["scope"])
         fields["overrides"] = _overrides(layer_names(subject, granularity))
     if granularity in STRUCTURED:
         fields["round_to"] = st.select_slider(
@@ -55,6 +57,19 @@ def _choice(label: str, options: tuple[str, ...], cards: Mapping[str, Method], k
         help=about,
     )
     return chosen if chosen in options else options[0]
+
+
+def _images(whole: int) -> int:
+    chosen = st.number_input(
+        "Training images to look at",
+        1,
+        whole,
+        min(whole, Prune.model_fields["images"].default),
+        key=f"{KEY}images",
+        bind="query-params",
+        help=f"This criterion ranks by what so many of the {whole:,} training images show, drawn at random.",
+    )
+    return min(chosen, whole)  # another model's data may hold more
 
 
 def _explained(*cards: Method) -> None:

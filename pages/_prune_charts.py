@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from compression.pruning import Pruned
+from compression.pruning import Pruned, kind_of
 from compression.pruning.views import first_layer, unit_scores_of, weight_bins
 from compression.recipe import STRUCTURED, Prune
 from compression.registry import UserError
@@ -14,7 +14,7 @@ from compression.report.tables import curve_table
 from compression.report.text import named
 from compression.report.themes import Theme
 from compression.results import Measurement
-from compression.subject import Subject
+from compression.subject import Subject, scores
 from pages._cache import live_plan, live_rows, weights_of
 from pages._draw import draw
 
@@ -30,8 +30,7 @@ def histogram(subject: Subject, stage: Prune, pruned: Pruned, look: Theme) -> No
         log = st.toggle("Log counts", key="prune_log", bind="query-params")
     chosen = None if layer not in layers or layer == ALL else layer
     if stage.granularity in STRUCTURED:
-        scores, removed = unit_scores_of(subject.model, stage, pruned, subject.groups, chosen)
-        table = unit_table(scores, removed)
+        table = unit_table(*unit_scores_of(scores(subject, stage), pruned, chosen))
         words = {"what": named(stage.granularity), "x_title": f"Score ({stage.criterion})"}
         threshold = pruned.threshold
     else:
@@ -64,6 +63,9 @@ def curve(subject: Subject, stage: Prune, now: Measurement, look: Theme) -> None
     sparsity = stage.sparsity if stage.sparsity is not None else now.sparsity
     present = {"sparsity": sparsity, **now.model_dump(include={"accuracy", "accuracy_low", "accuracy_high"})}
     draw(charts.curve_chart(table, look, present=present), "curve")
+    usual = Prune.model_fields["images"].default
+    if kind_of(stage.criterion) and stage.images != usual:
+        st.caption(f"The curve ranks by {usual} training images, the point by {stage.images:,}.")
 
 
 def filters(subject: Subject, pruned: Pruned, look: Theme) -> None:

@@ -4,13 +4,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from compression.measure import changed
+from compression.pruning import CRITERIA, kind_of
 from compression.recipe import STRUCTURED, Prune, Recipe
 from compression.registry import UserError
 from compression.report import charts
 from compression.report.compare import headline
 from compression.report.tables import class_table, layer_table
 from compression.report.text import count, delta, named, percent, points, share, size
-from compression.subject import Preview, Subject, baseline, live_limit
+from compression.subject import Preview, Subject, baseline, evidence_of, live_limit
 from pages._cache import fallen, tried
 from pages._draw import beside, draw, gallery, latency_table, pairs
 from pages._forms import prune_controls
@@ -28,6 +29,8 @@ def workbench(subject: Subject) -> None:
         key = stage.model_dump_json()
         with right:
             numbers, pictures = st.container(), st.container()
+        with numbers:
+            _looked(subject, stage)
         with pictures:
             places = pairs(6)
         with places[0]:  # first, since it needs no images to be judged
@@ -41,6 +44,16 @@ def workbench(subject: Subject) -> None:
         _pictures(subject, stage, found, places)
     except UserError as fault:
         right.error(str(fault), icon=":material/error:")
+
+
+def _looked(subject: Subject, stage: Prune) -> None:
+    """How many images the criterion has seen; the first look takes a moment."""
+    if not kind_of(stage.criterion):
+        return
+    with st.spinner(f"Looking at {stage.images:,} training images"):
+        seen = evidence_of(subject, stage)
+    label, whole = CRITERIA[stage.criterion].label, len(subject.dataset.train)
+    st.caption(f"{label} looked at {seen.images:,} of {whole:,} training images.")
 
 
 def _numbers(subject: Subject, found: Preview) -> None:

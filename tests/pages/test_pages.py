@@ -120,6 +120,19 @@ def test_a_layer_keeps_its_own_sparsity(open_app: Open) -> None:
     assert shown(sound(at))["Size packed"] == size(found.packed_bytes)
 
 
+def test_a_criterion_that_looks_at_data_says_at_how_much(open_app: Open) -> None:
+    at = sound(open_app("prune", model="digits-mlp"))
+    assert not [control for control in at.number_input if control.key == "prune_images"]
+    at = sound(at.selectbox(key="prune_criterion").set_value("fisher").run())
+    assert any("looked at 512 of 1,078 training images" in caption.value for caption in at.caption)
+    at = sound(at.number_input(key="prune_images").set_value(40).run())
+    assert any("looked at 40 of 1,078 training images" in caption.value for caption in at.caption)
+    subject = load_subject("digits-mlp", "digits")
+    found = preview(subject, prune_subject(subject, Prune(criterion="fisher", sparsity=0.5, images=40))).measurement
+    assert shown(at)["Accuracy"] == percent(found.accuracy)
+    assert len(at.get("plotly_chart")) == 5 and not at.error
+
+
 def test_garbage_in_a_link_falls_back_to_the_defaults(open_app: Open) -> None:
     garbage = {"data_digits": "no-such", "prune_sparsity": "nan", "prune_style": "<b>", "prune_round_to": "-3"}
     at = sound(open_app("prune", **garbage))
