@@ -27,7 +27,7 @@ BENCHMARKS = {
     "startup": Benchmark("`make run` to the first chart", startup.rows),
     "hinton": Benchmark("Distilling: Hinton's MNIST table", teaching.hinton),
     "temperature": Benchmark("Distilling: a 30-unit student at six temperatures", teaching.small),
-    "photographs": Benchmark("Distilling: ResNet-20 into half its width", teaching.photographs),
+    "photographs": Benchmark("Distilling: ResNet-20 into half its width, and a quarter", teaching.photographs),
     "epochs": Benchmark("Distilling: an epoch with the teacher's answers kept", epochs.rows),
     "softening": Benchmark("Interaction: temperature released to every chart updated", interaction.softening),
 }
