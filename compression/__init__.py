@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from compression.data.sets import Dataset, load_data
     from compression.models.zoo import load_model, model_card
     from compression.pipeline import Event, RunResult, load_result, measure, run
-    from compression.recipe import Distill, Prune, Recipe, Train
+    from compression.recipe import Distill, Gradual, Lottery, Prune, Recalibrate, Recipe, Sparsify, Train
     from compression.registry import UserError
     from compression.results import Measurement, Result
     from compression.studies.plan import Sweep
@@ -37,11 +37,15 @@ __all__ = [
     "Dataset",
     "Distill",
     "Event",
+    "Gradual",
+    "Lottery",
     "Measurement",
     "Prune",
+    "Recalibrate",
     "Recipe",
     "Result",
     "RunResult",
+    "Sparsify",
     "Sweep",
     "Teaching",
     "Train",
@@ -58,7 +62,7 @@ _HOMES = {
     "data.sets": ("Dataset", "load_data"),
     "models.zoo": ("load_model", "model_card"),
     "pipeline": ("Event", "RunResult", "load_result", "measure", "run"),
-    "recipe": ("Distill", "Prune", "Recipe", "Train"),
+    "recipe": ("Distill", "Gradual", "Lottery", "Prune", "Recalibrate", "Recipe", "Sparsify", "Train"),
     "registry": ("UserError",),
     "results": ("Measurement", "Result"),
     "studies.plan": ("Sweep",),

@@ -24,11 +24,16 @@ from compression.subject import Subject, baseline, judge, load_subject, subject_
 
 @dataclass(frozen=True)
 class Event:
-    """Progress: what is happening, how far the recipe is (0 to 1), and an epoch where one ended."""
+    """Progress: what is happening and how far the recipe is (0 to 1).
+
+    ``epoch`` is there where one ended, ``finished``, the stage's number and what it left, where a
+    stage did.
+    """
 
     message: str
     fraction: float
     epoch: Epoch | None = None
+    finished: tuple[int, Subject] | None = None
 
 
 class RunResult(Result):
@@ -112,6 +117,7 @@ def steps(
         done += _units(stage)
         models.append(present.subject.model)
         stages.append(_report(present, stage, split, limit))
+        yield Event(f"measured after {stage.kind}", done / units, finished=(number, present.subject))
         if present.stopped:
             break
     if timed:

@@ -9,6 +9,8 @@ from compression.report.cost_chart import cost_chart
 from compression.report.curve import curve_chart
 from compression.report.distill_charts import judged_chart, learning_chart
 from compression.report.drawing import CONFIG, NARROW, WIDE, Chart, empty_chart
+from compression.report.drift_charts import drift_chart, free_chart, schedule_chart
+from compression.report.lineage_charts import lineage_chart
 from compression.report.model_charts import change_chart, class_chart, history_chart, layer_chart
 from compression.report.reliability import reliability_chart
 from compression.report.similarity import similarity_chart
@@ -33,16 +35,20 @@ __all__ = [
     "cost_chart",
     "curve_chart",
     "dark_chart",
+    "drift_chart",
     "empty_chart",
     "entropy_chart",
     "filter_chart",
+    "free_chart",
     "gradient_chart",
     "histogram_chart",
     "history_chart",
     "judged_chart",
     "layer_chart",
     "learning_chart",
+    "lineage_chart",
     "reliability_chart",
+    "schedule_chart",
     "similarity_chart",
     "softening_chart",
     "speed_chart",

@@ -25,13 +25,19 @@ from compression.measure.hardware import versions
 from compression.models.zoo import FOLDER, SAMPLES
 from compression.recipe import Frozen, validated
 from compression.registry import UserError, quoted
+from compression.results import Result
+from compression.studies.lineage import Lineage
 from compression.studies.plan import Sweep
 from compression.studies.teaching import Teaching
 
 Row = dict[str, Any]
-Plan = Sweep | Teaching
-PLANS: dict[str, type[Sweep] | type[Teaching]] = {"prune": Sweep, "distill": Teaching}
-WORDS = {"prune": "sweep", "distill": "lesson"}
+Plan = Sweep | Teaching | Lineage
+PLANS: dict[str, type[Sweep] | type[Teaching] | type[Lineage]] = {
+    "prune": Sweep,
+    "distill": Teaching,
+    "pipeline": Lineage,
+}
+WORDS = {"prune": "sweep", "distill": "lesson", "pipeline": "pipeline"}
 """What a job of each kind is called."""
 UNDER_WAY = ("waiting", "running")
 
@@ -231,18 +237,34 @@ def epochs(name: str) -> list[Row]:
     return _lines(_folder(name) / "epochs.jsonl")
 
 
-def keep_weights(folder: Path, point: int, weights: bytes) -> None:
-    """Write the weights that a point left."""
-    (folder / f"{point}.safetensors").write_bytes(weights)
+def keep_weights(folder: Path, number: int, weights: bytes, of: str = "point") -> None:
+    """Write the weights that a point, or a stage of the first one, left."""
+    (folder / f"{of}-{number}.safetensors").write_bytes(weights)
 
 
-def weights(name: str, point: int) -> Path:
-    """Where the weights of a point lie. Raises UserError when there is no such job, or it kept none."""
-    path = _folder(name) / f"{point}.safetensors"
+def weights(name: str, number: int, of: str = "point") -> Path:
+    """Where these weights lie. Raises UserError when there is no such job, or it kept none."""
+    path = _folder(name) / f"{of}-{number}.safetensors"
     if not path.is_file():
         word = _word(path.parent).capitalize()
-        raise UserError(f"{word} '{name}' kept no weights of point {point}; start it again")
+        raise UserError(f"{word} '{name}' kept no weights of {of} {number}; start it again")
     return path
+
+
+def keep_result(folder: Path, point: int, result: Result) -> None:
+    """Write what was measured along a point's stages; a later, fuller one takes its place."""
+    partial = folder / f"{point}.result.partial"
+    partial.write_text(result.model_dump_json(exclude={"weights"}))
+    partial.replace(folder / f"{point}.result.json")
+
+
+def result(name: str, point: int) -> Result | None:
+    """What was measured along a point's stages; None as long as it is not done. Raises UserError for no such job."""
+    path = _folder(name) / f"{point}.result.json"
+    if not path.is_file():
+        return None
+    found: Result = validated(Result, json.loads(path.read_text()))
+    return found
 
 
 def write_state(folder: Path, present: State) -> None:

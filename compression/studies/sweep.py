@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import sys
@@ -23,12 +24,15 @@ from torch import nn
 from compression.distillation.lesson import lesson
 from compression.measure import latencies
 from compression.measure.calibration import agreement, reliability
-from compression.models.files import read_weights
+from compression.models.files import load_weights, read_weights, weights_bytes
+from compression.models.structure import structure
 from compression.pipeline import Event, run
 from compression.registry import UserError
+from compression.results import Latency, Measurement
 from compression.stages import better_than_chance, student_of, teacher_of
 from compression.studies import jobs
 from compression.studies.jobs import Plan
+from compression.studies.lineage import Lineage
 from compression.studies.plan import Point, Sweep
 from compression.studies.teaching import Teaching
 from compression.subject import Subject, baseline, judge, load_subject
@@ -69,8 +73,11 @@ def sweep(plan: Plan, workers: int = 1, folder: Path | None = None) -> Iterator[
     for done in _all(plan, workers, folder):
         finished.append(done)
         yield done
-    if plan.latency:
-        yield from _timed(plan, [done for done in finished if done.row])
+    whole = [done for done in finished if done.row]
+    if plan.latency and isinstance(plan, Lineage) and folder:
+        yield from _timed_lineage(plan, whole, folder)
+    elif plan.latency:
+        yield from _timed(plan, whole)
 
 
 def _warm(plan: Plan) -> None:
@@ -94,7 +101,7 @@ def _warm_teacher(plan: Teaching, subject: Subject) -> None:
 
 
 def _all(plan: Plan, workers: int, folder: Path | None) -> Iterator[Done]:
-    keep = plan.latency or plan.kind == "distill"
+    keep = plan.latency or plan.kind != "prune"
     work = partial(run_point, split=plan.split, limit=plan.limit, keep=keep, folder=folder)
     if workers == 1:
         yield from map(work, plan.points())
@@ -115,16 +122,22 @@ def _all(plan: Plan, workers: int, folder: Path | None) -> Iterator[Done]:
 
 
 def run_point(point: Point, split: str, limit: int | None, keep: bool, folder: Path | None = None) -> Done:
-    """Run one recipe; ``keep`` hands the weights back too, ``folder`` receives the epochs."""
+    """Run one recipe; ``keep`` hands the weights back too, ``folder`` receives the epochs, and of a lineage more."""
+    traced = folder and "run" in point.coordinates
 
     def tell(event: Event) -> None:
         if folder and event.epoch:
             jobs.append_row(folder, {"point": point.index, **event.epoch.model_dump(mode="json")}, "epochs")
+        if folder and traced and event.finished and point.index == 0:
+            number, made = event.finished
+            jobs.keep_weights(folder, number, weights_bytes(made.model, made.blueprint), "stage")
 
     try:
         result = run(point.recipe, tell, split=split, limit=limit)
     except UserError as fault:
         return Done(point, None, str(fault))
+    if folder and traced:
+        jobs.keep_result(folder, point.index, result)
     pruned = [stage.achieved_sparsity for stage in result.stages if stage.achieved_sparsity is not None]
     subject = load_subject(point.recipe.model, point.recipe.data)
     row = {
@@ -153,15 +166,45 @@ def _beside_teacher(subject: Subject, student: nn.Module, split: str, limit: int
 def _timed(plan: Plan, finished: list[Done]) -> Iterator[Done]:
     """Time each candidate against the baseline, alone, in pairs; a few of them share a process."""
     subject = load_subject(plan.model, plan.data)
-    untimed = baseline(subject, plan.split, plan.limit)[1]
     for start in range(0, len(finished), TOGETHER):
         few = finished[start : start + TOGETHER]
         models = {str(done.point.index): read_weights(done.weights, "a point").model for done in few}
         timings = latencies(models, subject.model, subject.blueprint.input_shape)
         for done in few:
-            timed = untimed.model_copy(update={"latency": timings[str(done.point.index)]})
-            timing = dict(timed.row().items() - untimed.row().items())
-            yield Done(done.point, {**(done.row or {}), **timing})
+            yield _with_timing(done, subject, plan, timings[str(done.point.index)])
+
+
+def _with_timing(done: Done, subject: Subject, plan: Plan, latency: tuple[Latency, ...]) -> Done:
+    untimed = baseline(subject, plan.split, plan.limit)[1]
+    timed = untimed.model_copy(update={"latency": latency})
+    return Done(done.point, {**(done.row or {}), **dict(timed.row().items() - untimed.row().items())})
+
+
+def _timed_lineage(plan: Lineage, finished: list[Done], folder: Path) -> Iterator[Done]:
+    """Time the pipeline after every stage and all final models; models of one shape are timed once.
+
+    Where zeros lie changes no shape, and what shape a model has is all that these runtimes see.
+    """
+    subject, found = load_subject(plan.model, plan.data), jobs.result(folder.name, 0)
+    models = {f"point {done.point.index}": read_weights(done.weights, "a point").model for done in finished}
+    for number in range(len(found.stages) if found else 0):
+        models[f"stage {number}"] = load_weights(jobs.weights(folder.name, number, "stage")).model
+    shape = {name: json.dumps(structure(model)) for name, model in (models | {"baseline": subject.model}).items()}
+    distinct = {shape[name]: model for name, model in models.items()} | {shape["baseline"]: subject.model}
+    timings = latencies(distinct, subject.model, subject.blueprint.input_shape)
+
+    def timed(measured: Measurement, name: str) -> Measurement:
+        return measured.model_copy(update={"latency": timings[shape[name]]})
+
+    if found:
+        stages = tuple(
+            stage.model_copy(update={"measurement": timed(stage.measurement, f"stage {number}")})
+            for number, stage in enumerate(found.stages)
+        )
+        changes = {"baseline": timed(found.baseline, "baseline"), "stages": stages}
+        jobs.keep_result(folder, 0, found.model_copy(update=changes))
+    for done in finished:
+        yield _with_timing(done, subject, plan, timings[shape[f"point {done.point.index}"]])
 
 
 def main(folder: Path) -> int:
@@ -173,7 +216,7 @@ def main(folder: Path) -> int:
         for count, done in enumerate(sweep(plan, cores(), folder), start=1):
             if done.row:
                 jobs.append_row(folder, done.row)
-            if plan.kind == "distill" and done.weights:
+            if plan.kind != "prune" and done.weights:
                 jobs.keep_weights(folder, done.point.index, done.weights)
             failures = (*state.failures, f"{done.point.label}: {done.error}") if done.error else state.failures
             state = state.model_copy(update={"done": count, "failures": failures, "message": done.point.label})
