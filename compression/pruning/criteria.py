@@ -128,7 +128,7 @@ CRITERIA: dict[str, Method] = {
         Method(
             "movement",
             "Movement",
-            "A short fine-tuning of a copy shows which weights shrink towards zero: those go first.",
+            "A short fine-tuning of a copy shows which weights shrink towards zero: those go first, large ones too.",
             r"s_i = -\sum_t \sum_{s \in i} \theta_s^{(t)} g_s^{(t)}",
             "Sanh et al. 2020, Movement pruning, arXiv 2005.07683",
             movement,
