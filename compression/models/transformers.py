@@ -66,7 +66,7 @@ class AsMultihead(nn.Module):
     def __init__(self, original: nn.MultiheadAttention) -> None:
         super().__init__()
         self.attention = Attention(original.embed_dim, original.num_heads)
-        self.register_load_state_dict_pre_hook(_renamed)
+        self.register_load_state_dict_pre_hook(_renamed)  # type: ignore[no-untyped-call]
         self.load_state_dict(original.state_dict(), assign=True)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, need_weights: bool = False) -> tuple[Tensor, None]:

@@ -104,7 +104,7 @@ def select_blocks(scores: Scores, stage: Prune, amounts: Mapping[str, float]) ->
     if stage.sparsity is not None:
         count = min(round(stage.sparsity * len(free)), most)
     else:
-        count = sum(bool(values < stage.threshold) for values in free.values())
+        count = sum(bool(values < (stage.threshold or 0.0)) for values in free.values())
         if count > most:
             highest = max(float(values) for values in free.values())
             raise UserError(

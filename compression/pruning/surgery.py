@@ -107,9 +107,10 @@ def cut(model: nn.Module, groups: Groups, kept: Kept) -> nn.Module:
     for layer, sides in staying(groups, {name: kept[name] for name in kept if name not in blocks}).items():
         tensors, widths[layer] = _narrowed(modules[layer], sides)
         replaced += tensors
-    smaller = remove(copy_with(model, replaced), blocks)
+    smaller = copy_with(model, replaced)
     for layer, changed in widths.items():
         resize(smaller.get_submodule(layer), changed)
+    remove(smaller, blocks)
     try:
         outputs(smaller, zero_input(smaller, groups.input_shape))
     except (RuntimeError, ValueError, IndexError) as fault:
