@@ -11,7 +11,9 @@ st.navigation(
     [
         st.Page("pages/overview.py", title="Overview", icon=":material/home:", default=True),
         st.Page("pages/prune.py", title="Prune", icon=":material/content_cut:"),
+        st.Page("pages/sensitivity.py", title="Sensitivity", icon=":material/tune:"),
         st.Page("pages/distill.py", title="Distill", icon=":material/school:"),
+        st.Page("pages/pipeline.py", title="Pipeline", icon=":material/route:"),
         st.Page("pages/tradeoffs.py", title="Trade-offs", icon=":material/show_chart:"),
     ]
 ).run()

@@ -48,8 +48,13 @@ def network_slimming(subject: Subject) -> Stages:
     """
     if not any(isinstance(module, _BatchNorm) for module in subject.model.modules()):
         raise UserError(f"Network slimming needs BatchNorm, and {subject.name} has none; choose another preset")
+    epochs, lr, batch = 5, 0.05, Sparsify().batch_size
+    steps = epochs * -(-len(subject.dataset.train) // batch)
+    # A scale of 1 that nothing holds up arrives at zero half way: a step moves it by rate · strength
+    # over 1 - momentum, and the mean rate is half the highest.
+    strength = 2 * (1 - Sparsify().momentum) / (lr / 2 * steps)
     return (
-        Sparsify(penalty="batchnorm_l1", strength=0.01, epochs=5),
+        Sparsify(penalty="batchnorm_l1", strength=float(f"{strength:.2g}"), epochs=epochs, lr=lr),
         Prune(granularity=_units(subject), criterion="batchnorm", scope="layer", sparsity=0.5),
         Recalibrate(),
         Train(epochs=5, lr=0.02),

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import pandas as pd
 
 from compression.report.compare import records
 from compression.report.drawing import WIDE, Chart, Frame, chart, empty_chart, headroom
-from compression.report.text import brief, percent, share
+from compression.report.text import brief, percent, share, unique
 from compression.report.themes import Theme
 from compression.results import Drift
 
 Row = dict[str, Any]
 DRAWN = {"l1": "weights", "l2": "weights", "group_lasso": "channels", "batchnorm_l1": "BatchNorm scales"}
 """What a penalty acts on."""
-PROBE = 0.01
-"""The threshold that a title speaks of."""
 
 
 def schedule_chart(steps: Sequence[tuple[float, float]], theme: Theme, *, width: int = 280, height: int = 200) -> Chart:
@@ -70,9 +69,11 @@ def drift_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int =
     by = {epoch: [row for row in rows if row["epoch"] == epoch] for epoch in epochs}
     what, first, last = DRAWN[penalty], by[epochs[0]], by[epochs[-1]]
     total = sum(row["count"] for row in first)
+    was, now = (list(accumulate(row["count"] / total for row in run)) for run in (first, last))
+    most_moved = max(range(len(now)), key=lambda i: now[i] - was[i])
     title = (
-        f"After {epochs[-1]} epochs {percent(last[0]['count'] / total)} of the {what} are within "
-        f"{brief(first[0]['step'])} of zero; before, {percent(first[0]['count'] / total)}"
+        f"After {epochs[-1]} epochs {percent(now[most_moved])} of the {what} are smaller than "
+        f"{brief((most_moved + 1) * first[0]['step'])}; before, {percent(was[most_moved])}"
     )
     subtitle = f"Size of {total:,} {what}, after the epoch that the slider names · counted, log scale"
     frame = Frame(width, height, left=60, top=headroom(title, subtitle, width), bottom=110)
@@ -84,7 +85,7 @@ def drift_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int =
     most = max(row["count"] for row in rows)
     layout = {
         "xaxis": {"title": {"text": f"size of {what}"}, "range": [0, first[-1]["size"]]},
-        "yaxis": {"type": "log", "range": [-0.3, _power(most)], "nticks": 5},
+        "yaxis": {"type": "log", "range": [-0.3, _power(most)], "dtick": 1},
         "sliders": [_slider(epochs, theme)],
         "updatemenus": [_play(theme)],
     }
@@ -101,9 +102,11 @@ def free_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int = 
     if not rows:
         return empty_chart("No penalty has drawn anything yet", "Run a sparsify stage.", theme, width, 200)
     at = {(row["run"], row["threshold"]): row["below"] for row in rows}
+    tried = unique(row["threshold"] for row in rows)
+    probe = max(tried, key=lambda t: at["after", t] - at["before", t])
     title = (
-        f"A threshold of {brief(PROBE)} now takes {percent(at['after', PROBE])} of the {DRAWN[penalty]}, "
-        f"not {percent(at['before', PROBE])}"
+        f"A threshold of {brief(probe)} now takes {percent(at['after', probe])} of the {DRAWN[penalty]}, "
+        f"before {percent(at['before', probe])}"
     )
     frame = Frame(width, height, left=52, right=44, top=headroom(title, "", width))
     traces = []
@@ -112,11 +115,17 @@ def free_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int = 
         traces.append({
             "type": "scatter", "mode": "lines+markers+text", "name": run, "x": [row["threshold"] for row in own],
             "y": [row["below"] for row in own], "line": {"color": colour, "dash": dash},
-            "text": [""] * (len(own) // 2) + [run] + [""] * (len(own) - len(own) // 2 - 1), "textposition": "top left",
+            "text": [run if row["threshold"] == probe else "" for row in own],
+            "textposition": "top left" if run == "after" else "bottom right",
             "hovertemplate": f"{run}: %{{y:.1%}} below %{{x:.3g}}<extra></extra>",
         })  # fmt: skip
     layout = {
-        "xaxis": {"type": "log", "title": {"text": "threshold"}, "dtick": 1},
+        "xaxis": {
+            "type": "log",
+            "title": {"text": "threshold"},
+            "tickvals": tried[::2],
+            "ticktext": [f"{t:g}" for t in tried[::2]],
+        },  # fmt: skip
         "yaxis": {"range": [0, 1.05], "tickformat": ".0%", "nticks": 5},
     }
     return chart(traces, theme, title, "", frame, layout)
@@ -144,7 +153,8 @@ def _slider(epochs: Sequence[int], theme: Theme) -> Row:
         for epoch in epochs
     ]  # fmt: skip
     return {
-        "active": len(epochs) - 1, "steps": steps, "x": 0.12, "len": 0.88, "y": -0.2, "yanchor": "top", "pad": {"t": 20},
+        "active": len(epochs) - 1, "steps": steps,
+        "x": 0.12, "len": 0.88, "y": -0.2, "yanchor": "top", "pad": {"t": 20},
         "currentvalue": {"prefix": "after epoch ", "font": {"size": 12, "color": theme.text}},
         "font": {"size": 11, "color": theme.muted}, "bgcolor": theme.grid, "bordercolor": theme.muted,
     }  # fmt: skip

@@ -1,0 +1,67 @@
+"""Pipeline: a recipe as a list of stages, run beside its controls, and the model's lineage."""
+
+import streamlit as st
+
+from compression.recipe import Recipe
+from compression.registry import UserError
+from compression.studies import jobs
+from compression.studies.lineage import lineage as planned_lineage
+from compression.subject import Subject
+from pages._lineage import ended, lineage, progress, take_along
+from pages._stages import build, plain, presets, replace_stages
+from pages._workbench import choose_subject
+
+
+def run_button(subject: Subject, recipe: Recipe) -> None:
+    """How it is run, and the button that starts it in a process of its own."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        seeds = st.select_slider("Seeds", (1, 2, 3, 5), 1, key="pipeline_seeds", bind="query-params", width=160)
+        controls = st.toggle(
+            "With controls", True, key="pipeline_controls", bind="query-params",
+            help="The same stages pruned at random, and a small dense model of the same size trained from scratch "
+            "for as many epochs.",
+        )  # fmt: skip
+        latency = st.toggle("Measure speed", True, key="pipeline_latency", bind="query-params")
+        if st.button("Run", type="primary", icon=":material/play_arrow:", key="pipeline_run"):
+            with st.spinner("Planning"):
+                plan = planned_lineage(recipe, controls, seeds=seeds, latency=latency)
+            st.query_params["run"] = jobs.start(plan)
+
+
+def from_yaml(subject: Subject) -> None:
+    """Take a recipe's stages from a file or pasted text."""
+    with st.popover("From YAML", icon=":material/upload:"):
+        text = st.text_area("Recipe", key="pipeline_yaml", placeholder="stages:\n- {kind: prune, sparsity: 0.5}")
+        if st.button("Take these stages", key="pipeline_take", disabled=not text.strip()):
+            head = "" if "model:" in text else f"model: {subject.name}\n"
+            replace_stages([plain(stage) for stage in Recipe.from_yaml(head + text).stages])
+            st.rerun()
+
+
+subject = choose_subject()
+st.title("Pipeline")
+recipe = None
+try:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        presets(subject)
+        from_yaml(subject)
+    recipe = build(subject)
+    run_button(subject, recipe)
+except UserError as fault:
+    st.error(str(fault), icon=":material/error:")
+job = jobs.linked(st.query_params.get("run"), "pipeline", subject.name, subject.dataset.name)
+if job:
+    st.query_params["run"] = job
+    if jobs.state(job).state in jobs.UNDER_WAY:
+        progress(job)
+    else:
+        ended(job)
+        if recipe and recipe.stages != jobs.plan(job).recipe.stages:
+            st.info(
+                "The stages above have changed since: press **Run** for theirs.", icon=":material/history:"
+            )
+        lineage(job)
+else:
+    st.info("Press **Run**: the model's lineage appears here, with accuracy, size, work and speed after every stage.")
+if recipe:
+    take_along(recipe, job)
