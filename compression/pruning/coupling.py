@@ -35,9 +35,11 @@ from compression.pruning.surgery import (
     side_size,
     zero_input,
 )
+from compression.pruning.tracing import Items, coupled_items, trace
 from compression.registry import UserError
 
 MAKERS = (nn.Linear, *CONVOLUTIONS)
+LOST = "what it is coupled to cannot be followed through the model's reshapes"
 
 
 def coupled_groups(model: nn.Module, input_shape: tuple[int, ...]) -> Groups:
@@ -60,10 +62,10 @@ def coupled_groups(model: nn.Module, input_shape: tuple[int, ...]) -> Groups:
     prunable(model)  # names a layer with hooks on its weight, which tracing would not see
     with torch.inference_mode(False), torch.enable_grad():  # tracing follows the gradients
         twin = copy.deepcopy(model).eval().requires_grad_(True)
-        graph, head = _trace(twin, input_shape)
+        graph, head = trace(twin, input_shape)
     reader = _Reader(head=head, names={module: name for name, module in twin.named_modules()}, shared=_shared(twin))
     order = list(reader.names.values())
-    traced = [_group(items, reader) for items in graph.get_all_groups(ignored_layers=[])]
+    traced = [_group(items, reader) if items else _unknown(root, reader) for root, items in coupled_items(graph)]
     heads = head_groups(model, reader.shared)
     subject = _stirred(model)
     found = [*without_heads(traced, heads), *heads, *block_groups(subject, _noise(model, input_shape))]
@@ -80,37 +82,13 @@ class _Reader:
     shared: set[str]
 
 
-def _trace(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """The dependency graph, and the autograd node that gives the model's output."""
-    import torch_pruning  # here, since only structured pruning needs it and it takes a moment
-
-    results: list[Any] = []
-
-    def forward(module: nn.Module, images: Tensor) -> Any:
-        results.append(module(images))
-        return results[0]
-
-    try:
-        graph = torch_pruning.DependencyGraph().build_dependency(
-            model,
-            zero_input(model, input_shape),
-            forward_fn=forward,  # without it a batch of one is unpacked and loses its batch
-            unwrapped_parameters=[],
-            verbose=False,
-        )
-    except Exception as fault:  # whatever a stranger's forward, or the tracer, may raise
-        reason = " ".join(str(fault).split())[:160]
-        shape = "×".join(map(str, input_shape))
-        raise UserError(
-            f"The model's layers cannot be traced on an input of {shape} ({reason}); "
-            "granularities weights, kernels and N:M do not need it"
-        ) from None
-    if not isinstance(results[0], Tensor):
-        raise UserError(f"The model returns a {type(results[0]).__name__}; rows and channels need a tensor")
-    return graph, results[0].grad_fn
+def _unknown(root: Any, reader: _Reader) -> Group:
+    """The group of a layer whose couplings have no end."""
+    kind: Literal["rows", "channels"] = "rows" if isinstance(root, nn.Linear) else "channels"
+    return Group(reader.names[root], kind, side_size(root, "out"), (), protected=LOST)
 
 
-def _group(items: Any, reader: _Reader) -> Group:
+def _group(items: Items, reader: _Reader) -> Group:
     """Read one traced group out as plain data, with a reason where it cannot be cut."""
     width = len(items[0].idxs)
     members: list[Member] = []
@@ -125,6 +103,9 @@ def _group(items: Any, reader: _Reader) -> Group:
             continue  # an operation between layers: nothing in it to cut
         reasons += _unfit(module, names.get(module, "a bare parameter"), reader.shared)
         if not isinstance(module, (*MAKERS, *PER_CHANNEL)):
+            continue
+        if max(item.idxs) >= side_size(module, side):
+            reasons.append(LOST)
             continue
         owner = _owner(module, side, item)
         members.append(Member(names[module], side, side == "out" and isinstance(module, MAKERS), owner))

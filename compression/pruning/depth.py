@@ -18,9 +18,12 @@ from torch import Tensor, nn
 
 from compression.models.structure import Layer
 from compression.pruning.selection import Scores, Selection, keep_all_but
-from compression.pruning.surgery import PER_CHANNEL, Group, Member, outputs, side_size
+from compression.pruning.surgery import PER_CHANNEL, Group, Member, outputs
 from compression.recipe import Prune
 from compression.registry import UserError
+
+MAKING = (Layer, *PER_CHANNEL, nn.LayerNorm)
+"""The layers of a block that make something of their own."""
 
 
 def block_groups(model: nn.Module, images: Tensor) -> list[Group]:
@@ -70,7 +73,7 @@ def _is_identity_when_zero(block: nn.Module, given: Tensor) -> bool:
     zeroed = copy.deepcopy(block)
     with torch.no_grad():
         for part in zeroed.modules():
-            if isinstance(part, (Layer, *PER_CHANNEL)):
+            if isinstance(part, MAKING):
                 for parameter in part.parameters(recurse=False):
                     parameter.zero_()
     return torch.equal(outputs(zeroed, given), given)
@@ -79,9 +82,9 @@ def _is_identity_when_zero(block: nn.Module, given: Tensor) -> bool:
 def _members(name: str, block: nn.Module) -> tuple[Member, ...]:
     """Every layer inside: all of its outputs belong to the one unit."""
     return tuple(
-        Member(f"{name}.{path}", "out", isinstance(part, Layer), np.zeros(side_size(part, "out"), dtype=np.int64))
+        Member(f"{name}.{path}", "out", isinstance(part, Layer), np.zeros(len(part.weight), dtype=np.int64))
         for path, part in block.named_modules()
-        if isinstance(part, (Layer, *PER_CHANNEL))
+        if isinstance(part, MAKING) and part.weight is not None
     )
 
 
