@@ -24,7 +24,7 @@ from compression.registry import Method, UserError, unknown
 Sparsities = dict[str, float]
 Family = Callable[[float], Sparsities]
 Point = tuple[float, float, float]
-"""Of one layer: what a cut saves, the loss that it adds, and the sparsity."""
+"""Of one layer: what a cut saves, the harm that it does, and the sparsity."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,9 @@ class Ground:
         groups: of the model.
         most: by layer, the greatest sparsity that it may take; 0 for a locked one.
         readings: of a scan with this granularity.
-        balance: what a saved MAC counts beside a saved parameter, in [0, 1]: 0 nothing, 1 alone.
+        balance: between accuracy and speed, in [0, 1]: what a saved MAC counts beside what the
+            budget counts; 0 nothing, 1 alone.
+        currency: what the budget counts: ``units``, ``params`` or ``macs``.
     """
 
     model: nn.Module
@@ -46,6 +48,7 @@ class Ground:
     most: Mapping[str, float]
     readings: Sequence[Reading] = ()
     balance: float = 0.0
+    currency: str = "params"
 
     def within(self, sparsities: Mapping[str, float]) -> Sparsities:
         """The sparsities, none above what its layer may take."""
@@ -115,10 +118,14 @@ def by_sensitivity(ground: Ground) -> Family:
 
     .. math:: \min_s \sum_l D_l(s_l) - \lambda \sum_l V_l(s_l)
 
-    D is the loss that a layer cut alone adds, V what the cut saves: parameters and MACs, as
-    shares of the model's, in balance. Each layer's curve is replaced by its envelope, the
-    straight ways under it; pieces of all layers are taken in the order of their slope, which is
-    the multiplier λ, and pieces of equal slope together. No layer goes beyond what was scanned.
+    D is how far a layer cut alone moves the answers, the mean KL divergence (the loss would be
+    lost in the noise of few images); V is what the cut saves of what the budget counts and of
+    the MACs, as shares of the model's, in balance. Each layer's curve is replaced by its envelope, the straight ways
+    under it; pieces of all layers are taken in the order of their slope, which is the
+    multiplier λ, and pieces of equal slope together. No layer goes beyond what was scanned.
+
+    Source: Cai et al. 2020, "ZeroQ", section 3.3, arXiv 2001.00281 (divergence and frontier, there
+    for bits); Shoham and Gersho 1988, "Efficient bit allocation", doi 10.1109/29.90373 (envelope).
 
     Raises:
         UserError: no readings of one of the layers.
@@ -155,18 +162,28 @@ class _Piece:
 
 
 def _value(ground: Ground) -> Callable[[Reading], float]:
-    """What a cut saves, as a share of the model; zeros save no MACs, so that there parameters alone count."""
+    """What a cut saves, as a share of the model; zeros save no MACs, so that there is nothing to balance."""
+    units = units_of(ground.model, ground.granularity, ground.groups)
     numbers, work = params(ground.model), macs(ground.model, ground.groups.input_shape)
     balance = ground.balance if ground.granularity in STRUCTURED else 0.0
-    return lambda r: (1 - balance) * r.params_saved / numbers + balance * r.macs_saved / work
+
+    def value(reading: Reading) -> float:
+        shares = {
+            "units": reading.achieved * units[reading.layer] / sum(units.values()),
+            "params": reading.params_saved / numbers,
+            "macs": reading.macs_saved / work,
+        }
+        return (1 - balance) * shares[ground.currency] + balance * shares["macs"]
+
+    return value
 
 
 def _pieces(ground: Ground, layer: str, value: Callable[[Reading], float]) -> list[_Piece]:
-    """The envelope of one layer's curve of loss added, never less than at a lower sparsity, against what is saved."""
+    """The envelope of one layer's curve of harm, never less than at a lower sparsity, against what is saved."""
     own = sorted((r for r in ground.readings if r.layer == layer), key=lambda reading: reading.achieved)
     if not own:
         raise UserError(f"The sensitivity of layer '{layer}' has not been scanned; scan it first, or lock the layer")
-    harm = np.maximum.accumulate([max(0.0, reading.loss - reading.whole_loss) for reading in own])
+    harm = np.maximum.accumulate([reading.divergence for reading in own])
     points: list[Point] = [(0.0, 0.0, 0.0)]
     for reading, added in zip(own, harm.tolist(), strict=True):
         saved = value(reading)
@@ -198,8 +215,7 @@ ALLOCATIONS: dict[str, Method] = {
             "By sensitivity",
             "Spend the budget where the scan says that it hurts least, at one price of harm for all layers.",
             r"\min_{s} \textstyle\sum_l D_l(s_l) - \lambda \sum_l V_l(s_l)",
-            "Shoham and Gersho 1988, Efficient bit allocation, doi 10.1109/29.90373; curves as in Li et al. 2017, "
-            "arXiv 1608.08710",
+            "Cai et al. 2020, ZeroQ, arXiv 2001.00281; envelope: Shoham and Gersho 1988, doi 10.1109/29.90373",
             by_sensitivity,
             needs=("a scan",),
         ),
@@ -258,7 +274,7 @@ def ground_of(
         readings: of a scan with this granularity.
         locks: layers that are kept whole.
         floors: by layer, the least fraction of its units that stays; one unit always does.
-        balance: what a saved MAC counts beside a saved parameter, in [0, 1].
+        balance: what a saved MAC counts beside what the budget counts, in [0, 1].
 
     Raises:
         UserError: a granularity that takes no amounts, unknown layers, a floor or a balance outside

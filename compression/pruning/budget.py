@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -18,6 +18,8 @@ from compression.recipe import Prune, validated
 from compression.registry import UserError, pick, unknown
 
 Kind = Literal["sparsity", "params", "macs", "bytes"]
+CURRENCIES = {"sparsity": "units", "params": "params", "macs": "macs", "bytes": "params"}
+"""What a saving is counted in beside the MACs, by budget."""
 UNITS = {"params": "parameters", "macs": "MACs", "bytes": "bytes"}
 TOLERANCE = 0.01
 SLACK = 0.9
@@ -124,6 +126,7 @@ def allocate(
         UserError: an unknown method, one that lacks its scan, or a budget that cannot be met; the
             line names the nearest that can.
     """
+    ground = replace(ground, currency=CURRENCIES[budget.kind])
     count = counter(ground.model, ground.granularity, ground.groups)
     search = Search(
         ground=ground,
@@ -155,6 +158,8 @@ def _tries(
         aim = budget.aim
         for _ in range(CORRECTIONS):
             sparsities = nearest(search, aim, step)
+            if not any(sparsities.values()):
+                raise UserError(f"A budget of {budget.written()} takes less than one of the {ground.granularity}")
             stage = _stage(ground, sparsities, count(sparsities), criterion, step, images)
             pruned = carry_out(stage)
             left = left_by(pruned, ground.granularity, ground.groups.input_shape)

@@ -42,6 +42,8 @@ class Reading:
         n: images judged so far.
         accuracy: with the layer cut.
         loss: mean cross-entropy in nats, with the layer cut.
+        divergence: mean KL divergence in nats of the answers from those of the model as it is; unlike
+            the loss it is never below 0, and tells small harm from none on few images.
         whole_accuracy: of the model as it is.
         whole_loss: of the model as it is.
         params_saved: parameters that became zero or went.
@@ -55,6 +57,7 @@ class Reading:
     n: int
     accuracy: float
     loss: float
+    divergence: float
     whole_accuracy: float
     whole_loss: float
     params_saved: int
@@ -81,16 +84,19 @@ class LayerCost:
 
 @dataclass
 class _Tally:
-    """Right answers and summed loss over the images so far."""
+    """Right answers, summed loss and summed divergence over the images so far."""
 
     n: int = 0
     correct: int = 0
     loss: float = 0.0
+    divergence: float = 0.0
 
-    def add(self, logits_NK: Tensor, labels_N: Tensor) -> None:
+    def add(self, logits_NK: Tensor, labels_N: Tensor, whole_NK: Tensor) -> None:
+        answers_NK, before_NK = (logits.double().log_softmax(1) for logits in (logits_NK, whole_NK))
         self.n += len(labels_N)
         self.correct += int((logits_NK.argmax(1) == labels_N).sum())
-        self.loss += float(F.cross_entropy(logits_NK.double(), labels_N, reduction="sum"))
+        self.loss += float(F.nll_loss(answers_NK, labels_N, reduction="sum"))
+        self.divergence += float(F.kl_div(answers_NK, before_NK, reduction="sum", log_target=True))
 
 
 @dataclass(eq=False)
@@ -117,6 +123,7 @@ class _Cut:
             n=n,
             accuracy=self.tally.correct / n,
             loss=self.tally.loss / n,
+            divergence=self.tally.divergence / n,
             whole_accuracy=whole.correct / n,
             whole_loss=whole.loss / n,
             params_saved=self.params_saved,
@@ -260,7 +267,8 @@ def _judged(
     whole: nn.Module, portion: list[_Cut], images: Tensor, labels: Tensor, sofar: _Tally, reuse: bool
 ) -> Iterator[Reading]:
     answers = _logits(whole, portion, images, reuse)
-    sofar.add(next(answers), labels)
+    before = next(answers)
+    sofar.add(before, labels, before)
     for cut, logits in zip(portion, answers, strict=True):
-        cut.tally.add(logits, labels)
+        cut.tally.add(logits, labels, before)
         yield cut.reading(sofar)
