@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -60,12 +61,13 @@ def coupled_groups(model: nn.Module, input_shape: tuple[int, ...]) -> Groups:
     """
     check_finite(model)
     prunable(model)  # names a layer with hooks on its weight, which tracing would not see
-    with torch.inference_mode(False), torch.enable_grad():  # tracing follows the gradients
+    with torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():  # tracing follows the gradients
+        warnings.simplefilter("ignore")  # the tracer's own doubts: what it finds is tried out below
         twin = copy.deepcopy(model).eval().requires_grad_(True)
         graph, head = trace(twin, input_shape)
-    reader = _Reader(head=head, names={module: name for name, module in twin.named_modules()}, shared=_shared(twin))
+        reader = _Reader(head=head, names={module: name for name, module in twin.named_modules()}, shared=_shared(twin))
+        traced = [_group(items, reader) if items else _unknown(root, reader) for root, items in coupled_items(graph)]
     order = list(reader.names.values())
-    traced = [_group(items, reader) if items else _unknown(root, reader) for root, items in coupled_items(graph)]
     heads = head_groups(model, reader.shared)
     subject = _stirred(model)
     found = [*without_heads(traced, heads), *heads, *block_groups(subject, _noise(model, input_shape))]
