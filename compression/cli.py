@@ -152,6 +152,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
             "epochs": arguments.epochs,
             "seeds": arguments.seeds,
             "round_to": arguments.round_to,
+            "images": arguments.images,
             "split": arguments.split,
             "latency": arguments.latency,
         },

@@ -69,6 +69,7 @@ def _sweep(own: Parser) -> None:
     own.add_argument("--seeds", default=1, help="number of seeds (default: 1)")
     own.add_argument("--split", default="val", help="val or test (default: val)")
     own.add_argument("--round-to", default=8, help="keep widths at multiples of this (default: 8)")
+    own.add_argument("--images", default=512, help="training images a criterion may look at (default: 512)")
     own.add_argument("--latency", action="store_true", help="measure latency too, afterwards")
     _json(own)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from compression.pruning import Pruned, kind_of
+from compression.pruning import Pruned
 from compression.pruning.views import first_layer, unit_scores_of, weight_bins
 from compression.recipe import STRUCTURED, Prune
 from compression.registry import UserError
@@ -58,14 +58,12 @@ def curve(subject: Subject, stage: Prune, now: Measurement, look: Theme) -> None
         criteria=(stage.criterion,),
         scope=stage.scope,
         round_to=stage.round_to,
+        images=stage.images,
     )
     table = curve_table(live_rows(plan))
     sparsity = stage.sparsity if stage.sparsity is not None else now.sparsity
     present = {"sparsity": sparsity, **now.model_dump(include={"accuracy", "accuracy_low", "accuracy_high"})}
     draw(charts.curve_chart(table, look, present=present), "curve")
-    usual = Prune.model_fields["images"].default
-    if kind_of(stage.criterion) and stage.images != usual:
-        st.caption(f"The curve ranks by {usual} training images, the point by {stage.images:,}.")
 
 
 def filters(subject: Subject, pruned: Pruned, look: Theme) -> None:

@@ -23,7 +23,7 @@ def test_the_names_of_the_design_are_there() -> None:
         "compression.data.sets"
     ]
     assert {f.__module__ for f in (measure, run, load_result)} == {"compression.pipeline"}
-    assert {kind.__module__ for kind in (Prune, Recipe, Train)} == {"compression.recipe"}
+    assert {kind.__module__.rpartition(".")[0] for kind in (Prune, Recipe, Train)} == {"compression.recipe"}
 
 
 def test_every_public_name_can_be_had_and_is_listed() -> None:

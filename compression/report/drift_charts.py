@@ -70,9 +70,10 @@ def drift_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int =
     what, first, last = DRAWN[penalty], by[epochs[0]], by[epochs[-1]]
     total = sum(row["count"] for row in first)
     was, now = (list(accumulate(row["count"] / total for row in run)) for run in (first, last))
-    most_moved = max(range(len(now)), key=lambda i: now[i] - was[i])
+    most_moved = max(range(len(now)), key=lambda i: round(now[i] - was[i], 6))
+    plural = "s" if epochs[-1] > 1 else ""
     title = (
-        f"After {epochs[-1]} epochs {percent(now[most_moved])} of the {what} are smaller than "
+        f"After {epochs[-1]} epoch{plural} {percent(now[most_moved])} of the {what} are smaller than "
         f"{brief((most_moved + 1) * first[0]['step'])}; before, {percent(was[most_moved])}"
     )
     subtitle = f"Size of {total:,} {what}, after the epoch that the slider names · counted, log scale"

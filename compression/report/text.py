@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 MINUS, TIMES, DASH = "−", "×", "–"
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-UNITS = {"rows": "neurons", "channels": "channels", "kernels": "kernels"}
+UNITS = {"rows": "neurons", "channels": "channels", "kernels": "kernels", "heads": "heads", "blocks": "blocks"}
 """What one removed piece is called, by granularity; every other granularity removes weights."""
 
 Scale = Literal["bytes", "count", "times", "ms", "mj", "fraction"]

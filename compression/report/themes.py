@@ -80,10 +80,12 @@ STYLES: dict[str, Style] = {
     "2:4": Style(5, "triangle-down", "▼"),
     "1:4": Style(5, "triangle-left", "◀"),
     "4:8": Style(5, "triangle-right", "▶"),
+    "heads": Style(2, "pentagon", "⬟"),
+    "blocks": Style(3, "hexagon", "⬢"),
     "baseline": Style(4, "star", "★"),
 }
 VARIANTS = ("", "-open", "-dot", "-open-dot")
-OPEN = dict(zip("●■◆▲▼◀▶★", "○□◇△▽◁▷☆", strict=True))
+OPEN = dict(zip("●■◆▲▼◀▶⬟⬢★", "○□◇△▽◁▷⬠⬡☆", strict=True))
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from compression.distillation.students import student_blueprint
 from compression.models.files import Blueprint
+from compression.pruning import prunable
 from compression.pruning.gradual import prune_at
 from compression.recipe import Cut, Distill, Fit, Frozen, Gradual, Lottery, Prune, Recipe, Stage
 from compression.registry import UserError
@@ -133,7 +134,8 @@ def weights_left(recipe: Recipe, subject: Subject) -> int:
             subject = Subject(
                 start.name, prune_subject(start, pruning, recipe.seed).model, start.blueprint, start.dataset
             )
-    return sum(int(torch.count_nonzero(p)) for p in subject.model.parameters())
+    zeros = sum(int((layer.weight == 0).sum()) for layer in prunable(subject.model).values())
+    return sum(p.numel() for p in subject.model.parameters()) - zeros
 
 
 def _pruning(stage: Stage) -> Prune | None:

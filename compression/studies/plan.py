@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from compression.pruning.criteria import allowed
+from compression.pruning.evidence import kind_of
 from compression.recipe import (
     Criterion,
     Frozen,
@@ -42,7 +43,8 @@ class Sweep(Frozen):
     """A grid of granularities × criteria × sparsities × seeds on one model and its data.
 
     ``sparsities`` may hold 0, which is the baseline and is always measured. ``seeds`` is a
-    number of seeds; where nothing is random one is enough, and one is run.
+    number of seeds; where nothing is random one is enough, and one is run. ``images`` is how many
+    training images the criteria look at that look at data; the seed draws them.
     """
 
     kind: Literal["prune"] = "prune"
@@ -56,6 +58,7 @@ class Sweep(Frozen):
     lr: float = Field(default=0.01, gt=0, le=10)
     seeds: int = Field(default=1, ge=1, le=20)
     round_to: int = Field(default=8, ge=1, le=256)
+    images: int = Field(default=512, ge=1)
     split: SplitName = "val"
     limit: int | None = Field(default=None, ge=1)
     latency: bool = False
@@ -111,7 +114,7 @@ class Sweep(Frozen):
                     "scope": self.scope,
                     "sparsity": sparsity,
                 }
-                prune = Prune(**chosen, round_to=self.round_to)
+                prune = Prune(**chosen, round_to=self.round_to, images=self.images)
                 train = (Train(epochs=self.epochs, lr=self.lr),) if self.epochs else ()
                 recipe = base.model_copy(update={"seed": seed, "stages": (prune, *train)})
                 label = f"{granularity} by {criterion} at {100 * sparsity:g} %, seed {seed}"
@@ -135,7 +138,7 @@ class Sweep(Frozen):
         ]
 
     def _seeds(self, criterion: str) -> int:
-        return self.seeds if self.epochs or criterion == "random" else 1
+        return self.seeds if self.epochs or criterion == "random" or kind_of(criterion) else 1
 
 
 _WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
