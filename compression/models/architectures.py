@@ -132,9 +132,14 @@ def torchvision_model(name: str, num_classes: int, **options: Any) -> nn.Module:
 
     Its transformers get attention of which heads can be cut out; they take 224×224 images
     unless ``image_size`` says otherwise.
+
+    Raises:
+        ValueError: no such classification model. Others would fetch a backbone's weights unasked.
     """
     import torchvision
 
+    if name not in torchvision.models.list_models(module=torchvision.models):
+        raise ValueError(f"torchvision has no classification model {name!r}")
     return with_separate_heads(torchvision.models.get_model(name, weights=None, num_classes=num_classes, **options))
 
 

@@ -200,6 +200,12 @@ def test_an_architecture_with_a_typo_is_met_with_those_there_are() -> None:
         ({"config": []}, {}, "mapping"),
         ({"architecture": "resnet", "config": {"channels": 1, "widths": [], "blocks": 1, "classes": 3}}, {}, "index"),
         ({"architecture": "torchvision", "config": {"name": "resnet51", "num_classes": 3}}, {}, "resnet51"),
+        (
+            {"architecture": "torchvision", "config": {"name": "fasterrcnn_resnet50_fpn", "num_classes": 3}},
+            {},
+            "no classification model",
+        ),
+        ({"removed": 7}, {}, "not iterable"),
         ({"input_shape": [1, 5, 5]}, {}, "shapes"),
         ({"input_shape": ["a"]}, {}, ""),
         ({"input_shape": 7}, {}, "not iterable"),
@@ -224,6 +230,24 @@ def test_a_file_cannot_ask_for_more_memory_than_its_own_size() -> None:
     huge = {"inputs": 500_000, "hidden": [500_000], "classes": 3}
     assert "do not fit" in complaint(rewritten({"config": huge, "structure": {}}))
     assert "at most 4,000,000 values" in complaint(rewritten({"input_shape": [1, 100_000, 100_000]}))
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        (["layers.9"], "Unknown block among the removed 'layers.9'"),
+        ([""], "Unknown block among the removed ''"),
+        (["layers.0", "layers.0.bias"], "Unknown block among the removed 'layers.0.bias'"),
+        ([7], "Unknown block among the removed 7"),
+        ("layers", "Unknown block among the removed 'l'"),
+    ],
+)
+def test_removed_blocks_that_no_model_has_are_refused(gone: object, words: str) -> None:
+    assert words in complaint(rewritten({"removed": gone}))
+
+
+def test_a_block_that_is_there_cannot_be_called_removed() -> None:
+    assert "do not fit" in complaint(rewritten({"removed": ["layers.0"], "structure": {}}))
 
 
 def test_widths_that_grow_are_refused() -> None:

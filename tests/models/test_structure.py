@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from compression.models.structure import copy_with, resize, restructure, structure
+from compression.models.structure import copy_with, remove, removed, resize, restructure, structure
 from compression.registry import UserError
 
 
@@ -130,3 +130,14 @@ def test_resize_keeps_tensors_that_already_fit() -> None:
     weight, bias = layer.weight, layer.bias
     resize(layer, {"in_features": 3})
     assert layer.weight is weight and layer.bias is bias and layer.in_features == 3
+
+
+def test_removed_parts_pass_their_input_on_and_are_remembered() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 3), nn.ReLU()), nn.Linear(3, 2))
+    images = torch.randn(4, 3)
+    wanted = model[2](model[0](images))
+    assert remove(model, ["1"]) is model and removed(model) == ("1",)
+    assert torch.equal(model(images), wanted)
+    assert set(structure(model)) == {"0", "2"} and removed(copy.deepcopy(model)) == ("1",)
+    with pytest.raises(UserError, match="Unknown block among the removed '1.0'"):
+        remove(model, ["1.0"])
