@@ -68,6 +68,15 @@ SAMPLES: dict[str, Sample] = {
             (Training(epochs=100, lr=0.1, batch_size=64, augment="jitter"),),
         ),
         Sample(
+            "digits-vit",
+            "A small vision transformer, 16 patches of 2×2, on 8×8 digits; needs no download.",
+            "vit",
+            {"channels": 1, "side": 8, "patch": 2, "dim": 48, "blocks": 4, "heads": 4, "hidden": 96, "classes": 10},
+            "digits",
+            (1, 8, 8),
+            (Training(epochs=150, lr=0.1, batch_size=64, augment="jitter", weight_decay=1e-3),),
+        ),
+        Sample(
             "mnist-lenet-300-100",
             "The fully connected LeNet on which pruning papers have compared since 2015.",
             "mlp",
@@ -93,6 +102,15 @@ SAMPLES: dict[str, Sample] = {
             "mnist",
             (1, 28, 28),
             (Training(epochs=30, lr=0.07, augment="jitter", weight_decay=5e-5),),
+        ),
+        Sample(
+            "mnist-vit",
+            "A vision transformer that reads MNIST as 16 patches of 7×7.",
+            "vit",
+            {"channels": 1, "side": 28, "patch": 7, "dim": 64, "blocks": 4, "heads": 4, "hidden": 128, "classes": 10},
+            "mnist",
+            (1, 28, 28),
+            (Training(epochs=24, lr=0.1, augment="jitter"),),
         ),
         Sample(
             "cifar10-resnet20",

@@ -21,18 +21,22 @@ TRAINED = [name for name in available() if SAMPLES[name].training]
 BARS = {
     "digits-cnn": 0.97,
     "digits-mlp": 0.97,
+    "digits-vit": 0.97,
     "mnist-lenet-300-100": 0.982,
     "mnist-lenet-5": 0.991,
     "mnist-mlp-1200": 0.992,
+    "mnist-vit": 0.985,
     "cifar10-resnet20": 0.875,
 }
 """The test accuracy that each must reach; the last is to reach 0.89 with more training, see the changelog."""
 PARAMS = {
     "digits-cnn": 77_290,
     "digits-mlp": 65 * 128 + 129 * 64 + 65 * 10,
+    "digits-vit": (4 + 1) * 48 + 16 * 48 + 4 * (4 * 48 + 49 * 144 + 49 * 48 + 49 * 96 + 97 * 48) + 96 + 49 * 10,
     "mnist-lenet-300-100": 266_610,
     "mnist-lenet-5": 431_080,
     "mnist-mlp-1200": 785 * 1200 + 1201 * 1200 + 1201 * 10,
+    "mnist-vit": (49 + 1) * 64 + 16 * 64 + 4 * (4 * 64 + 65 * 192 + 65 * 64 + 65 * 128 + 129 * 64) + 128 + 65 * 10,
     "cifar10-resnet20": 272_474,
 }
 
