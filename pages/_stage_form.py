@@ -129,7 +129,7 @@ def stage_form(subject: Subject, uid: int, body: Body) -> Body:
 def _scheduled(uid: int, body: Body) -> None:
     """The sparsity that a gradual stage asks as its training goes on."""
     with suppress(ValidationError):  # a stage that cannot be is named by the page
-        draw(schedule_chart(renewals(Gradual.model_validate(body)), theme()), f"stage{uid}_schedule")
+        draw(schedule_chart(renewals(Gradual.model_validate(body)), theme()), f"stage{uid}_steps")
 
 
 def _widgets(subject: Subject, uid: int, body: Body, fields: tuple[str, ...]) -> Body:

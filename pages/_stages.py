@@ -8,6 +8,7 @@ import zlib
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from compression.presets import PRESETS
 from compression.recipe import STAGES, Recipe, Stage
@@ -28,8 +29,9 @@ def build(subject: Subject) -> Recipe:
     items = _items(subject)
     for place, item in enumerate(items):
         with st.container(border=True):
-            _head(items, place)
+            title = _head(items, place)
             item["body"] = stage_form(subject, item["uid"], item["body"])
+            title.markdown(f"**{place + 1}. {_words(item['body'])}**")
     if not items:
         st.info("No stages yet: choose a preset, or add a stage.", icon=":material/playlist_add:")
     _adding(items)
@@ -113,11 +115,11 @@ def presets(subject: Subject) -> None:
         st.rerun()
 
 
-def _head(items: list[dict[str, Any]], place: int) -> None:
-    """A stage's number and words, and its four buttons."""
+def _head(items: list[dict[str, Any]], place: int) -> DeltaGenerator:
+    """A stage's four buttons, and beside them the place for its title, which its form decides."""
     item = items[place]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{place + 1}. {_words(item['body'])}**", width="stretch")
+        title = st.container().empty()
         for action, icon, about, off in (
             ("up", "arrow_upward", "Move up", place == 0),
             ("down", "arrow_downward", "Move down", place == len(items) - 1),
@@ -128,6 +130,7 @@ def _head(items: list[dict[str, Any]], place: int) -> None:
                 "", icon=f":material/{icon}:", help=about, disabled=off, type="tertiary",
                 key=f"stage{item['uid']}_{action}", on_click=_changed, args=(action, place),
             )  # fmt: skip
+    return title
 
 
 def _words(body: Body) -> str:

@@ -307,3 +307,79 @@ def test_matched_stages_are_in_the_link(open_app: Open) -> None:
     other = next(option for option in before.options if option not in ("not compared", before.options[before.index]))
     again = sound(open_app("distill", **query, **{pair: other})).selectbox(key=pair)
     assert again.options[again.index] == other
+
+
+# Pipeline
+
+
+def test_a_pipeline_opens_with_stages_that_can_be_added_moved_copied_and_removed(open_app: Open) -> None:
+    at = sound(open_app("pipeline", "digits-cnn"))
+    heads = [md.value for md in at.markdown if md.value.startswith("**") and ". " in md.value[:6]]
+    assert heads == [
+        "**1. Prune 50 % of channels**",
+        "**2. Recalibrate BatchNorm**",
+        "**3. Distil at T = 4, 5 epochs**",
+    ]
+    at.selectbox(key="pipeline_kind").set_value("gradual").run()
+    sound(at.button(key="pipeline_add").click().run())
+    assert stage_heads(at)[3] == "4. Prune 90 % of weights gradually, 10 epochs"
+    sound(at.button(key="stage4_up").click().run())
+    assert stage_heads(at)[2].startswith("3. Prune 90 %")
+    sound(at.button(key="stage1_copy").click().run())
+    assert stage_heads(at)[1] == "2. Prune 50 % of channels"
+    sound(at.button(key="stage1_drop").click().run())
+    assert len(stage_heads(at)) == 4
+    at.number_input(key="stage4_sparsity").set_value(0.8).run()
+    assert "Prune 80 % of weights gradually, 10 epochs" in stage_heads(sound(at))[2]
+
+
+def stage_heads(at: AppTest) -> list[str]:
+    return [md.value.strip("*") for md in at.markdown if md.value.startswith("**") and ". " in md.value[:6]]
+
+
+def test_a_link_holds_the_stages_and_a_broken_one_is_named(open_app: Open) -> None:
+    at = open_app("pipeline", "digits-cnn")
+    at.selectbox(key="pipeline_preset").set_value("gradual").run()
+    sound(at.button(key="pipeline_load").click().run())
+    (link,) = at.query_params["stages"] if isinstance(at.query_params["stages"], list) else [at.query_params["stages"]]
+    again = sound(open_app("pipeline", stages=link))
+    assert stage_heads(again) == stage_heads(at) == ["1. Prune 95 % of weights gradually, 10 epochs"]
+    broken = sound(open_app("pipeline", stages="not-a-link"))
+    assert any("cannot be read" in warning.value for warning in broken.warning)
+    assert stage_heads(broken)
+
+
+def test_stages_that_make_no_sense_are_one_line_and_nothing_is_lost(open_app: Open) -> None:
+    at = open_app("pipeline", "digits-cnn")
+    at.text_area(key="pipeline_yaml").set_value("stages:\n- {kind: prune, sparsity: 2}").run()
+    sound(at.button(key="pipeline_take").click().run())
+    assert [error.value for error in at.error] == ["stages.0: sparsity is 2; it must lie in (0, 1), ends excluded"]
+    at.text_area(key="pipeline_yaml").set_value("stages:\n- {kind: prune, sparsity: 0.3}\n- {kind: train}").run()
+    sound(at.button(key="pipeline_take").click().run())
+    assert stage_heads(at) == ["1. Prune 30 % of weights", "2. Train 1 epoch"]
+
+
+def test_a_pipeline_runs_beside_its_controls_and_shows_its_lineage(open_app: Open) -> None:
+    at = open_app("pipeline", "digits-mlp")
+    at.text_area(key="pipeline_yaml").set_value(
+        "stages:\n- {kind: sparsify, epochs: 1}\n- {kind: prune, sparsity: 0.5}"
+    ).run()
+    at.button(key="pipeline_take").click().run()
+    at.toggle(key="pipeline_latency").set_value(False).run()
+    sound(at.button(key="pipeline_run").click().run())
+    name = at.query_params["run"]
+    name = name[0] if isinstance(name, list) else name
+    for _ in range(200):
+        if jobs.state(name).state not in jobs.UNDER_WAY:
+            break
+        time.sleep(0.3)
+    assert jobs.state(name).state == "done"
+    sound(at.run())
+    assert {"lineage", "drift", "free", "pipeline_accuracy"} <= {
+        key for chart in charts(at) for key in [chart.split("-")[-1]]
+    }
+    result = jobs.result(name, 0)
+    assert result is not None
+    table = at.dataframe[0].value
+    assert list(table.index) == ["this pipeline", "pruned at random", "small dense model from scratch"]
+    assert table["accuracy"].iloc[0] == result.final.accuracy
