@@ -38,7 +38,7 @@ class Pruned:
     Attributes:
         model: a new module; the one that was given is untouched.
         masks: by parameter name (``conv1.weight``) what fine-tuning has to hold at zero; empty
-            for rows and channels, which are gone.
+            for structured granularities, whose units are gone.
         kept: by layer, True for each unit that stays; structured granularities only.
         layers: asked against achieved for every layer that counts.
         asked: the fraction asked of all units together; None for a threshold.

@@ -54,7 +54,9 @@ class Cut(Frozen):
     layer is cut to the nearest multiple of it. A layer that holds fewer than four such steps
     takes half, a quarter, … of the step, and below one step its halves are allowed too, so
     that 64 channels go to 8, 16, …, 56 or to 4, 2, 1, and 20 channels to 4, 8, 12, 16 or 2, 1.
-    In the global scope every layer keeps at least a twentieth of its rows or channels.
+    In the global scope every layer keeps at least a twentieth of its rows or channels. Attention
+    heads go in any number, one of each layer stays; blocks compete in one pool whatever the scope,
+    one of them stays, and an override can only keep one whole.
 
     ``images`` is how many training images the criteria look at that look at data; the others
     ignore it.
