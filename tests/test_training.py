@@ -316,7 +316,7 @@ def test_predict_restores_the_mode_of_every_submodule_also_after_a_fault() -> No
     assert torch.equal(means[1], model.blocks[0].bn1.running_mean)
 
 
-# Parts of a training: restarts, the mean of their ends, and masks that are renewed
+# Parts of a training: restarts, statistics counted anew, and masks that are renewed
 
 
 def test_in_every_part_the_rate_rises_and_falls_anew() -> None:
@@ -325,25 +325,6 @@ def test_in_every_part_the_rate_rises_and_falls_anew() -> None:
     assert [e.lr for e in events[:5]] == pytest.approx([alone[0].lr, 0.1 / 3, alone[0].lr, 0.1 / 3, alone[0].lr])
     assert events[0].train_loss == alone[0].train_loss
     assert events[-1].lr == 0
-
-
-def test_the_mean_is_that_of_the_weights_at_the_end_of_every_part() -> None:
-    dataset = tiny(channels=2, side=8)
-    ends, model = [], cnn()
-    for event in fit(model, dataset, epochs=4, restarts=2, lr=0.05, augment="jitter"):
-        if event.epoch % 2 == 0:
-            ends.append({name: value.clone() for name, value in model.named_parameters()})
-    averaged = cnn()
-    *_, last = fit(averaged, dataset, epochs=4, restarts=2, lr=0.05, augment="jitter", average=True)
-    for name, value in averaged.named_parameters():
-        torch.testing.assert_close(value, (ends[0][name] + ends[1][name]) / 2)
-    right = (predict(averaged, inputs(dataset.val, dataset)).argmax(1) == dataset.val.labels).float().mean()
-    assert last.val_accuracy == pytest.approx(float(right)), "the last event judges the mean"
-
-
-def test_parts_of_unequal_length_cannot_be_averaged() -> None:
-    with pytest.raises(UserError, match=r"epochs is 5; to average, it must be a multiple of restarts \(2\)"):
-        list(fit(mlp(), tiny(), epochs=5, restarts=2, average=True))
 
 
 def test_counting_anew_gives_the_mean_and_variance_of_what_the_layer_sees() -> None:

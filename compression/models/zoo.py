@@ -18,7 +18,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "sample_models"
 
 @dataclass(frozen=True)
 class Training:
-    """One rise and fall of the learning rate; ``resolutions`` are the image sizes of equal parts of it."""
+    """One rise and fall of the rate, or ``restarts`` of them; ``resolutions`` are the sides of images in equal parts."""
 
     epochs: int
     lr: float
@@ -26,6 +26,7 @@ class Training:
     batch_size: int = 128
     augment: str = "none"
     resolutions: tuple[int, ...] = ()
+    restarts: int = 1
     seed: int = 0
 
 
@@ -33,8 +34,10 @@ class Training:
 class Sample:
     """A sample model: its architecture and widths, its data set and how it was trained.
 
-    ``training`` holds its trainings in order, each going on from the weights of the one before.
-    Empty means random weights: there is no file, and its accuracy is chance.
+    ``training`` holds its trainings in order, each going on from the weights of the one before;
+    empty means random weights: there is no file, and its accuracy is chance. With ``averaged`` above
+    1 the weights are the mean of what so many of the last trainings ended with, BatchNorm's
+    statistics counted anew (stochastic weight averaging, Izmailov et al. 2018, arXiv 1803.05407).
     """
 
     name: str
@@ -44,6 +47,7 @@ class Sample:
     data: str
     input_shape: tuple[int, int, int]
     training: tuple[Training, ...] = field(repr=False)
+    averaged: int = 1
 
 
 SAMPLES: dict[str, Sample] = {

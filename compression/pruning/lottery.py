@@ -52,7 +52,7 @@ def draw(
             masks = shuffled(masks, seed + 1)
         if turn + 1 == stage.rounds and stage.ticket == "reinitialised":
             weights = fresh(seed + 1).state_dict()
-        _rewind(model, weights, masks)
+        rewind(model, weights, masks)
     return model, masks
 
 
@@ -87,7 +87,8 @@ def sparsity_of(model: nn.Module, masks: Masks) -> float:
     return sum(mask.numel() - int(mask.sum()) for mask in masks.values()) / total
 
 
-def _rewind(model: nn.Module, weights: Mapping[str, Tensor], masks: Masks) -> None:
+def rewind(model: nn.Module, weights: Mapping[str, Tensor], masks: Masks) -> None:
+    """Give a model, in place, earlier weights, with zeros where the masks drop."""
     model.load_state_dict(weights)
     parameters = dict(model.named_parameters())
     with torch.no_grad():

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from compression.data.sets import Dataset
 from compression.registry import UserError
@@ -22,7 +21,6 @@ from compression.results import Epoch
 from compression.training.batches import Feed, Step, steps_of, taken_of
 from compression.training.optimiser import layout_of, rise_and_fall, sgd
 from compression.training.prediction import inputs, predict
-from compression.training.recount import take_over
 
 Masking = Callable[[float], Mapping[str, Tensor] | None]
 
@@ -60,7 +58,6 @@ def fit(
     masks: Mapping[str, Tensor] | None = None,
     masking: Masking | None = None,
     restarts: int = 1,
-    average: bool = False,
     seed: int = 0,
     stage: int = 0,
 ) -> Iterator[Epoch]:
@@ -88,26 +85,20 @@ def fit(
         masking: asked before every step with the fraction of the training done; the masks that it
             gives take the place of those before, and the optimiser's state lives on.
         restarts: in so many equal parts the learning rate rises and falls anew.
-        average: in the end take the mean of the weights at the end of every such part, with the
-            statistics of BatchNorm counted anew (stochastic weight averaging, Izmailov et al. 2018,
-            arXiv 1803.05407).
         seed: fixes the order of the images and the augmentation.
         stage: passed on into the events.
 
     Raises:
-        UserError: unknown augmentation or class, no class is left, or parts of unequal length to average.
+        UserError: unknown augmentation or class, or no class is left.
         Diverged: the loss is no longer finite.
     """
     goal = objective or Objective()
-    if average and epochs % restarts:
-        raise UserError(f"epochs is {epochs}; to average, it must be a multiple of restarts ({restarts})")
     layout = layout_of(model)
     feed = Feed(dataset, taken_of(dataset, without), epochs, batch_size, augment, copies, resolutions, layout)
     optimiser = sgd([model, goal], lr, momentum, weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rise_and_fall(epochs * feed.steps, restarts))
     model.to(memory_format=layout)
     held = _held(model, masks or {})  # after the move, which gives convolutions new memory
-    mean = AveragedModel(model) if average else None
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # dropout draws from the global generator
     for epoch in range(epochs):
@@ -126,10 +117,6 @@ def fit(
                 schedule.step()
                 sums.add(step, logits, loss, parts)
             hold(held)
-            if mean and (epoch + 1) % (epochs // restarts) == 0:
-                mean.update_parameters(model)
-            if mean and epoch + 1 == epochs:
-                take_over(model, mean.module, dataset)
             model.eval()
             done = _epoch(model, dataset, stage, epoch, sums, float(schedule.get_last_lr()[0]), began)
         except FloatingPointError as fault:

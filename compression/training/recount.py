@@ -42,9 +42,3 @@ def recount(model: nn.Module, dataset: Dataset, images: int = IMAGES, seed: int 
     for module, (training, momentum) in before.items():
         module.train(training).momentum = momentum
     return True
-
-
-def take_over(model: nn.Module, source: nn.Module, dataset: Dataset) -> None:
-    """Give a model the weights of another of its kind, with statistics of BatchNorm that fit them."""
-    model.eval().load_state_dict(source.state_dict())
-    recount(model, dataset)
