@@ -8,11 +8,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from compression.pruning.allocation import ALLOCATIONS, ground_of
+from compression.pruning.allocation import ALLOCATIONS
 from compression.pruning.budget import Budget, allocate
+from compression.pruning.ground import ground_of
 from compression.pruning.sensitivity import Reading
 from compression.recipe import STRUCTURED, Prune
 from compression.registry import UserError
+from compression.report.charts import WIDE
 from compression.report.sensitivity_bars import allocation_chart, outcome_chart
 from compression.report.sensitivity_tables import allocation_table, outcome_table
 from compression.report.text import count, size
@@ -49,7 +51,7 @@ def allocation(subject: Subject, found: Scan) -> None:
             st.warning(f"**{row['label']}**: {row['fault']}", icon=":material/warning:")
     if made:
         look = theme()
-        draw(outcome_chart(outcome_table(made, whole.row()), look), "sensitivity_outcome")
+        draw(outcome_chart(outcome_table(made, whole.row()), look, width=WIDE), "sensitivity_outcome")
         draw(allocation_chart(allocation_table(made), look), "sensitivity_allocation")
         _table(made, settings.granularity)
         _carry_over(made)

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from compression.pruning.sensitivity import layer_costs
+from compression.report.charts import WIDE
 from compression.report.sensitivity_bars import layer_cost_chart
 from compression.report.sensitivity_charts import sensitivity_chart, sensitivity_map
 from compression.report.sensitivity_tables import layer_cost_table, sensitivity_table
@@ -66,7 +67,7 @@ def curves(subject: Subject, found: Scan) -> None:
     chart = sensitivity_map if view == "map" else sensitivity_chart
     draw(chart(table, look), "sensitivity_scan")
     costs = layer_cost_table(map(asdict, layer_costs(subject.model, found.settings.granularity, subject.groups)))
-    draw(layer_cost_chart(costs, look), "sensitivity_costs")
+    draw(layer_cost_chart(costs, look, width=WIDE), "sensitivity_costs")
     with st.expander("Every reading"):
         _readings(found, table)
 

@@ -9,11 +9,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from compression.pruning.allocation import ALLOCATIONS, Ground, Sparsities
+from compression.pruning.allocation import ALLOCATIONS
 from compression.pruning.costs import Counter, Left, counter, left_by, units_of
+from compression.pruning.ground import Ground, Sparsities
 from compression.pruning.oneshot import Pruned
 from compression.pruning.search import Search, nearest, turned
 from compression.pruning.sensitivity import CarryOut
+from compression.pruning.spending import cost_by_sensitivity
 from compression.recipe import Prune, validated
 from compression.registry import UserError, pick, unknown
 
@@ -126,14 +128,16 @@ def allocate(
         UserError: an unknown method, one that lacks its scan, or a budget that cannot be met; the
             line names the nearest that can.
     """
+    card = pick(ALLOCATIONS, method, "allocation")
     ground = replace(ground, currency=CURRENCIES[budget.kind])
     count = counter(ground.model, ground.granularity, ground.groups)
     search = Search(
         ground=ground,
-        family=pick(ALLOCATIONS, method, "allocation").call(ground),
+        family=card.call(ground),
         units=units_of(ground.model, ground.granularity, ground.groups),
         size=lambda sparsities: budget.size(count(sparsities)),
         slack=SLACK * TOLERANCE * (1 if budget.kind == "sparsity" else budget.amount),
+        cost=cost_by_sensitivity(ground) if card.needs else None,
         weight=_of_a_weight(ground, budget),
     )
     _check_reach(search, budget, count)

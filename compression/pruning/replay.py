@@ -103,7 +103,7 @@ def altered_outputs(model: nn.Module, image: Tensor) -> set[int]:
 
     # Outside inference mode, since only there does a tensor count its changes.
     with torch.inference_mode(False), torch.no_grad(), _instead(model, watching):
-        model(image)
+        model(image.clone())  # a view of what was made in inference mode would not count
     return {turn for turn, leaves in enumerate(returned) if any(leaf._version != count for leaf, count in leaves)}
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from compression.pruning.allocation import Family, Ground, Sparsities
 from compression.pruning.costs import kept_units
+from compression.pruning.ground import Family, Ground, Sparsities
+from compression.pruning.spending import Cost
 from compression.pruning.units import widths
 from compression.recipe import STRUCTURED
 
@@ -25,6 +26,7 @@ class Search:
         units: how many each layer has.
         size: of the model that an allocation leaves, in the measure of the budget.
         slack: how far off a size may be.
+        cost: of an allocation, where the family makes that small; None where it is its own aim.
         weight: by how much one weight changes that size, where all weights change it alike; else 0.
     """
 
@@ -33,6 +35,7 @@ class Search:
     units: Mapping[str, int]
     size: Callable[[Sparsities], float]
     slack: float
+    cost: Cost | None = None
     weight: float = 0.0
 
 
@@ -48,7 +51,7 @@ def nearest(search: Search, aim: float, step: int) -> Sparsities:
     dial = min(above, below, key=lambda turn: abs(search.size(turned(search, turn, step)) - aim))
     found = turned(search, dial, step)
     if search.ground.granularity in STRUCTURED:
-        return _stepped(search, found, search.family(dial), aim, step)
+        return _stepped(search, found, dial, aim, step)
     return _exact(search, found, aim) if search.weight else found
 
 
@@ -86,31 +89,40 @@ def _exact(search: Search, sparsities: Sparsities, aim: float) -> Sparsities:
     return _sparsities(search, kept)
 
 
-def _stepped(search: Search, start: Sparsities, wanted: Sparsities, aim: float, step: int) -> Sparsities:
-    """The widths within a step of the start that keep to the budget and are nearest to what was wanted.
+def _stepped(search: Search, start: Sparsities, dial: float, aim: float, step: int) -> Sparsities:
+    """Widths that keep to the budget and cost least, or else, within a step, are nearest to what the dial says.
 
     One layer is changed at a time, or two against each other, for as long as that helps.
     """
+    wanted = search.family(dial)
+
+    def cost(sparsities: Sparsities) -> float:
+        if search.cost:
+            return search.cost(sparsities, dial)
+        return sum(abs(sparsities[name] - amount) for name, amount in wanted.items())
 
     def rank(sparsities: Sparsities) -> tuple[float, float]:
-        off = max(search.slack, abs(search.size(sparsities) - aim))
-        return off, sum(abs(sparsities[name] - amount) for name, amount in wanted.items())
+        return max(search.slack, abs(search.size(sparsities) - aim)), cost(sparsities)
 
-    choices = {name: _within_a_step(search, name, sparsity, step) for name, sparsity in start.items()}
+    choices = {name: _choices(search, name, sparsity, step) for name, sparsity in start.items()}
     found, best = start, rank(start)
     while True:
-        ranked = [(rank(move), move) for move in _neighbours(found, choices)]
+        moves = _neighbours(found, choices)
+        if best[0] == search.slack:  # near enough: only what costs less can be better
+            moves = (move for move in moves if cost(move) < best[1])
+        ranked = [(rank(move), move) for move in moves]
         least = min(ranked, key=lambda one: one[0], default=(best, found))
         if least[0] >= best:
             return found
         best, found = least
 
 
-def _within_a_step(search: Search, layer: str, sparsity: float, step: int) -> tuple[float, ...]:
-    """The sparsities of the width given and of its neighbours, rising."""
+def _choices(search: Search, layer: str, sparsity: float, step: int) -> tuple[float, ...]:
+    """The sparsities that a layer may have instead, rising: its neighbours, or all where their cost decides."""
     possible, units = _widths(search, layer, step), search.units[layer]
     at = possible.index(kept_units(sparsity, units))
-    return tuple(1 - width / units for width in reversed(possible[max(0, at - 1) : at + 2]))
+    near = possible if search.cost else possible[max(0, at - 1) : at + 2]
+    return tuple(1 - width / units for width in reversed(near))
 
 
 def _neighbours(sparsities: Sparsities, choices: Mapping[str, tuple[float, ...]]) -> Iterator[Sparsities]:

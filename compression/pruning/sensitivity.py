@@ -142,23 +142,27 @@ def probes(
 
     A block goes or stays, so that it has one stage.
 
+    Args:
+        layers: all that can be pruned: one that is left out would be cut with every other.
+        granularity: what goes.
+        criterion: which units of a layer go first.
+        sparsities: to try.
+        images: for the criteria that look at data.
+
     Raises:
         UserError: no layers or sparsities, or what a ``Prune`` stage does not take.
     """
     if not layers or not sparsities:
         raise UserError("layers or sparsities is empty; a scan needs at least one of each")
     fixed = {"granularity": granularity, "criterion": criterion, "scope": "layer", "round_to": 1, "images": images}
-    amounts = [max(sparsities)] if granularity == "blocks" else sparsities
-    others = dict.fromkeys(layers, 0.0)
-    return [
-        Probe(layer, validated(Prune, fixed | {"sparsity": amount, "overrides": _without(others, layer)}))
-        for layer in layers
-        for amount in amounts
-    ]
-
-
-def _without(amounts: dict[str, float], layer: str) -> dict[str, float]:
-    return {name: amount for name, amount in amounts.items() if name != layer}
+    blocks = granularity == "blocks"
+    found = []
+    for layer in layers:
+        others = {name: 0.0 for name in layers if name != layer}
+        for amount in [max(sparsities)] if blocks else sparsities:
+            overrides = others if blocks else others | {layer: amount}
+            found.append(Probe(layer, validated(Prune, fixed | {"sparsity": amount, "overrides": overrides})))
+    return found
 
 
 def scan(

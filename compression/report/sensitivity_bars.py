@@ -14,7 +14,7 @@ from compression.report.text import count, interval, percent, points, share, sho
 from compression.report.themes import Theme, faded
 
 Row = dict[str, Any]
-ROW_PX, OUTCOME_PX = 20, 34
+ROW_PX, OUTCOME_PX, HEADING_PX = 20, 34, 20
 
 
 def layer_cost_chart(table: pd.DataFrame, theme: Theme, *, width: int = NARROW) -> Chart:
@@ -56,11 +56,11 @@ def allocation_chart(table: pd.DataFrame, theme: Theme, *, width: int = WIDE) ->
     subtitle = "Share of each layer that goes · of the weights or units really removed"
     layers, labels = unique(row["layer"] for row in rows), unique(row["label"] for row in rows)
     names = [shortened(layer, 16) for layer in layers]
-    frame = _rows_frame(names, len(layers), ROW_PX, width, title, subtitle, top=18)
+    frame = _rows_frame(names, len(layers), ROW_PX, width, title, subtitle, HEADING_PX)
     part = {(row["label"], row["layer"]): row["sparsity"] for row in rows}
     layout: dict[str, Any] = {"bargap": 0.3, "annotations": []}
     traces = []
-    across = 1 / len(labels)
+    across, top = 1 / len(labels), 1 - HEADING_PX / frame.upward
     for turn, label in enumerate(labels):
         panel = str(turn + 1) if turn else ""
         own = [part.get((label, layer), 0.0) for layer in layers]
@@ -68,10 +68,10 @@ def allocation_chart(table: pd.DataFrame, theme: Theme, *, width: int = WIDE) ->
         marker = {"color": theme.pruned if turn == 0 else faded(theme.pruned, 0.62)}
         traces.append(_bars(own, marker, hover) | {"name": label, "xaxis": f"x{panel}"})
         domain = [turn * across, (turn + 0.88) * across]
-        axis = {"domain": domain, "anchor": "y", "range": [0, 1], "tickformat": "~%", "tickvals": [0, 0.5, 1]}
-        layout[f"xaxis{panel}"] = axis | {"tickangle": 0}
-        layout["annotations"].append(heading(shortened(label, 15), domain[0], 1.0, theme))
-    layout["yaxis"] = _axes(names, [0.0, 1.0])["yaxis"]
+        axis = {"domain": domain, "anchor": "y", "range": [0, 1], "tickvals": [0, 0.5, 1]}
+        layout[f"xaxis{panel}"] = axis | {"ticktext": ["0", "50 %", ""], "tickangle": 0}
+        layout["annotations"].append(heading(shortened(label, 15), domain[0], top, theme))
+    layout["yaxis"] = _axes(names, [0.0, 1.0])["yaxis"] | {"domain": [0, top]}
     return chart(traces, theme, title, subtitle, frame, layout)
 
 

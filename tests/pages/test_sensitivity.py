@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from compression.pruning.allocation import ALLOCATIONS, ground_of
+from compression.pruning.allocation import ALLOCATIONS
 from compression.pruning.budget import Budget, allocate
+from compression.pruning.ground import ground_of
 from compression.pruning.sensitivity import probes, scan
 from compression.report.text import percent
 from compression.subject import judge, layer_names, load_subject, preview, prune_subject
