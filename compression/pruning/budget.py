@@ -25,8 +25,7 @@ CURRENCIES = {"sparsity": "units", "params": "params", "macs": "macs", "bytes": 
 UNITS = {"params": "parameters", "macs": "MACs", "bytes": "bytes"}
 TOLERANCE = 0.01
 SLACK = 0.9
-"""The share of the tolerance that a search may use; the rest is for what counting leaves out."""
-CORRECTIONS = 3
+"""The share of the tolerance that a search may use; the rest is for the header of a file, which is not counted."""
 
 
 @dataclass(frozen=True)
@@ -159,20 +158,13 @@ def _tries(
     method, criterion, round_to, images = asked
     ground = search.ground
     for step in _steps(ground.granularity, round_to):
-        aim = budget.aim
-        for _ in range(CORRECTIONS):
-            sparsities = nearest(search, aim, step)
-            if not any(sparsities.values()):
-                raise UserError(f"A budget of {budget.written()} takes less than one of the {ground.granularity}")
-            stage = _stage(ground, sparsities, count(sparsities), criterion, step, images)
-            pruned = carry_out(stage)
-            left = left_by(pruned, ground.granularity, ground.groups.input_shape)
-            yield Allocation(method, budget, stage, left, predicted(ground, sparsities)), pruned
-            # The count leaves out operations without weights, such as attention: aim as far off as that.
-            beyond = budget.size(count(sparsities)) - budget.size(left)
-            if not beyond:
-                break
-            aim = budget.aim + beyond
+        sparsities = nearest(search, budget.aim, step)
+        if not any(sparsities.values()):
+            raise UserError(f"A budget of {budget.written()} takes less than one of the {ground.granularity}")
+        stage = _stage(ground, sparsities, count(sparsities), criterion, step, images)
+        pruned = carry_out(stage)
+        left = left_by(pruned, ground.granularity, ground.groups.input_shape)
+        yield Allocation(method, budget, stage, left, predicted(ground, sparsities)), pruned
 
 
 def predicted(ground: Ground, sparsities: Mapping[str, float]) -> float | None:

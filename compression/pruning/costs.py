@@ -43,7 +43,7 @@ def counter(model: nn.Module, granularity: str, groups: Groups) -> Counter:
 
     Zeros are counted exactly in a model that had none. For whole units the numbers follow from
     the widths: those of a file but for a few bytes of its header, and MACs but for those of
-    operations without weights.
+    operations without weights, of which attention alone is known to shrink with its heads.
     """
     if granularity in STRUCTURED:
         return _cut(model, groups, groups.cuttable(granularity))
@@ -102,6 +102,7 @@ def _zeroed(model: nn.Module, granularity: str, input_shape: tuple[int, ...]) ->
 def _cut(model: nn.Module, groups: Groups, cuttable: dict[str, Group]) -> Counter:
     work, modules = layer_macs(model, groups.input_shape), dict(model.named_modules())
     total = sum(group.width for group in cuttable.values())
+    heads = {group.name for group in cuttable.values() if group.kind == "heads"}
     numbers, all_work, size = params(model), sum(work.values()), file_bytes(model)
 
     def left(sparsities: Sparsities) -> Left:
@@ -116,6 +117,8 @@ def _cut(model: nn.Module, groups: Groups, cuttable: dict[str, Group]) -> Counte
                 gone["bytes"] += lost * tensor.itemsize
                 gone["params"] += lost if isinstance(tensor, nn.Parameter) else 0
             gone["macs"] += work.get(layer, 0) * (1 - across)
+            if layer in heads:  # what attention does between its layers goes by heads too
+                gone["macs"] += work.get(layer.rpartition(".")[0], 0) * (1 - across)
         return Left(
             sparsity=sum(cuttable[name].width - len(units) for name, units in kept.items()) / total,
             params=numbers - gone["params"],
