@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import epochs, interaction, large, report, startup, surgery, sweep, teaching
+from benchmarks import epochs, interaction, large, report, sensitivity, startup, surgery, sweep, teaching
 from compression.registry import UserError
 
 
@@ -30,6 +30,7 @@ BENCHMARKS = {
     "photographs": Benchmark("Distilling: ResNet-20 into half its width, and a quarter", teaching.photographs),
     "epochs": Benchmark("Distilling: an epoch with the teacher's answers kept", epochs.rows),
     "softening": Benchmark("Interaction: temperature released to every chart updated", interaction.softening),
+    "sensitivity": Benchmark("Sensitivity: every layer alone, prefixes replayed", sensitivity.rows),
 }
 
 

@@ -45,8 +45,8 @@ def _han(model: str, quick: bool) -> list[Row]:
     how = (
         f"geometric schedule, {stage.rounds} steps over the first {stage.end:.0%} of {stage.epochs} epochs, rate "
         f"{stage.lr:g}, jitter, all layers together, from the sample model; test error of the last epoch, mean ± sd of "
-        f"{seeds} seeds: {', '.join(f'{error:.2f}' for error in found)}. Published (dense to pruned): {PUBLISHED[model]}, "
-        "Han et al. 2015, table 1."
+        f"{seeds} seeds: {', '.join(f'{error:.2f}' for error in found)}. "
+        f"Published (dense to pruned): {PUBLISHED[model]}, Han et al. 2015, table 1."
     )
     rows = [
         Row(
@@ -84,26 +84,23 @@ def schedules(quick: bool = False) -> list[Row]:
     epochs, seeds = (1, 1) if quick else (EPOCHS, SEEDS)
     rows = []
     for sparsity in SPARSITIES:
+        bare = _error(SCHEDULED, Prune(sparsity=sparsity))
         ways: dict[str, tuple[AnyStage, ...]] = {
-            "one shot, nothing after": (Prune(sparsity=sparsity),),
             "one shot, then fine-tuned": (Prune(sparsity=sparsity), Train(epochs=epochs, lr=LR)),
             "iterative": (Gradual(sparsity=sparsity, rounds=min(3, epochs), epochs=epochs, lr=LR),),
             "gradual": (
                 Gradual(sparsity=sparsity, schedule="cubic", rounds=20, end=0.7, restart=False, epochs=epochs, lr=LR),
             ),
         }
-        found = {
-            name: [
-                _error(SCHEDULED, *stages, seed=seed) for seed in range(seeds if len(stages) > 1 or "g" in name else 1)
-            ]
+        said = [
+            f"{name} {_spread([_error(SCHEDULED, *stages, seed=seed) for seed in range(seeds)])}"
             for name, stages in ways.items()
-        }
-        said = "; ".join(f"{name} {_spread(errors)}" for name, errors in found.items())
-        rows.append(Row(f"Test error at {sparsity:.0%}", said))
+        ]
+        rows.append(Row(f"Test error at {sparsity:.0%}", "; ".join([f"one shot alone {bare:.2f} %", *said])))
     how = (
-        f"{SCHEDULED}, dense {_error(SCHEDULED):.2f} %; single weights by magnitude over all layers, {epochs} epochs at "
-        f"rate {LR:g} without augmentation each, last epoch, mean ± sd of {seeds} seeds; iterative in 3 rounds of equal "
-        "fractions, gradual in 20 cubic steps."
+        f"{SCHEDULED}, dense {_error(SCHEDULED):.2f} %; single weights by magnitude over all layers, then {epochs} "
+        f"epochs at rate {LR:g} without augmentation, last epoch, mean ± sd of {seeds} seeds; iterative in 3 rounds of "
+        "equal fractions, gradual in 20 cubic steps."
     )
     return [Row(rows[0].name, rows[0].measured, how=how), *rows[1:]]
 

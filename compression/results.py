@@ -57,8 +57,8 @@ class Energy(Frozen):
 class LayerReport(Frozen):
     """Asked against achieved for one prunable layer.
 
-    ``kept`` of ``width`` counts what the granularity removes: output channels, rows, kernels, or
-    single weights (N:M too). ``asked`` is None where the layers compete for one sparsity or are
+    ``kept`` of ``width`` counts what the granularity removes: output channels, rows, heads, blocks,
+    kernels, or single weights (N:M too). ``asked`` is None where the layers compete for one sparsity or are
     cut at a threshold. ``threshold`` is the score below which this layer was cut, where the
     criterion has one on the scale of weights. ``note`` says why achieved is not asked, if so.
     """

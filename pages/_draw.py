@@ -30,11 +30,11 @@ def beside() -> tuple[DeltaGenerator, DeltaGenerator]:
     return halves.container(width=CONTROLS), halves.container()
 
 
-def pairs(number: int) -> list[DeltaGenerator]:
-    """Places for so many charts, two in a row where there is room for two, else one."""
+def pairs(number: int, name: str = "") -> list[DeltaGenerator]:
+    """Places for so many charts, two in a row where there is room for two, else one; named where a page has several."""
     places = []
     for _ in range(0, number, 2):
-        row = st.container(horizontal=True, gap="small", key=f"row_{len(places)}")
+        row = st.container(horizontal=True, gap="small", key=f"row_{name}{len(places)}")
         places += [row.container(width=WIDTH), row.container(width=WIDTH)]
     return places[:number]
 

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from compression.pruning import CRITERIA, GRANULARITIES, SCOPES, kind_of, sparsity_at, threshold_of
-from compression.recipe import STRUCTURED, Prune, fixed_sparsity, validated
+from compression.recipe import ROUNDED, STRUCTURED, Prune, fixed_sparsity, validated
 from compression.registry import Method
 from compression.studies.plan import Sweep, spaced
 from compression.subject import Subject, criteria, granularities, layer_names
@@ -30,10 +30,12 @@ def prune_controls(subject: Subject) -> Prune:
     if pattern is not None:
         st.caption(f"The pattern {granularity} fixes the sparsity at {pattern:.0%}.")
     else:
-        fields["scope"] = _choice("Scope", ("global", "layer"), SCOPES, "scope")
+        fields["scope"] = (
+            "global" if granularity == "blocks" else _choice("Scope", ("global", "layer"), SCOPES, "scope")
+        )
         fields["sparsity"] = _amount(subject, granularity, criterion, fields["scope"])
         fields["overrides"] = _overrides(layer_names(subject, granularity))
-    if granularity in STRUCTURED:
+    if granularity in ROUNDED:
         fields["round_to"] = st.select_slider(
             "Keep widths at multiples of",
             (1, 2, 4, 8, 16),

@@ -67,7 +67,7 @@ def _budget(settings: Settings, whole: Measurement) -> Row:
             help="What the pruned model may be. Zeros save no MACs, so that whole units alone have a budget of them.",
         )  # fmt: skip
         kind = kind if kind in kinds else "sparsity"
-        amount = _amount(kind, structured, whole)
+        amount = _amount(kind, settings.granularity, whole)
         balance = st.slider(
             "Accuracy ↔ speed", 0.0, 1.0, 0.0, 0.05, key=f"{KEY}balance", bind="query-params", width=200,
             disabled=not structured,
@@ -78,12 +78,13 @@ def _budget(settings: Settings, whole: Measurement) -> Row:
     return {"kind": kind, "amount": amount, "balance": balance if structured else 0.0}
 
 
-def _amount(kind: str, structured: bool, whole: Measurement) -> float:
+def _amount(kind: str, granularity: str, whole: Measurement) -> float:
     if kind == "sparsity":
         return st.slider(
             KINDS[kind], 0.02, 0.98, 0.5, 0.01, format="percent", key=f"{KEY}sparsity", bind="query-params", width=260,
             help="The share of all prunable weights or units that goes, on average over the layers.",
         )  # fmt: skip
+    structured = granularity in STRUCTURED
     all_of = {
         "params": whole.params if structured else whole.nonzero,
         "macs": whole.macs,

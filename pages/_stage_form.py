@@ -15,7 +15,7 @@ from compression.pruning import CRITERIA, GRANULARITIES, SCOPES, allowed
 from compression.pruning.evidence import kind_of
 from compression.pruning.penalties import PENALTIES
 from compression.pruning.schedules import SCHEDULES, renewals
-from compression.recipe import STAGES, STRUCTURED, Fit, Gradual, Ramp, Ticket, fixed_sparsity
+from compression.recipe import ROUNDED, STAGES, Fit, Gradual, Ramp, Ticket, fixed_sparsity
 from compression.registry import Method
 from compression.report.charts import schedule_chart
 from compression.subject import Subject, granularities
@@ -147,7 +147,9 @@ def _wanted(field: str, body: Body) -> bool:
     if field == "sparsity":
         return fixed_sparsity(body.get("granularity", "weights")) is None and body.get("threshold") is None
     if field == "round_to":
-        return body.get("granularity") in STRUCTURED
+        return body.get("granularity") in ROUNDED
+    if field == "scope":
+        return body.get("granularity") != "blocks"
     if field == "images" and body["kind"] != "recalibrate":
         return bool(kind_of(body.get("criterion", "magnitude")))
     return True

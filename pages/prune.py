@@ -12,6 +12,7 @@ from compression.report.compare import headline
 from compression.report.tables import class_table, layer_table
 from compression.report.text import count, delta, named, percent, points, share, size
 from compression.subject import Preview, Subject, baseline, evidence_of, live_limit
+from pages._attention import attention
 from pages._cache import fallen, tried
 from pages._draw import beside, draw, gallery, latency_table, pairs
 from pages._forms import prune_controls
@@ -42,6 +43,8 @@ def workbench(subject: Subject) -> None:
             _speed(subject, key)
             _recipe(subject, stage)
         _pictures(subject, stage, found, places)
+        with right:
+            attention(subject, stage, found, theme())
     except UserError as fault:
         right.error(str(fault), icon=":material/error:")
 

@@ -10,6 +10,7 @@ from compression.recipe.recipe import (
     validated,
 )
 from compression.recipe.stages import (
+    ROUNDED,
     STRUCTURED,
     Criterion,
     Cut,
@@ -35,6 +36,7 @@ from compression.recipe.trained import (
 )
 
 __all__ = [
+    "ROUNDED",
     "STAGES",
     "STRUCTURED",
     "Criterion",

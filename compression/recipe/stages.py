@@ -27,6 +27,8 @@ Distillation = Literal[
 ]  # fmt: skip
 STRUCTURED: tuple[Granularity, ...] = ("rows", "channels", "heads", "blocks")
 """The granularities that take whole units out of the network, so that it really gets smaller."""
+ROUNDED: tuple[Granularity, ...] = ("rows", "channels")
+"""Those whose widths are rounded to multiples that run fast."""
 
 
 def fixed_sparsity(granularity: str) -> float | None:

@@ -5,6 +5,7 @@ The words are ``Chart.title``, ``Chart.subtitle`` and ``Chart.alt``. Draw a char
 least width in pixels at which it must look right; it stretches to any width above.
 """
 
+from compression.report.attention_charts import attention_chart, head_chart
 from compression.report.cost_chart import cost_chart
 from compression.report.curve import curve_chart
 from compression.report.distill_charts import judged_chart, learning_chart
@@ -30,6 +31,7 @@ __all__ = [
     "WIDE",
     "Chart",
     "Theme",
+    "attention_chart",
     "change_chart",
     "class_chart",
     "cost_chart",
@@ -41,6 +43,7 @@ __all__ = [
     "filter_chart",
     "free_chart",
     "gradient_chart",
+    "head_chart",
     "histogram_chart",
     "history_chart",
     "judged_chart",

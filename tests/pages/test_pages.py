@@ -383,3 +383,12 @@ def test_a_pipeline_runs_beside_its_controls_and_shows_its_lineage(open_app: Ope
     table = at.dataframe[0].value
     assert list(table.index) == ["this pipeline", "pruned at random", "small dense model from scratch"]
     assert table["accuracy"].iloc[0] == result.final.accuracy
+
+
+def test_a_vision_transformer_shows_where_its_heads_look_before_and_after(open_app: Open) -> None:
+    at = sound(open_app("prune", "digits-vit"))
+    assert {"attention_before", "attention_after", "heads"} <= {chart.split("-")[-1] for chart in charts(at)}
+    sound(at.selectbox(key="prune_style").set_value("heads").run())
+    assert {"attention_before", "attention_after", "heads"} <= {chart.split("-")[-1] for chart in charts(at)}
+    sound(at.selectbox(key="prune_style").set_value("blocks").run())
+    assert "attention_after" in {chart.split("-")[-1] for chart in charts(at)}
