@@ -18,7 +18,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "sample_models"
 
 @dataclass(frozen=True)
 class Training:
-    """One rise and fall of the rate, or ``restarts`` of them; ``resolutions`` are the sides of images in equal parts."""
+    """One rise and fall of the rate, or ``restarts`` of them; ``resolutions`` are images' sides in equal parts."""
 
     epochs: int
     lr: float
