@@ -44,7 +44,7 @@ run: setup ## Open the dashboard
 
 test: setup browser ## Run all tests, those in a real browser too
 	@echo "Running the tests."
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: setup ## Check style, types and the direction of imports
 	@failed=; \

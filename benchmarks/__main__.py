@@ -7,7 +7,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import epochs, interaction, large, report, sensitivity, startup, surgery, sweep, teaching
+from benchmarks import (
+    epochs,
+    interaction,
+    large,
+    lottery,
+    over_time,
+    report,
+    sensitivity,
+    startup,
+    surgery,
+    sweep,
+    teaching,
+)
 from compression.registry import UserError
 
 
@@ -31,6 +43,9 @@ BENCHMARKS = {
     "epochs": Benchmark("Distilling: an epoch with the teacher's answers kept", epochs.rows),
     "softening": Benchmark("Interaction: temperature released to every chart updated", interaction.softening),
     "sensitivity": Benchmark("Sensitivity: every layer alone, prefixes replayed", sensitivity.rows),
+    "han": Benchmark("Pruning over time: Han 2015, twelve times fewer weights", over_time.han),
+    "lottery": Benchmark("Pruning over time: lottery tickets of LeNet-300-100", lottery.rows),
+    "schedules": Benchmark("Pruning over time: one shot, iterative, gradual on LeNet-5", over_time.schedules),
 }
 
 

@@ -22,7 +22,7 @@ HAN = {
     "mnist-lenet-300-100": Gradual(
         sparsity=TWELVE, rounds=10, end=0.5, restart=False, epochs=40, lr=0.1, augment="jitter", weight_decay=1e-4
     ),
-    "mnist-lenet-5": Gradual(sparsity=TWELVE, rounds=10, end=0.5, restart=False, epochs=20, lr=0.05, augment="jitter"),
+    "mnist-lenet-5": Gradual(sparsity=TWELVE, rounds=10, end=0.5, restart=False, epochs=14, lr=0.04, augment="jitter"),
 }
 """Chosen on validation images: iterative, ten steps that each take the same fraction of what is left."""
 SCHEDULED = "mnist-lenet-5"

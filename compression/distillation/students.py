@@ -23,17 +23,24 @@ MOST = 50_000_000
 def narrower(blueprint: Blueprint, stage: Distill) -> Blueprint:
     """The same layers with every width times ``stage.width``, at least 1.
 
+    A vision transformer has fewer heads, each as wide as before, and fewer hidden units.
+
     Raises:
         UserError: an architecture whose widths have no common factor to change.
     """
+    if blueprint.architecture == "vit":
+        dim, heads, hidden = (blueprint.config[name] for name in ("dim", "heads", "hidden"))
+        fewer = _scaled(heads, stage.width)
+        changes = {"heads": fewer, "dim": dim // heads * fewer, "hidden": _scaled(hidden, stage.width)}
+        return _with(blueprint, changes)
     field = _WIDTHS.get(blueprint.architecture)
     if field is None:
-        raise UserError(_rigid(blueprint, "narrower", _WIDTHS))
+        raise UserError(_rigid(blueprint, "narrower", (*_WIDTHS, "vit")))
     return _with(blueprint, {name: _scaled(blueprint.config[name], stage.width) for name in field})
 
 
 def shallower(blueprint: Blueprint, stage: Distill) -> Blueprint:
-    """Fewer layers of the same width: hidden layers of an MLP, blocks of every group of a ResNet.
+    """Fewer layers of the same width: hidden layers of an MLP, blocks of every group of a ResNet, or of a transformer.
 
     A ResNet of one block a group loses its last groups instead.
 
@@ -43,11 +50,11 @@ def shallower(blueprint: Blueprint, stage: Distill) -> Blueprint:
     config = blueprint.config
     if blueprint.architecture == "mlp" and len(config["hidden"]) > 1:
         return _with(blueprint, {"hidden": config["hidden"][: _share(len(config["hidden"]), stage.depth)]})
-    if blueprint.architecture == "resnet" and config["blocks"] > 1:
+    if blueprint.architecture in ("resnet", "vit") and config["blocks"] > 1:
         return _with(blueprint, {"blocks": _share(config["blocks"], stage.depth)})
     if blueprint.architecture == "resnet" and len(config["widths"]) > 1:
         return _with(blueprint, {"widths": config["widths"][: _share(len(config["widths"]), stage.depth)]})
-    raise UserError(_rigid(blueprint, "shallower", ("mlp of several layers", "resnet")))
+    raise UserError(_rigid(blueprint, "shallower", ("mlp of several layers", "resnet", "vit of several blocks")))
 
 
 def mlp(blueprint: Blueprint, stage: Distill) -> Blueprint:
@@ -154,7 +161,8 @@ def _with(blueprint: Blueprint, changes: Config) -> Blueprint:
     return replace(blueprint, config={**blueprint.config, **changes})
 
 
-def _scaled(width: int | list[int], factor: float) -> int | list[int]:
+def _scaled(width: Any, factor: float) -> Any:
+    """One width, or each of several, times a factor."""
     if isinstance(width, int):
         return max(1, round(width * factor))
     return [max(1, round(one * factor)) for one in width]

@@ -117,7 +117,7 @@ def free_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int = 
             "type": "scatter", "mode": "lines+markers+text", "name": run, "x": [row["threshold"] for row in own],
             "y": [row["below"] for row in own], "line": {"color": colour, "dash": dash},
             "text": [run if row["threshold"] == probe else "" for row in own],
-            "textposition": "top left" if run == "after" else "bottom right",
+            "textposition": "top left" if run == "after" else "bottom left",
             "hovertemplate": f"{run}: %{{y:.1%}} below %{{x:.3g}}<extra></extra>",
         })  # fmt: skip
     layout = {

@@ -24,6 +24,8 @@ def blueprint(name: str) -> Blueprint:
         ("mnist-lenet-5", Distill(student="narrower", width=0.1), {"filters": [2, 5], "hidden": 50}),
         ("cifar10-resnet20", Distill(student="narrower"), {"widths": [8, 16, 32], "blocks": 3}),
         ("cifar10-resnet20", Distill(student="narrower", width=1e-3), {"widths": [1, 1, 1]}),
+        ("digits-vit", Distill(student="narrower"), {"heads": 2, "dim": 24, "hidden": 48, "blocks": 4}),
+        ("digits-vit", Distill(student="shallower"), {"heads": 4, "dim": 48, "blocks": 2}),
         ("digits-mlp", Distill(student="shallower"), {"hidden": [128]}),
         ("cifar10-resnet20", Distill(student="shallower"), {"widths": [16, 32, 64], "blocks": 2}),
         ("digits-cnn", Distill(student="shallower"), {"widths": [32], "blocks": 1}),
