@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import Field
@@ -15,10 +15,10 @@ from compression.data.sets import Dataset
 from compression.measure import latencies
 from compression.measure.hardware import hardware, versions
 from compression.models.files import load_weights, read_weights, weights_bytes
-from compression.recipe import Cut, Fit, Lottery, Recipe, Stage, validated
+from compression.recipe import Cut, Lottery, Recipe, Stage, epochs_of, validated
 from compression.registry import UserError
 from compression.results import Epoch, Measurement, Result, StageResult
-from compression.stages import Outcome, Work, carry_out
+from compression.stages import Outcome, Work, carry_out, check_students
 from compression.subject import Subject, baseline, judge, load_subject, subject_of
 
 
@@ -112,8 +112,15 @@ def steps(
     yield Event(f"measuring {recipe.model} on the {split} images of {subject.dataset.name}", 0.0)
     _, before = baseline(subject, split, limit)
     models, present = [subject.model], Outcome(subject)
+    check_students(recipe, subject)
     for number, stage in enumerate(recipe.stages):
-        present = yield from _told(carry_out(present, stage, subject, recipe.seed, number), done, units, history)
+        try:
+            present = yield from _told(carry_out(present, stage, subject, recipe.seed, number), done, units, history)
+        except UserError as fault:
+            if not stages:
+                raise
+            present = replace(present, stopped=f"stage {number + 1} ({stage.kind}): {fault}; kept what came before it")
+            break
         done += _units(stage)
         models.append(present.subject.model)
         stages.append(_report(present, stage, split, limit))
@@ -157,9 +164,7 @@ def run(
 
 def _units(stage: Stage) -> int:
     """The share of the progress that a stage takes: its epochs, or one step."""
-    if isinstance(stage, Lottery):
-        return stage.epochs * (stage.rounds + 1)
-    return stage.epochs if isinstance(stage, Fit) else 1
+    return max(1, epochs_of(stage))
 
 
 def _told(work: Work, done: int, units: int, history: list[Epoch]) -> Generator[Event, None, Outcome]:
@@ -177,7 +182,7 @@ def _told(work: Work, done: int, units: int, history: list[Epoch]) -> Generator[
 
 def _report(present: Outcome, stage: Stage, split: str, limit: int | None) -> StageResult:
     _, measured = judge(present.subject, present.subject.model, split, limit)
-    pruned = present.pruned if isinstance(stage, Cut) else None  # a recalibration hands on what came before
+    pruned = present.pruned if isinstance(stage, Cut | Lottery) else None  # a recalibration hands on what came before
     return StageResult(
         stage=stage,
         measurement=measured,

@@ -12,9 +12,9 @@ from compression.measure import latencies, macs
 from compression.models.files import load_weights
 from compression.pruning import Pruned, ScoreIndex, score_index, weight_index
 from compression.pruning.criteria import ABSOLUTE
-from compression.recipe import Distill, Prune
-from compression.results import Latency
-from compression.stages import student_of
+from compression.recipe import Distill, Prune, Recalibrate
+from compression.results import Latency, Measurement
+from compression.stages import Outcome, after, carry_out, finished, student_of
 from compression.studies import jobs
 from compression.studies.plan import Sweep
 from compression.studies.sweep import run_point
@@ -86,6 +86,15 @@ def tried(model: str, data: str, stage: str) -> Preview:
     """The pruned model with its measurement; the last one is kept, since a chart's own controls redraw it."""
     subject = load_subject(model, data)
     return preview(subject, fallen(model, data, stage), limit=live_limit(subject))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def recalibrated(model: str, data: str, stage: str, how: str) -> Measurement:
+    """What is measured of a pruned model after a recalibration; both stages as JSON."""
+    subject = load_subject(model, data)
+    cut = after(Outcome(subject), fallen(model, data, stage))
+    healed = finished(carry_out(cut, Recalibrate.model_validate_json(how), subject, seed=0, number=1))
+    return judge(healed.subject, healed.subject.model, limit=live_limit(subject))[1]
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from compression.pruning import CRITERIA, GRANULARITIES, SCOPES, kind_of, sparsity_at, threshold_of
-from compression.recipe import ROUNDED, STRUCTURED, Prune, fixed_sparsity, validated
+from compression.recipe import ROUNDED, STRUCTURED, Prune, Recalibrate, fixed_sparsity, validated
 from compression.registry import Method
 from compression.studies.plan import Sweep, spaced
 from compression.subject import Subject, criteria, granularities, layer_names
@@ -46,6 +48,22 @@ def prune_controls(subject: Subject) -> Prune:
         )
     stage: Prune = validated(Prune, fields)
     return stage
+
+
+def recalibration(subject: Subject) -> Recalibrate | None:
+    """What may be put right after the cut without training; None where nothing is asked or there is nothing to do."""
+    options = {
+        "batchnorm": ("Recount BatchNorm", any(isinstance(m, _BatchNorm) for m in subject.model.modules())),
+        "biases": ("Correct biases", any(isinstance(m, nn.Linear) for m in subject.model.modules())),
+    }
+    chosen = {
+        key: st.toggle(label, key=f"{KEY}{key}", bind="query-params", help="Without training, on training images.")
+        for key, (label, there) in options.items()
+        if there
+    }
+    if not any(chosen.values()):
+        return None
+    return Recalibrate(batchnorm=chosen.get("batchnorm", False), biases=chosen.get("biases", False))
 
 
 def _choice(label: str, options: tuple[str, ...], cards: Mapping[str, Method], key: str) -> str:

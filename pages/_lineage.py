@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from compression.recipe import Recipe, Sparsify
+from compression.recipe import Recipe, Sparsify, epochs_of
 from compression.report import charts, drift_charts, lineage_charts
 from compression.report.script import script
 from compression.report.tables import history_table
-from compression.report.text import duration
-from compression.results import Epoch
+from compression.report.text import capital, duration
+from compression.results import Drift, Epoch
 from compression.studies import jobs
-from compression.studies.lineage import RUNS, Lineage, epochs_of
+from compression.studies.lineage import RUNS, Lineage
 from pages._draw import draw, pairs
 from pages._workbench import theme
 
@@ -54,6 +56,8 @@ def ended(name: str) -> None:
         st.warning("Cancelled; what was done is below.", icon=":material/stop_circle:")
     for line in present.failures:
         st.warning(line, icon=":material/warning:")
+    for line in jobs.plan(name).left_out():
+        st.caption(f"{capital(line)}.")
 
 
 def lineage(name: str) -> None:
@@ -69,9 +73,9 @@ def lineage(name: str) -> None:
     for line in dict.fromkeys(note for stage in result.stages for note in stage.notes):
         st.caption(line)
     _compared(rows)
-    for stage in result.stages:
+    for number, stage in enumerate(result.stages):
         if isinstance(stage.stage, Sparsify) and stage.drift:
-            _drift(stage.stage, stage.drift)
+            _drift(stage.stage, stage.drift, number)
     if result.history:
         places = pairs(2)
         with places[0]:
@@ -93,9 +97,10 @@ def take_along(recipe: Recipe, name: str | None) -> None:
             )  # fmt: skip
 
 
-def _drift(stage: Sparsify, drift: Any) -> None:
-    draw(charts.drift_chart(drift_charts.drift_table(drift), theme(), penalty=stage.penalty, width=640), "drift")
-    draw(charts.free_chart(drift_charts.free_table(drift), theme(), penalty=stage.penalty, width=640), "free")
+def _drift(stage: Sparsify, drift: Sequence[Drift], number: int) -> None:
+    table, free, what = drift_charts.drift_table(drift), drift_charts.free_table(drift), stage.penalty
+    draw(charts.drift_chart(table, theme(), penalty=what, width=640), f"drift{number}")
+    draw(charts.free_chart(free, theme(), penalty=what, width=640), f"free{number}")
 
 
 def _compared(rows: list[Row]) -> None:
@@ -119,4 +124,4 @@ def _compared(rows: list[Row]) -> None:
 
 
 def _left(present: jobs.State, share: float) -> float:
-    return (present.updated - present.started) / share * (1 - share)
+    return (time.time() - present.started) / share * (1 - share)

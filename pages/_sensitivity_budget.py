@@ -25,6 +25,7 @@ from pages._forms import KEY as PRUNE
 from pages._forms import MOST
 from pages._sensitivity_form import KEY
 from pages._sensitivity_scan import Scan, Settings
+from pages._stages import add_stage
 from pages._workbench import theme
 
 KINDS = {"sparsity": "Average sparsity", "params": "Parameters", "macs": "MACs", "bytes": "File size"}
@@ -207,6 +208,10 @@ def _carry_over(rows: list[Row]) -> None:
             "Use in Prune", icon=":material/content_cut:", key=f"{KEY}use", on_click=set_prune,
             args=(stage_of(row),), help="Opens the Prune page with every layer at what it has here.",
         )  # fmt: skip
+        st.button(
+            "Use in Pipeline", icon=":material/route:", key=f"{KEY}pipe", on_click=set_pipeline,
+            args=(stage_of(row),), help="Opens the Pipeline page with this pruning as its last stage.",
+        )  # fmt: skip
     if f"{KEY}leave" in st.session_state:
         st.rerun()  # the page itself can leave, a part of it not
 
@@ -229,4 +234,10 @@ def set_prune(stage: Prune) -> None:
     values |= {f"of_{layer}": min(MOST, amount) for layer, amount in stage.overrides.items()}
     for name, value in values.items():
         st.session_state[f"{PRUNE}{name}"] = value
-    st.session_state[f"{KEY}leave"] = True
+    st.session_state[f"{KEY}leave"] = "pages/prune.py"
+
+
+def set_pipeline(stage: Prune) -> None:
+    """Add a stage to the pipeline being built, and have its page opened."""
+    add_stage(stage)
+    st.session_state[f"{KEY}leave"] = "pages/pipeline.py"

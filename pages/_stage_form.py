@@ -20,6 +20,7 @@ from compression.registry import Method
 from compression.report.charts import schedule_chart
 from compression.subject import Subject, granularities
 from pages._draw import draw
+from pages._student import units_of
 from pages._workbench import theme
 
 Body = dict[str, Any]
@@ -60,7 +61,8 @@ LABELS = {
     "images": "Images looked at", "epochs": "Epochs", "lr": "Learning rate", "augment": "Augmentation",
     "weight_decay": "Weight decay", "batch_size": "Batch", "rewind": "Rewind to epoch", "ticket": "Ticket",
     "penalty": "Penalty", "strength": "Strength", "ramp": "Ramp", "batchnorm": "BatchNorm statistics",
-    "biases": "Biases of linear layers", "student": "Student", "width": "Width", "depth": "Depth", "method": "Method",
+    "biases": "Biases of linear layers", "student": "Student", "width": "Width", "depth": "Depth",
+    "hidden": "Units of each layer", "threshold": "Threshold", "amount": "Amount by", "method": "Method",
     "temperature": "Temperature", "alpha": "Teacher's weight α", "teacher": "Teacher",
 }  # fmt: skip
 HELP = {
@@ -76,7 +78,8 @@ HELP = {
     "weight_decay": "L2 on weights, by the optimiser.",
 }
 NUMBERS: dict[str, tuple[float, float, float, str]] = {
-    "sparsity": (0.01, 0.99, 0.01, "%.2f"),
+    "sparsity": (0.01, 0.99, 0.01, "%.3g"),
+    "threshold": (1e-6, 10.0, 0.001, "%.4g"),
     "rounds": (1, 100, 1, "%d"),
     "end": (0.05, 1.0, 0.05, "%.2f"),
     "round_to": (1, 64, 1, "%d"),
@@ -93,9 +96,11 @@ NUMBERS: dict[str, tuple[float, float, float, str]] = {
     "alpha": (0.0, 1.0, 0.05, "%.2f"),
 }
 """Of each number: least, most, step, how it is written."""
+OPENING = {"sparsity": 0.5, "threshold": 0.01}
+"""Where a number opens that a stage can do without."""
 TRAINING = ("augment", "weight_decay", "batch_size")
 FIELDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "prune": (("granularity", "criterion", "scope", "sparsity"), ("round_to", "images")),
+    "prune": (("granularity", "criterion", "scope", "amount", "sparsity", "threshold"), ("round_to", "images")),
     "recalibrate": (("batchnorm", "biases"), ("images",)),
     "train": (("epochs", "lr"), TRAINING),
     "gradual": (
@@ -105,7 +110,7 @@ FIELDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "lottery": (("sparsity", "rounds", "rewind", "ticket", "epochs", "lr"), ("scope", *TRAINING)),
     "sparsify": (("penalty", "strength", "ramp", "epochs", "lr"), TRAINING),
     "distill": (
-        ("student", "width", "depth", "method", "temperature", "alpha", "epochs", "lr"),
+        ("student", "width", "depth", "hidden", "method", "temperature", "alpha", "epochs", "lr"),
         ("teacher", *TRAINING),
     ),
 }
@@ -123,7 +128,16 @@ def stage_form(subject: Subject, uid: int, body: Body) -> Body:
             _explained(body | changed)
     if body["kind"] == "gradual":
         _scheduled(uid, body | changed)
-    return body | changed
+    body = body | changed
+    if body.pop("amount", None) or fixed_sparsity(body.get("granularity", "weights")) is not None:
+        for unused in {"sparsity", "threshold"} - changed.keys():
+            body.pop(unused, None)
+    return body
+
+
+def _amount(body: Body) -> str:
+    """Whether a stage says a sparsity or a threshold."""
+    return body.get("amount") or ("threshold" if body.get("threshold") is not None else "sparsity")
 
 
 def _scheduled(uid: int, body: Body) -> None:
@@ -144,8 +158,12 @@ def _wanted(field: str, body: Body) -> bool:
     """Whether a field means anything beside the others."""
     if field in ("width", "depth"):
         return body.get("student") == {"width": "narrower", "depth": "shallower"}[field]
-    if field == "sparsity":
-        return fixed_sparsity(body.get("granularity", "weights")) is None and body.get("threshold") is None
+    if field == "hidden":
+        return body.get("student") == "mlp"
+    if field in ("amount", "sparsity", "threshold"):
+        if fixed_sparsity(body.get("granularity", "weights")) is not None:
+            return False
+        return field == "amount" or (field == "threshold") == (_amount(body) == "threshold")
     if field == "round_to":
         return body.get("granularity") in ROUNDED
     if field == "scope":
@@ -157,12 +175,18 @@ def _wanted(field: str, body: Body) -> bool:
 
 def _widget(subject: Subject, key: str, field: str, body: Body) -> Any:
     label, about = LABELS[field], HELP.get(field)
+    if field == "amount":
+        return st.selectbox(label, ("sparsity", "threshold"), int(_amount(body) == "threshold"), key=key, width=WIDTH)
+    if field == "hidden":
+        units = ",".join(map(str, body.get(field, (800, 800))))
+        return units_of(st.text_input(label, units, key=key, width=WIDTH))
     value = body.get(field, STAGES[body["kind"]].model_fields[field].default)
     if field in NUMBERS:
         low, high, step, written = NUMBERS[field]
         whole = written == "%d"
         number = int if whole else float
-        value = min(high, max(low, value if value is not None else low))
+        value = OPENING.get(field, low) if value is None else value
+        low, high = min(low, value), max(high, value)  # what a link or a file asks is not changed unsaid
         return st.number_input(
             label,
             number(low),

@@ -43,7 +43,7 @@ def choose_student(subject: Subject, before: tuple[Prune, ...]) -> Distill | Non
         student = _name(subject, before)
         fields = {"student": student} | _amounts(student)
     try:
-        stage: Distill = validated(Distill, fields | {"hidden": _units(fields.get("hidden", UNITS))})
+        stage: Distill = validated(Distill, fields | {"hidden": units_of(fields.get("hidden", UNITS))})
         params, work = facts(subject, before, stage)
     except UserError as fault:
         st.error(str(fault), icon=":material/error:")
@@ -96,21 +96,22 @@ def _amounts(student: str) -> dict[str, Any]:
 
 
 def _opening(student: str) -> Distill:
-    return Distill(student=student, width=FRACTION, depth=FRACTION, hidden=_units(UNITS))
+    return Distill(student=student, width=FRACTION, depth=FRACTION, hidden=units_of(UNITS))
 
 
 def _now(student: str) -> Distill:
     """A student at the amounts that its own controls show, or open with where those make none."""
     shown = {name: st.session_state.get(f"{KEY}{name}", FRACTION) for name in ("width", "depth")}
     try:
-        hidden = _units(st.session_state.get(f"{KEY}hidden", UNITS))
+        hidden = units_of(st.session_state.get(f"{KEY}hidden", UNITS))
         stage: Distill = validated(Distill, {"student": student, "hidden": hidden} | shown)
     except UserError:
         return _opening(student)
     return stage
 
 
-def _units(text: str) -> tuple[int, ...]:
+def units_of(text: str) -> tuple[int, ...]:
+    """Layers of hidden units from what was typed. Raises UserError where it is no list of numbers."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not all(part.isdecimal() and 1 <= int(part) <= MOST for part in parts):
         raise UserError(f"Units of each layer are {quoted(text)}; give whole numbers from 1 to {MOST}, such as 800,800")

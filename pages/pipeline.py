@@ -12,8 +12,8 @@ from pages._stages import build, plain, presets, replace_stages
 from pages._workbench import choose_subject
 
 
-def run_button(subject: Subject, recipe: Recipe) -> None:
-    """How it is run, and the button that starts it in a process of its own."""
+def run_button(recipe: Recipe) -> Recipe:
+    """How it is run, and the button that starts it in a process of its own; the recipe with its seed."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         seeds = st.select_slider("Seeds", (1, 2, 3, 5), 1, key="pipeline_seeds", bind="query-params", width=160)
         controls = st.toggle(
@@ -21,21 +21,29 @@ def run_button(subject: Subject, recipe: Recipe) -> None:
             help="The same stages pruned at random, and a small dense model of the same size trained from scratch "
             "for as many epochs.",
         )  # fmt: skip
+        seed = st.number_input("First seed", 0, 2**31 - 1, 0, key="pipeline_seed", bind="query-params", width=140)
+        recipe = recipe.model_copy(update={"seed": seed})
         latency = st.toggle("Measure speed", True, key="pipeline_latency", bind="query-params")
         if st.button("Run", type="primary", icon=":material/play_arrow:", key="pipeline_run"):
             with st.spinner("Planning"):
                 plan = planned_lineage(recipe, controls, seeds=seeds, latency=latency)
             st.query_params["run"] = jobs.start(plan)
+    return recipe
 
 
 def from_yaml(subject: Subject) -> None:
-    """Take a recipe's stages from a file or pasted text."""
+    """Take a recipe's stages and seed from pasted text; model and data stay those of the sidebar, and that is said."""
     with st.popover("From YAML", icon=":material/upload:"):
         text = st.text_area("Recipe", key="pipeline_yaml", placeholder="stages:\n- {kind: prune, sparsity: 0.5}")
         if st.button("Take these stages", key="pipeline_take", disabled=not text.strip()):
             head = "" if "model:" in text else f"model: {subject.name}\n"
-            replace_stages([plain(stage) for stage in Recipe.from_yaml(head + text).stages])
+            taken = Recipe.from_yaml(head + text)
+            replace_stages([plain(stage) for stage in taken.stages])
+            st.session_state.update(pipeline_taken=taken, pipeline_seed=taken.seed)
             st.rerun()
+    if taken := st.session_state.get("pipeline_taken"):
+        if (taken.model, taken.data or subject.dataset.name) != (subject.name, subject.dataset.name):
+            st.caption(f"Taken from a recipe for {taken.model}; it runs with {subject.name} here.")
 
 
 subject = choose_subject()
@@ -46,7 +54,7 @@ try:
         presets(subject)
         from_yaml(subject)
     recipe = build(subject)
-    run_button(subject, recipe)
+    recipe = run_button(recipe)
 except UserError as fault:
     st.error(str(fault), icon=":material/error:")
 job = jobs.linked(st.query_params.get("run"), "pipeline", subject.name, subject.dataset.name)
@@ -57,9 +65,7 @@ if job:
     else:
         ended(job)
         if recipe and recipe.stages != jobs.plan(job).recipe.stages:
-            st.info(
-                "The stages above have changed since: press **Run** for theirs.", icon=":material/history:"
-            )
+            st.info("The stages above have changed since: press **Run** for theirs.", icon=":material/history:")
         lineage(job)
 else:
     st.info("Press **Run**: the model's lineage appears here, with accuracy, size, work and speed after every stage.")

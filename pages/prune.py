@@ -5,17 +5,18 @@ from streamlit.delta_generator import DeltaGenerator
 
 from compression.measure import changed
 from compression.pruning import CRITERIA, kind_of
-from compression.recipe import STRUCTURED, Prune, Recipe
+from compression.recipe import STRUCTURED, Prune, Recalibrate, Recipe, Stage
 from compression.registry import UserError
 from compression.report import charts
 from compression.report.compare import headline
+from compression.report.recovery import recovery_table
 from compression.report.tables import class_table, layer_table
 from compression.report.text import count, delta, named, percent, points, share, size
 from compression.subject import Preview, Subject, baseline, evidence_of, live_limit
 from pages._attention import attention
-from pages._cache import fallen, tried
+from pages._cache import fallen, recalibrated, tried
 from pages._draw import beside, draw, gallery, latency_table, pairs
-from pages._forms import prune_controls
+from pages._forms import prune_controls, recalibration
 from pages._prune_charts import curve, filters, histogram
 from pages._workbench import choose_subject, theme
 
@@ -27,6 +28,7 @@ def workbench(subject: Subject) -> None:
     try:
         with left:
             stage = prune_controls(subject)
+            healing = recalibration(subject)
         key = stage.model_dump_json()
         with right:
             numbers, pictures = st.container(), st.container()
@@ -39,9 +41,11 @@ def workbench(subject: Subject) -> None:
         found = tried(subject.name, subject.dataset.name, key)
         with numbers:
             _numbers(subject, found)
+            if healing:
+                _healed(subject, key, found, healing)
         with left:
             _speed(subject, key)
-            _recipe(subject, stage)
+            _recipe(subject, (stage, healing) if healing else (stage,))
         _pictures(subject, stage, found, places)
         with right:
             attention(subject, stage, found, theme())
@@ -115,12 +119,20 @@ def _speed(subject: Subject, key: str) -> None:
     latency_table(subject, key, asked)
 
 
-def _recipe(subject: Subject, stage: Prune) -> None:
-    recipe = Recipe(model=subject.name, data=subject.dataset.name, stages=(stage,))
+def _healed(subject: Subject, key: str, found: Preview, healing: Recalibrate) -> None:
+    """Baseline, pruned and recalibrated accuracy as bars."""
+    before = baseline(subject, "val", live_limit(subject))[1]
+    after = recalibrated(subject.name, subject.dataset.name, key, healing.model_dump_json())
+    table = recovery_table({"baseline": before, "pruned": found.measurement, "recalibrated": after})
+    draw(charts.recovery_chart(table, theme(), n=after.n), "recovery")
+
+
+def _recipe(subject: Subject, stages: tuple[Stage, ...]) -> None:
+    recipe, granularity = Recipe(model=subject.name, data=subject.dataset.name, stages=stages), stages[0].granularity
     st.download_button(
         "Recipe (YAML)",
         recipe.to_yaml,
-        f"{subject.name}-{stage.granularity.replace(':', 'of')}.yaml",
+        f"{subject.name}-{granularity.replace(':', 'of')}.yaml",
         icon=":material/download:",
         width="stretch",
         help="Run it in a terminal with: espalier run FILE",

@@ -34,8 +34,8 @@ def workbench(subject: Subject) -> None:
                 allocation(subject, found)
 
 
-if st.session_state.pop("sensitivity_leave", False):
-    st.switch_page("pages/prune.py", query_params={})
+if page := st.session_state.pop("sensitivity_leave", None):
+    st.switch_page(page, query_params={})
 subject = choose_subject()
 st.title("Sensitivity")
 try:

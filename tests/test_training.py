@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from compression.data.sets import Dataset, Split
 from compression.models.architectures import MLP, ResNet
 from compression.registry import UserError
 from compression.training import fit, inputs, normalise, predict, recount
+from compression.training.optimiser import rise_and_fall
 
 CLASSES = ("dark", "light", "mixed")
 
@@ -325,6 +328,18 @@ def test_in_every_part_the_rate_rises_and_falls_anew() -> None:
     assert [e.lr for e in events[:5]] == pytest.approx([alone[0].lr, 0.1 / 3, alone[0].lr, 0.1 / 3, alone[0].lr])
     assert events[0].train_loss == alone[0].train_loss
     assert events[-1].lr == 0
+
+
+@pytest.mark.parametrize(("steps", "parts"), [(36, 5), (90, 20), (9, 5), (7, 1)])
+def test_every_part_begins_where_its_round_does_and_ends_low(steps: int, parts: int) -> None:
+    factor = rise_and_fall(steps, parts)
+    starts = [math.ceil(i * steps / parts) for i in range(parts)] + [steps]
+    for begin, end in zip(starts, starts[1:], strict=False):
+        own = [factor(step) for step in range(begin, end)]
+        alone = rise_and_fall(end - begin)
+        assert own == [alone(step) for step in range(end - begin)]
+        assert len(own) < 3 or own[-1] < 0.6
+    assert factor(steps) == 0
 
 
 def test_counting_anew_gives_the_mean_and_variance_of_what_the_layer_sees() -> None:

@@ -140,12 +140,12 @@ def allocate(
         weight=_of_a_weight(ground, budget),
     )
     _check_reach(search, budget, count)
-    best: tuple[Allocation, Pruned] | None = None
+    misses: list[Left] = []
     for made in _tries(search, budget, count, carry_out, (method, criterion, round_to, images)):
-        best = made if best is None else min(best, made, key=lambda each: budget.miss(each[0].left))
-        if budget.miss(best[0].left) <= TOLERANCE:
-            return best
-    near = budget.written(best[0].left) if best else "none"
+        if budget.miss(made[0].left) <= TOLERANCE:
+            return made
+        misses.append(made[0].left)
+    near = budget.written(min(misses, key=budget.miss))
     raise UserError(
         f"A budget of {budget.written()} cannot be met within 1 % by whole {ground.granularity}; the nearest is {near}"
     )

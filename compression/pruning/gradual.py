@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from compression.data.sets import Dataset
 from compression.pruning.evidence import observe
-from compression.pruning.masks import expand, prunable, select_weights
+from compression.pruning.masks import expand, select_weights
 from compression.pruning.oneshot import Pruned, cut_out, zeroed
 from compression.pruning.schedules import renewals
 from compression.pruning.selection import Selection
@@ -35,8 +35,8 @@ class Rising:
         dataset: whose training images a criterion may look at.
         seed: of the random criterion.
         held: masks of earlier stages, which hold on.
-        sparsity: the one last asked.
-        decision: what the last renewal chose; None while everything is kept.
+        sparsity: the fraction of weights or units that is dropped now.
+        decision: what the last renewal chose, and what was held before it; None while nothing is dropped.
     """
 
     model: nn.Module
@@ -49,9 +49,27 @@ class Rising:
     decision: Selection | Choice | None = None
 
     def __post_init__(self) -> None:
-        """Raise UserError where masks cannot stand for the cut that comes in the end."""
+        """Choose once at the highest sparsity, before anything is trained.
+
+        Raises:
+            UserError: that fails, drops nothing that is there, or no renewal prunes at all; or masks
+                cannot stand for the cut that comes in the end.
+        """
         check_gradual(self.model, self.groups, self.stage)
         self._pending = list(renewals(self.stage))
+        highest = max(sparsity for _, sparsity in self._pending)
+        stage = prune_at(self.stage, highest)
+        if stage is None:
+            raise UserError(
+                f"schedule '{self.stage.schedule}' prunes in none of {self.stage.rounds} rounds; give more rounds"
+            )
+        now = dict(self.model.named_parameters())
+        if not any(bool((now[name] * ~mask).any()) for name, mask in self._chosen(stage).items()):
+            raise UserError(
+                f"Nothing to prune: sparsity {highest:g} reaches no {stage.granularity} but those that are gone "
+                "already, or kept by overrides; raise it"
+            )
+        self.decision = None
 
     def __call__(self, progress: float) -> Masks | None:
         """New masks where a renewal is due at this fraction of the training, else None."""
@@ -59,23 +77,40 @@ class Rising:
         if not due:
             return None
         self._pending = self._pending[len(due) :]
-        self.sparsity = due[-1]
-        return _joined(self.held, self._chosen(prune_at(self.stage, self.sparsity)))
-
-    def _chosen(self, stage: Prune | None) -> Masks:
+        stage = prune_at(self.stage, due[-1])
         if stage is None:
-            self.decision = None
-            return {f"{name}.weight": torch.ones(1, dtype=torch.bool) for name in prunable(self.model)}
+            self.decision, self.sparsity = None, 0.0
+            return {**{name: torch.ones(1, dtype=torch.bool) for name, _ in self.model.named_parameters()}, **self.held}
+        masks = self._chosen(stage)
+        self.sparsity = self._dropped()
+        return masks
+
+    def _chosen(self, stage: Prune) -> Masks:
+        """The masks at one sparsity, those that are held included; the decision is noted."""
         evidence = observe(self.model, self.dataset, stage.criterion, stage.images, self.seed)
         if stage.granularity in STRUCTURED:
             self.decision = choose(self.model, self.groups, stage, self.seed, evidence)
-            return unit_masks(self.model, self.groups, self.decision.kept)
-        self.decision = select_weights(self.model, stage, self.seed, evidence)
-        return {f"{name}.weight": mask for name, mask in expand(self.model, self.decision).items()}
+            return _joined(self.held, unit_masks(self.model, self.groups, self.decision.kept))
+        found = select_weights(self.model, stage, self.seed, evidence)
+        masks = _joined(self.held, {f"{name}.weight": mask for name, mask in expand(self.model, found).items()})
+        if stage.granularity == "weights":
+            keep = {name: masks[f"{name}.weight"].flatten() for name in found.keep}
+            found = Selection(keep, found.thresholds)
+        self.decision = found
+        return masks
+
+    def _dropped(self) -> float:
+        """The fraction of weights or units that the decision drops."""
+        if isinstance(self.decision, Choice):
+            groups = self.groups.cuttable(self.stage.granularity)
+            left = sum(len(self.decision.kept.get(name, range(group.width))) for name, group in groups.items())
+            return 1 - left / sum(group.width for group in groups.values())
+        masks = list(self.decision.keep.values()) if self.decision else []
+        return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
 
     def pruned(self) -> Pruned | None:
         """What the whole training pruned, units really cut out; None where everything is back."""
-        stage = prune_at(self.stage, self.sparsity)
+        stage = prune_at(self.stage, self.stage.sparsity or 0.0)
         if stage is None or self.decision is None:
             return None
         if isinstance(self.decision, Choice):

@@ -28,7 +28,7 @@ def correct_biases(
 
     .. math:: b_o \leftarrow b_o + \mathbb{E}[z_o^{\text{before}}] - \mathbb{E}[z_o]
 
-    Layers go in the order of the network, each seeing what the corrected ones before it give.
+    Layers go in the order in which the network names them, each seeing what the corrected ones before it give.
 
     Args:
         model: the pruned network, changed in place.
@@ -48,11 +48,17 @@ def correct_biases(
     inputs_NCHW = normalise(dataset.train.images[drawn], dataset)
     wanted = _means(before, names, inputs_NCHW)
     for name in names:
-        mean_O = wanted[name][torch.from_numpy(kept[name])] if name in kept else wanted[name]
+        mean_O = wanted[name][_rows(kept[name], len(wanted[name]))] if name in kept else wanted[name]
         shift_O = mean_O - _means(model, [name], inputs_NCHW)[name]
         with torch.no_grad():
             model.get_parameter(f"{name}.bias").add_(shift_O)
     return bool(names)
+
+
+def _rows(kept: NDArray[np.bool_], outputs: int) -> Tensor:
+    """Which outputs of a layer are left: one a unit, or for heads those of queries, keys and values in turn."""
+    each = outputs // len(kept)
+    return torch.from_numpy(kept if each == 1 else np.tile(np.repeat(kept, each // 3), 3))
 
 
 def _means(model: nn.Module, names: list[str], inputs_NCHW: Tensor) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ Nothing is traced: any tree of modules will do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-Forward = Callable[..., Any]
+Call = Callable[..., Any]
 
 
 @dataclass
@@ -35,22 +35,30 @@ class Tape:
     outputs: list[Any] = field(default_factory=list)
 
 
-def record(model: nn.Module, images: Tensor, altered: Set[int]) -> Tape:
-    """Run the model and keep what each of its modules returns, copies of what is ``altered`` afterwards.
+@dataclass(frozen=True)
+class InPlace:
+    """The numbers of the calls whose outputs are changed later, and of those that change what they are given."""
+
+    altered: frozenset[int]
+    altering: frozenset[int]
+
+
+def record(model: nn.Module, images: Tensor, in_place: InPlace) -> Tape:
+    """Run the model and keep what each call returns, copies of what is altered afterwards.
 
     Nobody else may run the model meanwhile.
     """
     tape = Tape()
 
-    def recording(name: str, forward: Forward) -> Forward:
+    def recording(name: str, call: Call) -> Call:
         def recorded(*args: Any, **kwargs: Any) -> Any:
             turn = len(tape.names)
             tape.names.append(name)
             tape.last.append(turn)
             tape.outputs.append(None)
-            output = forward(*args, **kwargs)
+            output = call(*args, **kwargs)
             tape.last[turn] = len(tape.names) - 1
-            tape.outputs[turn] = _copied(output) if turn in altered else output
+            tape.outputs[turn] = _copied(output) if turn in in_place.altered else output
             return output
 
         return recorded
@@ -60,23 +68,23 @@ def record(model: nn.Module, images: Tensor, altered: Set[int]) -> Tape:
     return tape
 
 
-def replay(model: nn.Module, images: Tensor, tape: Tape, first: int, altered: Set[int]) -> Any:
+def replay(model: nn.Module, images: Tensor, tape: Tape, first: int, in_place: InPlace) -> Any:
     """What ``model(images)`` returns, without computing the calls that end before number ``first`` begins.
 
-    The model is given copies of what it alters.
+    The model is given copies of what it alters, and alters them itself.
     """
     turn = 0
 
-    def replaying(_: str, forward: Forward) -> Forward:
+    def replaying(_: str, call: Call) -> Call:
         def replayed(*args: Any, **kwargs: Any) -> Any:
             nonlocal turn
             here = turn
-            if here < first and tape.last[here] < first:
+            if here < first and tape.last[here] < first and here not in in_place.altering:
                 turn = tape.last[here] + 1
                 output = tape.outputs[here]
-                return _copied(output) if here in altered else output
+                return _copied(output) if here in in_place.altered else output
             turn += 1
-            return forward(*args, **kwargs)
+            return call(*args, **kwargs)
 
         return replayed
 
@@ -84,19 +92,23 @@ def replay(model: nn.Module, images: Tensor, tape: Tape, first: int, altered: Se
         return model(images)
 
 
-def altered_outputs(model: nn.Module, image: Tensor) -> set[int]:
-    """The numbers of the calls whose outputs are changed in place later, found on one image.
+def in_place(model: nn.Module, image: Tensor) -> InPlace:
+    """What a pass changes in place, found on one image.
 
     A ReLU in place alters what the layer before it returned, an addition in place what its branch did.
     """
     returned: list[list[tuple[Tensor, int]]] = []
+    altering: set[int] = set()
 
-    def watching(_: str, forward: Forward) -> Forward:
+    def watching(_: str, call: Call) -> Call:
         def watched(*args: Any, **kwargs: Any) -> Any:
             here = len(returned)
             returned.append([])
-            output = forward(*args, **kwargs)
-            returned[here] = [(leaf, leaf._version) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+            given = _versions((args, kwargs))
+            output = call(*args, **kwargs)
+            if _changed(given):
+                altering.add(here)
+            returned[here] = _versions(output)
             return output
 
         return watched
@@ -104,7 +116,15 @@ def altered_outputs(model: nn.Module, image: Tensor) -> set[int]:
     # Outside inference mode, since only there does a tensor count its changes.
     with torch.inference_mode(False), torch.no_grad(), _instead(model, watching):
         model(image.clone())  # a view of what was made in inference mode would not count
-    return {turn for turn, leaves in enumerate(returned) if any(leaf._version != count for leaf, count in leaves)}
+    return InPlace(frozenset(turn for turn, leaves in enumerate(returned) if _changed(leaves)), frozenset(altering))
+
+
+def _versions(values: Any) -> list[tuple[Tensor, int]]:
+    return [(leaf, leaf._version) for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+
+
+def _changed(leaves: list[tuple[Tensor, int]]) -> bool:
+    return any(leaf._version != count for leaf, count in leaves)
 
 
 def first_call(tape: Tape, changed: set[str]) -> int:
@@ -164,11 +184,12 @@ def _equal(one: Tensor | None, other: Tensor | None) -> bool:
 
 
 def _copied(output: Any) -> Any:
+    """A copy that what follows may change in place."""
     return tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, output)
 
 
 @contextmanager
-def _instead(model: nn.Module, around: Callable[[str, Forward], Forward]) -> Iterator[None]:
+def _instead(model: nn.Module, around: Callable[[str, Call], Call]) -> Iterator[None]:
     """Every module's ``forward`` replaced by one around it, inside."""
     modules = dict(model.named_modules())
     for name, module in modules.items():

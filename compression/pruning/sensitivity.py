@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from compression.measure import layer_macs, macs, nonzero, params, trace
 from compression.pruning.costs import units_of
 from compression.pruning.oneshot import Pruned
-from compression.pruning.replay import altered_outputs, changed_modules, first_call, record, replay, share
+from compression.pruning.replay import InPlace, changed_modules, first_call, in_place, record, replay, share
 from compression.pruning.surgery import Groups, zero_input
 from compression.recipe import STRUCTURED, Prune, validated
 from compression.registry import UserError
@@ -106,7 +106,7 @@ class _Cut:
     probe: Probe
     pruned: Pruned
     changed: set[str]
-    altered: set[int]
+    in_place: InPlace
     own_bytes: int
     params_saved: int
     macs_saved: int
@@ -247,7 +247,7 @@ def _cut(whole: nn.Module, probe: Probe, carry_out: CarryOut, shape: tuple[int, 
         probe=probe,
         pruned=pruned,
         changed=changed,
-        altered=altered_outputs(model, zero_input(model, shape)),
+        in_place=in_place(model, zero_input(model, shape)),
         own_bytes=share(whole, model, changed),
         params_saved=nonzero(whole) - nonzero(model) if pruned.masks else params(whole) - params(model),
         macs_saved=0 if pruned.masks else macs(whole, shape) - macs(model, shape),
@@ -261,10 +261,10 @@ def _logits(whole: nn.Module, portion: list[_Cut], images: Tensor, reuse: bool) 
         yield whole(images)
         yield from (cut.pruned.model(images) for cut in portion)
         return
-    tape = record(whole, images, altered_outputs(whole, images[:1]))
+    tape = record(whole, images, in_place(whole, images[:1]))
     yield tape.outputs[0]
     for cut in portion:
-        yield replay(cut.pruned.model, images, tape, first_call(tape, cut.changed), cut.altered)
+        yield replay(cut.pruned.model, images, tape, first_call(tape, cut.changed), cut.in_place)
 
 
 def _judged(

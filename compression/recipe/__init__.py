@@ -3,6 +3,7 @@
 from compression.recipe.kinds import (
     STAGES,
     Stage,
+    epochs_of,
 )
 from compression.recipe.recipe import (
     Recipe,
@@ -59,6 +60,7 @@ __all__ = [
     "Stage",
     "Ticket",
     "Train",
+    "epochs_of",
     "fixed_sparsity",
     "one_line",
     "validated",

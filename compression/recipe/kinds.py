@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from compression.recipe.stages import Prune, Recalibrate
-from compression.recipe.trained import Distill, Gradual, Lottery, Sparsify, Train
+from compression.recipe.trained import Distill, Fit, Gradual, Lottery, Sparsify, Train
 
 Stage = Annotated[
     Prune | Recalibrate | Train | Gradual | Lottery | Sparsify | Distill,
@@ -23,3 +23,10 @@ STAGES: dict[str, type[Prune | Recalibrate | Train | Gradual | Lottery | Sparsif
     "distill": Distill,
 }
 """In the order of the menus."""
+
+
+def epochs_of(stage: Stage) -> int:
+    """How many epochs a stage trains for in all."""
+    if isinstance(stage, Lottery):
+        return stage.epochs * (stage.rounds + 1)
+    return stage.epochs if isinstance(stage, Fit) else 0

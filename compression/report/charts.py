@@ -13,6 +13,7 @@ from compression.report.drawing import CONFIG, NARROW, WIDE, Chart, empty_chart
 from compression.report.drift_charts import drift_chart, free_chart, schedule_chart
 from compression.report.lineage_charts import lineage_chart
 from compression.report.model_charts import change_chart, class_chart, history_chart, layer_chart
+from compression.report.recovery import recovery_chart
 from compression.report.reliability import reliability_chart
 from compression.report.similarity import similarity_chart
 from compression.report.softening_charts import dark_chart, softening_chart
@@ -50,6 +51,7 @@ __all__ = [
     "layer_chart",
     "learning_chart",
     "lineage_chart",
+    "recovery_chart",
     "reliability_chart",
     "schedule_chart",
     "similarity_chart",

@@ -15,7 +15,7 @@ from compression.report.themes import Theme
 from compression.results import Drift
 
 Row = dict[str, Any]
-DRAWN = {"l1": "weights", "l2": "weights", "group_lasso": "channels", "batchnorm_l1": "BatchNorm scales"}
+DRAWN = {"l1": "weights", "l2": "weights", "group_lasso": "units", "batchnorm_l1": "BatchNorm scales"}
 """What a penalty acts on."""
 
 

@@ -92,7 +92,7 @@ def outcome_chart(table: pd.DataFrame, theme: Theme, *, width: int = NARROW) -> 
     frame = _rows_frame(names, len(rows), OUTCOME_PX, width, title, subtitle)
     at = list(range(len(rows)))
     common = {"type": "scatter", "mode": "markers", "cliponaxis": False}
-    guessed = [(turn, row) for turn, row in enumerate(rows) if row["predicted"] is not None]
+    guessed = [(turn, row) for turn, row in enumerate(rows) if row["predicted"] == row["predicted"]]
     traces: list[dict[str, Any]] = [
         common
         | {

@@ -13,6 +13,8 @@ def stage_words(stage: Stage) -> str:
     match stage:
         case Prune():
             return f"prune {_amount(stage)}"
+        case Gradual(schedule="dense_sparse_dense"):
+            return f"train dense, sparse, dense at {_amount(stage)}, {_epochs(stage.epochs)}"
         case Gradual():
             return f"prune {_amount(stage)} gradually, {_epochs(stage.epochs)}"
         case Lottery():
@@ -44,7 +46,7 @@ def _ticket(stage: Lottery) -> str:
 def _taught(stage: Distill) -> str:
     who = "" if stage.student == "same" else f" into {stage.student}"
     if stage.alpha == 0:
-        return f"train{who} anew"
+        return f"train{who} without a teacher"
     return f"distil{who} at T = {brief(stage.temperature)}"
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from compression.recipe import Distill, Gradual, Lottery, Prune, Recalibrate, Sparsify, Stage, Train
-from compression.stages.outcome import Outcome, Work
+from compression.stages.outcome import Outcome, Work, after, finished
 from compression.stages.smaller import drawn, gradually_pruned, pruned, recalibrated, sparsified, trained
-from compression.stages.teaching import better_than_chance, distilled, student_of, teacher_of
+from compression.stages.teaching import better_than_chance, check_students, distilled, student_of, teacher_of
 from compression.subject import Subject
 
-__all__ = ["Outcome", "Work", "better_than_chance", "carry_out", "student_of", "teacher_of"]
+__all__ = [
+    "Outcome",
+    "Work",
+    "after",
+    "better_than_chance",
+    "carry_out",
+    "check_students",
+    "finished",
+    "student_of",
+    "teacher_of",
+]
 
 
 def carry_out(before: Outcome, stage: Stage, original: Subject, seed: int, number: int) -> Work:

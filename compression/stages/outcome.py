@@ -40,6 +40,16 @@ class Outcome:
     drift: tuple[Drift, ...] = ()
 
 
+def finished(work: Work) -> Outcome:
+    """Carry a stage out to its end, whatever it tells on the way."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
+
+
 def settings_of(stage: Fit) -> dict[str, Any]:
     """The fields of a stage that ``fit`` takes."""
     return stage.model_dump(include=set(Fit.model_fields) - {"kind"})

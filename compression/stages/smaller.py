@@ -9,15 +9,21 @@ from torch import nn
 
 from compression.distillation.students import fresh
 from compression.pruning.gradual import Rising
-from compression.pruning.lottery import draw
+from compression.pruning.lottery import draw, sparsity_of
+from compression.pruning.oneshot import Pruned
 from compression.pruning.penalties import drift, penalised
 from compression.pruning.recovery import correct_biases
-from compression.recipe import Gradual, Lottery, Prune, Recalibrate, Sparsify, Train
+from compression.recipe import Gradual, Lottery, Prune, Recalibrate, Sparsify, Train, epochs_of
 from compression.registry import UserError
 from compression.results import Epoch
 from compression.stages.outcome import Outcome, Work, after, fitted, settings_of
-from compression.subject import Subject, prune_subject
-from compression.training import recount
+from compression.subject import Subject, judge, prune_subject
+from compression.training import Diverged, recount
+
+AFTER_A_CUT = "biases compares with the model before a pruning; put recalibrate directly after a prune stage"
+
+
+ALL_BACK = "In the end all weights are back."
 
 
 def pruned(before: Outcome, stage: Prune, seed: int) -> Work:
@@ -45,7 +51,7 @@ def recalibrated(before: Outcome, stage: Recalibrate, seed: int) -> Work:
     if stage.biases:
         yield "correcting biases", None
         if before.unpruned is None:
-            raise UserError("biases compares with the model before a pruning; put a prune stage before recalibrate")
+            raise UserError(AFTER_A_CUT)
         kept = before.pruned.kept if before.pruned else {}
         if not correct_biases(subject.model, before.unpruned, subject.dataset, kept, stage.images, seed):
             notes.append("The model has no linear layer with a bias to correct.")
@@ -65,8 +71,9 @@ def gradually_pruned(before: Outcome, stage: Gradual, seed: int, number: int) ->
     stopped = yield from fitted("pruning gradually", subject, settings, number, with_sparsity)
     found = rising.pruned()
     if found is None:
-        return Outcome(subject, before.masks, notes=("In the end all weights are back.",), stopped=stopped)
-    return replace(after(before, found), stopped=stopped)
+        back = "In the end the weights are back, but for those that were pruned before." if before.masks else ALL_BACK
+        return Outcome(subject, before.masks, notes=(back,), stopped=stopped)
+    return replace(after(before, found), stopped=stopped, unpruned=None)  # training has moved the means since
 
 
 def drawn(stage: Lottery, original: Subject, seed: int, number: int) -> Work:
@@ -76,14 +83,15 @@ def drawn(stage: Lottery, original: Subject, seed: int, number: int) -> Work:
         return fresh(original.blueprint, seed).eval()
 
     epochs = draw(new, stage, original.dataset, seed, number)
-    total = stage.epochs * (stage.rounds + 1)
     while True:
         try:
             epoch = next(epochs)
         except StopIteration as end:
-            model, masks = end.value
-            return Outcome(replace(original, model=model), masks, notes=("It was trained from new weights.",))
-        yield f"drawing a ticket, epoch {epoch.epoch} of {total}", epoch
+            model, masks, stopped = end.value
+            found = Pruned(model, dict(masks), (), stage.sparsity, sparsity_of(model, masks))
+            notes = ("It was trained from new weights.",)
+            return Outcome(replace(original, model=model), masks, found, notes, stopped)
+        yield f"drawing a ticket, epoch {epoch.epoch} of {epochs_of(stage)}", epoch
 
 
 def sparsified(before: Outcome, stage: Sparsify, seed: int, number: int) -> Work:
@@ -98,8 +106,19 @@ def sparsified(before: Outcome, stage: Sparsify, seed: int, number: int) -> Work
 
     goal = penalised(stage, model, groups)
     settings = settings_of(stage) | {"masks": before.masks, "objective": goal, "seed": seed}
-    stopped = yield from fitted("sparsifying", subject, settings, number, noted)
-    return Outcome(subject, before.masks, stopped=stopped, drift=tuple(log))
+    try:
+        stopped = yield from fitted("sparsifying", subject, settings, number, noted)
+    except Diverged as fault:
+        raise Diverged(str(fault).replace("lower lr", "lower strength or lr")) from None
+    return Outcome(subject, before.masks, notes=_too_strong(subject), stopped=stopped, drift=tuple(log))
+
+
+def _too_strong(subject: Subject) -> tuple[str, ...]:
+    """A note where a model no longer tells the classes apart."""
+    measured, chance = judge(subject, subject.model)[1], 1 / len(subject.dataset.classes)
+    if measured.accuracy_low > chance:
+        return ()
+    return (f"Only {measured.accuracy:.1%} of the validation images are right, which is chance; lower strength.",)
 
 
 def _copied(subject: Subject) -> Subject:

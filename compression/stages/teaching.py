@@ -10,7 +10,7 @@ from torch import nn
 from compression.distillation.lesson import lesson
 from compression.distillation.students import fresh, student_blueprint
 from compression.models.zoo import SAMPLES
-from compression.recipe import Distill
+from compression.recipe import Distill, Recipe
 from compression.registry import UserError, unknown
 from compression.stages.outcome import Outcome, Work, fitted, settings_of
 from compression.subject import Subject, baseline, check_fit, subject_of
@@ -33,6 +33,14 @@ def distilled(before: Outcome, stage: Distill, original: Subject, seed: int, num
     if _parameters(student.model) > _parameters(teacher.model):
         notes.append("The student is larger than its teacher.")
     return Outcome(student, masks, notes=tuple(notes), stopped=stopped)
+
+
+def check_students(recipe: Recipe, original: Subject) -> None:
+    """Raise UserError for a student or teacher that cannot be, before anything is trained."""
+    for stage in recipe.stages:
+        if isinstance(stage, Distill):
+            teacher_of(stage, original, original)
+            student_of(stage, original, original, recipe.seed)
 
 
 def teacher_of(stage: Distill, present: Subject, original: Subject) -> Subject:

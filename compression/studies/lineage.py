@@ -12,7 +12,8 @@ from compression.distillation.students import student_blueprint
 from compression.models.files import Blueprint
 from compression.pruning import prunable
 from compression.pruning.gradual import prune_at
-from compression.recipe import Cut, Distill, Fit, Frozen, Gradual, Lottery, Prune, Recipe, Stage
+from compression.pruning.lottery import after_round
+from compression.recipe import Cut, Distill, Fit, Frozen, Gradual, Lottery, Prune, Recipe, Stage, epochs_of
 from compression.registry import UserError
 from compression.stages import student_of
 from compression.studies.plan import Point, SplitName
@@ -44,6 +45,7 @@ class Lineage(Frozen):
     split: SplitName = "test"
     limit: int | None = Field(default=None, ge=1)
     latency: bool = True
+    missing: tuple[str, ...] = ()
 
     @property
     def model(self) -> str:
@@ -65,8 +67,8 @@ class Lineage(Frozen):
         return tuple(found)
 
     def left_out(self) -> tuple[str, ...]:
-        """Nothing is passed over; see ``Sweep.left_out``."""
-        return ()
+        """Why a control is missing, a line each."""
+        return self.missing
 
 
 def lineage(recipe: Recipe, controls: bool = True, **fields: Any) -> Lineage:
@@ -79,7 +81,12 @@ def lineage(recipe: Recipe, controls: bool = True, **fields: Any) -> Lineage:
         raise UserError("The pipeline has no stages; add one, or choose a preset")
     if not controls:
         return Lineage(recipe=recipe, **fields)
-    return Lineage(recipe=recipe, random=blind(recipe), scratch=from_scratch(recipe), **fields)
+    scratch, missing = None, ()
+    try:
+        scratch = from_scratch(recipe)
+    except Rigid as fault:
+        missing = (f"no dense control: {fault}",)
+    return Lineage(recipe=recipe, random=blind(recipe), scratch=scratch, missing=missing, **fields)
 
 
 def blind(recipe: Recipe) -> Recipe | None:
@@ -96,37 +103,37 @@ def _blind(stage: Stage) -> Stage:
     return stage
 
 
-def from_scratch(recipe: Recipe) -> Recipe | None:
-    """A dense model of the size that the recipe leaves, trained anew for as many epochs.
+class Rigid(UserError):
+    """No narrower twin of an architecture can be made."""
 
-    None where nothing is trained, or where no narrower twin of the architecture can be made.
+
+def from_scratch(recipe: Recipe) -> Recipe | None:
+    """A dense model of the size that the recipe leaves, trained anew for as many epochs; None where nothing is trained.
+
+    Raises:
+        UserError: names, amounts or stages of the recipe that do not fit.
+        Rigid: no narrower twin of the architecture can be made.
     """
     subject = load_subject(recipe.model, recipe.data)
     epochs = sum(epochs_of(stage) for stage in recipe.stages)
     if not epochs:
         return None
+    left = weights_left(recipe, subject)
     augment = next(stage.augment for stage in recipe.stages if isinstance(stage, Fit))
     try:
-        width = width_for(subject.blueprint, weights_left(recipe, subject))
+        width = width_for(subject.blueprint, left)
         stage = Distill(student="narrower", width=width, alpha=0.0, epochs=min(1000, epochs), augment=augment)
         student_of(stage, subject, subject, recipe.seed)
-    except UserError:
-        return None
+    except UserError as fault:
+        raise Rigid(str(fault)) from None
     return recipe.model_copy(update={"stages": (stage,)})
-
-
-def epochs_of(stage: Stage) -> int:
-    """How many epochs a stage trains for."""
-    if isinstance(stage, Lottery):
-        return stage.epochs * (stage.rounds + 1)
-    return stage.epochs if isinstance(stage, Fit) else 0
 
 
 def weights_left(recipe: Recipe, subject: Subject) -> int:
     """How many parameters other than zero a recipe leaves: its prunings and students alone, nothing trained."""
     original = subject
     for stage in recipe.stages:
-        pruning = _pruning(stage)
+        pruning = _pruning(stage, original)
         if isinstance(stage, Distill):
             subject = student_of(stage, subject, original, recipe.seed)
         elif pruning is not None:
@@ -138,12 +145,12 @@ def weights_left(recipe: Recipe, subject: Subject) -> int:
     return sum(p.numel() for p in subject.model.parameters()) - zeros
 
 
-def _pruning(stage: Stage) -> Prune | None:
+def _pruning(stage: Stage, original: Subject) -> Prune | None:
     """What a stage prunes in all, as one shot."""
     if isinstance(stage, Gradual):
         return None if stage.schedule == "dense_sparse_dense" else prune_at(stage, stage.sparsity or 0.0)
     if isinstance(stage, Lottery):
-        return Prune(sparsity=stage.sparsity)
+        return after_round(original.model, stage, stage.rounds)
     return stage if isinstance(stage, Prune) else None
 
 

@@ -27,6 +27,7 @@ from compression.measure.calibration import agreement, reliability
 from compression.models.files import load_weights, read_weights, weights_bytes
 from compression.models.structure import structure
 from compression.pipeline import Event, run
+from compression.recipe import STRUCTURED
 from compression.registry import UserError
 from compression.results import Latency, Measurement
 from compression.stages import better_than_chance, student_of, teacher_of
@@ -84,7 +85,7 @@ def _warm(plan: Plan) -> None:
     """Make what all points share, so that forked workers inherit it instead of making it again."""
     subject = load_subject(plan.model, plan.data)
     baseline(subject, plan.split, plan.limit)
-    if isinstance(plan, Sweep) and {"rows", "channels"} & set(plan.granularities):
+    if isinstance(plan, Sweep) and set(STRUCTURED) & set(plan.granularities):
         subject.groups  # noqa: B018
     if isinstance(plan, Teaching) and not plan.before:
         _warm_teacher(plan, subject)
@@ -212,6 +213,7 @@ def main(folder: Path) -> int:
     plan = jobs.read_plan(folder)
     total = len(plan.points()) * (2 if plan.latency else 1)
     state = jobs.State(state="running", total=total, pid=os.getpid())
+    jobs.write_state(folder, state)
     try:
         for count, done in enumerate(sweep(plan, cores(), folder), start=1):
             if done.row:

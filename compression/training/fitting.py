@@ -107,9 +107,11 @@ def fit(
         sums = _Sums(len(feed.taken))
         try:
             for step in steps_of(feed, epoch, generator):
+                hold(held)  # before new masks are asked for: what is pruned is zero whoever looks
                 fresh = masking(step.progress) if masking else None
-                held = held if fresh is None else _held(model, fresh)
-                hold(held)
+                if fresh is not None:
+                    held = _held(model, fresh)
+                    hold(held)
                 logits, loss, parts = goal(model, step)
                 optimiser.zero_grad()
                 torch.autograd.backward(loss)

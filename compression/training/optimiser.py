@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 import torch
@@ -18,13 +19,19 @@ def sgd(modules: Sequence[nn.Module], lr: float, momentum: float, weight_decay: 
 
 
 def rise_and_fall(steps: int, parts: int = 1) -> Callable[[int], float]:
-    """A factor that rises linearly over the first fifth of the steps and falls to zero, in each part anew."""
-    period = -(-steps // parts)
-    peak = max(1, period // 5)
+    """A factor that rises linearly over the first fifth of the steps and falls to zero, in each part anew.
+
+    Part i of n begins at step ⌈i · steps / n⌉.
+    """
+    starts = [-(-i * steps // parts) for i in range(parts + 1)]
 
     def factor(step: int) -> float:
-        step = step % period if step < steps else period
-        return min((step + 1) / peak, max(0.0, (period - step) / max(1, period - peak)))
+        part = bisect_right(starts, step) - 1
+        if part >= parts:
+            return 0.0
+        inside, period = step - starts[part], starts[part + 1] - starts[part]
+        peak = max(1, period // 5)
+        return min((inside + 1) / peak, (period - inside) / max(1, period - peak))
 
     return factor
 

@@ -17,7 +17,7 @@ def recount(model: nn.Module, dataset: Dataset, images: int = IMAGES, seed: int 
     """Count the running mean and variance of every BatchNorm anew, in place; False where there is none.
 
     Nothing is trained: so many training images, drawn by the seed, pass once, and each layer
-    keeps the mean of its batches' statistics.. Pruning shifts what a layer sees, and this puts
+    keeps the mean of its batches' statistics. Pruning shifts what a layer sees, and this puts
     the statistics right again, which is often most of what fine-tuning would gain.
 
     Args:

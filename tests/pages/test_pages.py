@@ -17,6 +17,7 @@ from compression.studies import jobs
 from compression.studies.teaching import Teaching
 from compression.subject import _judged, baseline, load_subject, preview, prune_subject
 from pages._serve import warm
+from pages._stages import packed
 
 ROOT = Path(__file__).parents[2]
 Open = Callable[..., AppTest]
@@ -392,3 +393,34 @@ def test_a_vision_transformer_shows_where_its_heads_look_before_and_after(open_a
     assert {"attention_before", "attention_after", "heads"} <= {chart.split("-")[-1] for chart in charts(at)}
     sound(at.selectbox(key="prune_style").set_value("blocks").run())
     assert "attention_after" in {chart.split("-")[-1] for chart in charts(at)}
+
+
+def test_recalibration_is_a_bar_of_its_own_and_joins_the_recipe(open_app: Open) -> None:
+    at = open_app("prune", "digits-cnn")
+    at.selectbox(key="prune_style").set_value("channels").run()
+    assert "recovery" not in {chart.split("-")[-1] for chart in charts(at)}
+    sound(at.toggle(key="prune_batchnorm").set_value(True).run())
+    assert "recovery" in {chart.split("-")[-1] for chart in charts(at)}
+    with pytest.raises(KeyError):
+        open_app("prune", "digits-mlp").toggle(key="prune_batchnorm")
+
+
+def test_a_prune_stage_of_a_pipeline_takes_a_threshold_and_two_penalties_are_drawn_apart(open_app: Open) -> None:
+    at = open_app("pipeline", "digits-mlp")
+    penalties = "- {kind: sparsify, epochs: 1}\n- {kind: sparsify, epochs: 1, penalty: l2}\n"
+    text = f"seed: 7\nstages:\n{penalties}- {{kind: prune, sparsity: 0.5}}"
+    at.text_area(key="pipeline_yaml").set_value(text).run()
+    sound(at.button(key="pipeline_take").click().run())
+    assert at.number_input(key="pipeline_seed").value == 7
+    uid = max(int(box.key[5:].split("_")[0]) for box in at.selectbox if box.key and box.key.startswith("stage"))
+    sound(at.selectbox(key=f"stage{uid}_amount").set_value("threshold").run())
+    at.number_input(key=f"stage{uid}_threshold").set_value(0.02).run()
+    assert stage_heads(at)[2] == "3. Prune weights below 0.02"
+    assert "threshold=0.02" in "".join(code.value for code in at.code)
+
+
+def test_what_a_link_asks_is_not_changed_unsaid(open_app: Open) -> None:
+    link = packed([{"kind": "prune", "sparsity": 0.995}, {"kind": "train", "lr": 2.0, "epochs": 500}])
+    at = sound(open_app("pipeline", "digits-mlp", stages=link))
+    assert "sparsity: 0.995" in at.code[0].value
+    assert "lr: 2.0" in at.code[0].value and "epochs: 500" in at.code[0].value

@@ -143,6 +143,14 @@ def test_the_allocation_is_carried_over_to_prune(open_app: Open) -> None:
     assert methods.params["LAMP"] == found.params
 
 
+def test_the_allocation_is_carried_over_to_the_pipeline(open_app: Open) -> None:
+    at = open_app(sensitivity_style="rows", sensitivity_sparsity=0.4)
+    at = sound(at.button(key="sensitivity_pipe").click().run())
+    at = sound(at.switch_page("pages/pipeline.py").run())
+    titles = [md.value for md in at.markdown if md.value.startswith("**1. ")]
+    assert titles and titles[0].startswith("**1. Prune ") and "neurons" in titles[0]
+
+
 def test_locked_layers_stay_whole_and_all_locked_is_one_line(open_app: Open) -> None:
     at = open_app(sensitivity_style="rows")
     layers = at.multiselect(key="sensitivity_locks").options

@@ -118,3 +118,45 @@ def test_a_normalisation_over_several_channels_is_refused() -> None:
     alike = Subject("x", model, subject.blueprint, subject.dataset)
     with pytest.raises(UserError, match=r"'1' averages over several channels \(GroupNorm\)"):
         Rising(model, Gradual(granularity="channels", sparsity=0.5), alike.groups, alike.dataset)
+
+
+def test_nothing_that_fell_comes_back_however_wild_the_steps(cnn: Subject) -> None:
+    model, fallen = copy.deepcopy(cnn.model), []
+    masking = rising(cnn, model, sparsity=0.8, schedule="cubic", rounds=9, restart=False)
+
+    def watched(progress: float) -> dict[str, torch.Tensor] | None:
+        masks = masking(progress)
+        if masks is not None:
+            fallen.append({name: ~mask for name, mask in masks.items()})
+        return masks
+
+    list(fit(model, cnn.dataset, epochs=2, masking=watched, lr=0.3))
+    assert len(fallen) == 9
+    for before, now in zip(fallen, fallen[1:], strict=False):
+        assert not any(bool((before[name] & ~now[name]).any()) for name in before)
+
+
+def test_the_sparsity_told_is_what_is_gone_and_a_lower_one_is_refused(cnn: Subject) -> None:
+    pruned = prune(cnn.model, Prune(sparsity=0.7), cnn.blueprint.input_shape)
+    stage = Gradual(sparsity=0.8, schedule="linear", rounds=4)
+    masking = Rising(pruned.model, stage, cnn.groups, cnn.dataset, held=pruned.masks)
+    told = []
+    for _ in fit(pruned.model, cnn.dataset, epochs=2, masks=pruned.masks, masking=masking, lr=0.01):
+        total = sum(layer.weight.numel() for layer in prunable(pruned.model).values())
+        told.append((masking.sparsity, zeros(pruned.model) / total))
+    assert told == [(pytest.approx(0.7, abs=1e-4), pytest.approx(0.7, abs=1e-4)), (pytest.approx(0.8, abs=1e-4),) * 2]
+    with pytest.raises(UserError, match="Nothing to prune: sparsity 0.5 reaches no weights but those that are gone"):
+        Rising(pruned.model, Gradual(sparsity=0.5), cnn.groups, cnn.dataset, held=pruned.masks)
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"sparsity": 0.01, "granularity": "channels"}, "Nothing to prune: sparsity 0.01 reaches no channels"),
+        ({"sparsity": 0.5, "schedule": "dense_sparse_dense", "rounds": 1}, "prunes in none of 1 rounds; give more"),
+        ({"sparsity": 0.9999, "scope": "layer"}, "leaves none of the"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_trained(cnn: Subject, fields: dict[str, object], line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        rising(cnn, copy.deepcopy(cnn.model), **fields)

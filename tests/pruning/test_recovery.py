@@ -46,3 +46,21 @@ def test_units_that_are_left_after_a_cut_are_compared_with_themselves() -> None:
 def test_a_model_without_linear_biases_says_so() -> None:
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10, bias=False))
     assert not correct_biases(model, model, load_subject("digits-mlp").dataset, {})
+
+
+def test_heads_that_are_left_are_compared_with_themselves() -> None:
+    subject = load_subject("digits-vit")
+    pruned = prune_subject(subject, Prune(granularity="heads", scope="layer", sparsity=0.5))
+    assert correct_biases(pruned.model, subject.model, subject.dataset, pruned.kept, images=64)
+    x = normalise(subject.dataset.train.images[torch.randperm(1078, generator=torch.Generator().manual_seed(0))[:64]],
+                  subject.dataset)  # fmt: skip
+    seen = {}
+    for name, model in (("before", subject.model), ("after", pruned.model)):
+        layer = model.get_submodule("blocks.0.attention.qkv")
+        hook = layer.register_forward_hook(lambda m, given, out, name=name: seen.update({name: out.mean((0, 1))}))
+        with torch.no_grad():
+            model(x)
+        hook.remove()
+    heads = pruned.kept["blocks.0.attention.qkv"]
+    rows = torch.arange(144).view(3, 4, 12)[:, torch.from_numpy(heads)].flatten()
+    torch.testing.assert_close(seen["after"], seen["before"][rows], atol=1e-4, rtol=1e-4)

@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compression.models.structure import remove
-from compression.pruning.replay import altered_outputs, changed_modules, first_call, record, replay, share
+from compression.pruning.replay import InPlace, changed_modules, first_call, in_place, record, replay, share
 from tests.pruning.nets import CASES
 
+NOTHING = InPlace(frozenset(), frozenset())
 
-class InPlace(nn.Module):
+
+class Alters(nn.Module):
     """Alters what its layers returned: a ReLU in place, and an addition in place, as torchvision's ResNets do."""
 
     def __init__(self) -> None:
@@ -63,7 +65,7 @@ class Around(nn.Module):
 
 NETS = {
     **{name: (case.model, case.input_shape) for name, case in CASES.items()},
-    "in place": (InPlace, (2, 6, 6)),
+    "in place": (Alters, (2, 6, 6)),
     "twice": (Twice, (4,)),
     "around": (Around, (4,)),
 }
@@ -76,7 +78,7 @@ def test_a_change_of_any_layer_replays_to_the_very_outputs_of_the_plain_pass(nam
     torch.manual_seed(1)
     model = build().eval()
     images = torch.randn(3, *shape)
-    altered = altered_outputs(model, images[:1])
+    altered = in_place(model, images[:1])
     tape = record(model, images, altered)
     assert torch.equal(tape.outputs[0], model(images))
     for layer, module in model.named_modules():
@@ -85,7 +87,7 @@ def test_a_change_of_any_layer_replays_to_the_very_outputs_of_the_plain_pass(nam
         other = copy.deepcopy(model)
         other.get_submodule(layer).weight *= 0.5
         assert changed_modules(model, other) == {layer}
-        found = replay(other, images, tape, first_call(tape, {layer}), altered_outputs(other, images[:1]))
+        found = replay(other, images, tape, first_call(tape, {layer}), in_place(other, images[:1]))
         assert torch.equal(found, other(images))
     assert torch.equal(tape.outputs[0], model(images)), "nothing on the tape was altered"
 
@@ -94,37 +96,37 @@ def test_a_change_of_any_layer_replays_to_the_very_outputs_of_the_plain_pass(nam
 def test_what_ends_before_the_change_is_not_computed() -> None:
     model = CASES["residual"].model()
     images = torch.randn(2, 1, 8, 8)
-    tape = record(model, images, set())
+    tape = record(model, images, NOTHING)
     ran: list[str] = []
     for name, module in model.named_modules():
         module.register_forward_pre_hook(lambda *_, name=name: ran.append(name))
     stem = model.stem.weight.clone()
     model.stem.weight.fill_(torch.nan)  # had it been computed, nothing would be left
-    assert torch.isfinite(replay(model, images, tape, first_call(tape, {"b2"}), set())).all()
+    assert torch.isfinite(replay(model, images, tape, first_call(tape, {"b2"}), NOTHING)).all()
     model.stem.weight.copy_(stem)
-    assert first_call(tape, {"b2"}) == tape.names.index("b2") and first_call(tape, set()) == len(tape.names)
+    assert first_call(tape, {"b2"}) == tape.names.index("b2") and first_call(tape, NOTHING) == len(tape.names)
 
 
 def test_the_layers_of_a_net_are_free_of_wrappers_afterwards() -> None:
     model = CASES["mlp"].model()
-    record(model, torch.randn(1, 3, 2, 2), set())
+    record(model, torch.randn(1, 3, 2, 2), NOTHING)
     assert not any("forward" in vars(module) for module in model.modules())
     with pytest.raises(RuntimeError):
-        record(model, torch.randn(1, 5), set())
+        record(model, torch.randn(1, 5), NOTHING)
     assert not any("forward" in vars(module) for module in model.modules())
 
 
 def test_a_layer_that_is_never_called_changes_the_module_that_uses_it() -> None:
     model = Around().eval()
-    tape = record(model, torch.randn(1, 4), set())
+    tape = record(model, torch.randn(1, 4), NOTHING)
     assert tape.names == ["", "before", "borrowed", "borrowed.after"]
     assert first_call(tape, {"borrowed.held"}) == 2
 
 
 def test_calls_altered_in_place_are_found() -> None:
-    model = InPlace().eval()
-    tape = record(model, torch.randn(1, 2, 6, 6), set())
-    altered = altered_outputs(model, torch.randn(1, 2, 6, 6))
+    model = Alters().eval()
+    tape = record(model, torch.randn(1, 2, 6, 6), NOTHING)
+    altered = in_place(model, torch.randn(1, 2, 6, 6))
     # The ReLU in place alters the output of `one` and returns the same tensor, which nothing alters later.
     assert {tape.names[turn] for turn in altered} == {"one", "two"}
 

@@ -19,13 +19,17 @@ WORDS = [
     (Prune(threshold=0.02), "prune weights below 0.02"),
     (Prune(granularity="2:4"), "prune 2:4 of weights"),
     (Gradual(sparsity=0.95, epochs=10), "prune 95 % of weights gradually, 10 epochs"),
+    (
+        Gradual(sparsity=0.6, schedule="dense_sparse_dense", epochs=3),
+        "train dense, sparse, dense at 60 % of weights, 3 epochs",
+    ),
     (Recalibrate(), "recalibrate BatchNorm"),
     (Recalibrate(biases=True), "recalibrate BatchNorm and biases"),
     (Train(epochs=1), "train 1 epoch"),
     (Sparsify(penalty="group_lasso", epochs=2), "train with group lasso, 2 epochs"),
     (Lottery(sparsity=0.9, ticket="shuffled"), "draw a shuffled ticket, 90 % pruned"),
     (Distill(temperature=8, epochs=3), "distil at T = 8, 3 epochs"),
-    (Distill(student="mlp", alpha=0, epochs=3), "train into mlp anew, 3 epochs"),
+    (Distill(student="mlp", alpha=0, epochs=3), "train into mlp without a teacher, 3 epochs"),
 ]
 
 
@@ -120,7 +124,7 @@ def test_a_drift_names_the_size_below_which_most_has_come() -> None:
 
 def test_the_free_sparsity_is_told_where_it_grew_most() -> None:
     chart = charts.free_chart(drift_charts.free_table(DRIFT), DARK, penalty="group_lasso")
-    assert chart.title == "A threshold of 0.5 now takes 80.0 % of the channels, before 20.0 %"
+    assert chart.title == "A threshold of 0.5 now takes 80.0 % of the units, before 20.0 %"
 
 
 def test_a_schedule_is_drawn_as_the_steps_that_it_is() -> None:
