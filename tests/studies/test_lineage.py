@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from compression.models.files import Blueprint
 from compression.pipeline import run
 from compression.pruning import prunable
 from compression.recipe import Distill, Gradual, Lottery, Prune, Recipe, Sparsify, Stage, Train
@@ -58,9 +59,23 @@ def test_a_width_is_found_for_any_size() -> None:
     assert width_for(blueprint, 1) == pytest.approx(0.0001, abs=0.001), "one unit a layer is the least there is"
 
 
-def test_nothing_trained_or_no_narrower_twin_has_no_dense_control() -> None:
+def test_where_nothing_is_trained_there_is_no_dense_control() -> None:
     assert from_scratch(recipe(HALF)) is None
-    assert from_scratch(recipe(Prune(sparsity=0.5), Train(epochs=1), model="resnet50-random")) is None
+
+
+def test_an_architecture_without_a_narrower_twin_goes_without_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="Architecture 'torchvision' cannot be made narrower"):
+        width_for(Blueprint("torchvision", {"name": "resnet18", "num_classes": 10}, (3, 32, 32)), 1000)
+
+    def rigid(blueprint: Blueprint, params: int) -> float:
+        raise UserError("it cannot be made narrower")
+
+    monkeypatch.setattr("compression.studies.lineage.width_for", rigid)
+    plan = lineage(recipe(HALF, Train(epochs=1)))
+    assert plan.scratch is None
+    assert plan.left_out() == ("no dense control: it cannot be made narrower",)
+    with pytest.raises(UserError, match="Unknown layer in overrides 'nope'"):
+        lineage(recipe(Prune(sparsity=0.5, overrides={"nope": 0.1}), Train(epochs=1)))
 
 
 def test_blind_stages_keep_all_but_the_criterion() -> None:
