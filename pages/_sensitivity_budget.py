@@ -11,7 +11,7 @@ import streamlit as st
 from compression.pruning.allocation import ALLOCATIONS
 from compression.pruning.budget import Budget, allocate
 from compression.pruning.ground import ground_of
-from compression.pruning.sensitivity import Reading
+from compression.pruning.sensitivity import Reading, layer_costs
 from compression.recipe import STRUCTURED, Prune
 from compression.registry import UserError
 from compression.report.charts import WIDE
@@ -41,7 +41,8 @@ def allocation(subject: Subject, found: Scan) -> None:
     settings = found.settings
     whole = baseline(subject, "val", settings.images)[1]
     try:
-        asked = _budget(settings, whole) | _constraints(subject, settings.granularity)
+        units = sum(cost.units for cost in layer_costs(subject.model, settings.granularity, subject.groups))
+        asked = _budget(settings, whole, units) | _constraints(subject, settings.granularity)
         rows = _compared(settings, found.rows, asked)
     except UserError as fault:
         st.error(str(fault), icon=":material/error:")
@@ -58,7 +59,7 @@ def allocation(subject: Subject, found: Scan) -> None:
         _carry_over(made)
 
 
-def _budget(settings: Settings, whole: Measurement) -> Row:
+def _budget(settings: Settings, whole: Measurement, units: int) -> Row:
     structured = settings.granularity in STRUCTURED
     kinds = tuple(kind for kind in KINDS if structured or kind != "macs")
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -68,7 +69,7 @@ def _budget(settings: Settings, whole: Measurement) -> Row:
             help="What the pruned model may be. Zeros save no MACs, so that whole units alone have a budget of them.",
         )  # fmt: skip
         kind = kind if kind in kinds else "sparsity"
-        amount = _amount(kind, settings.granularity, whole)
+        amount = _amount(kind, settings.granularity, whole, units)
         balance = st.slider(
             "Accuracy ↔ speed", 0.0, 1.0, 0.0, 0.05, key=f"{KEY}balance", bind="query-params", width=200,
             disabled=not structured,
@@ -79,7 +80,18 @@ def _budget(settings: Settings, whole: Measurement) -> Row:
     return {"kind": kind, "amount": amount, "balance": balance if structured else 0.0}
 
 
-def _amount(kind: str, granularity: str, whole: Measurement) -> float:
+def _of_few(units: int) -> float:
+    """A share of so few units that only some shares can be met."""
+    gone = st.select_slider(
+        "Heads that go", tuple(range(1, units)), units // 2, key=f"{KEY}heads", bind="query-params", width=260,
+        help=f"Of {units} heads in all layers.",
+    )  # fmt: skip
+    return gone / units
+
+
+def _amount(kind: str, granularity: str, whole: Measurement, units: int) -> float:
+    if kind == "sparsity" and granularity == "heads":
+        return _of_few(units)
     if kind == "sparsity":
         return st.slider(
             KINDS[kind], 0.02, 0.98, 0.5, 0.01, format="percent", key=f"{KEY}sparsity", bind="query-params", width=260,

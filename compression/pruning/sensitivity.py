@@ -99,6 +99,18 @@ class _Tally:
         self.divergence += float(F.kl_div(answers_NK, before_NK, reduction="sum", log_target=True))
 
 
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """A copy of the model as it is, with what every cut is compared with."""
+
+    model: nn.Module
+    shape: tuple[int, ...]
+    params: int
+    nonzero: int
+    macs: int
+    in_place: InPlace
+
+
 @dataclass(eq=False)
 class _Cut:
     """A model with one layer cut, what differs from the whole one, and how it has done so far."""
@@ -192,10 +204,10 @@ def scan(
     """
     if not len(labels):
         raise UserError("A scan needs at least one image; got 0")
-    whole = copy.deepcopy(model).eval()
-    size = _batch_size(whole, tuple(images.shape[1:]))
+    whole = _whole(copy.deepcopy(model).eval(), tuple(images.shape[1:]))
+    size = max(1, min(BATCH, MEMORY // trace(whole.model, whole.shape).activation_bytes))
     batches = list(zip(torch.split(images, size), torch.split(labels, size), strict=True))
-    for portion in _portions(whole, probes, carry_out, tuple(images.shape[1:])):
+    for portion in _portions(whole, probes, carry_out):
         sofar = _Tally()
         for images_NCHW, labels_N in batches:
             yield from _judged(whole, portion, images_NCHW, labels_N, sofar, reuse)
@@ -213,19 +225,18 @@ def layer_costs(model: nn.Module, granularity: str, groups: Groups) -> tuple[Lay
     return tuple(found)
 
 
-def _batch_size(model: nn.Module, shape: tuple[int, ...]) -> int:
-    return max(1, min(BATCH, MEMORY // trace(model, shape).activation_bytes))
+def _whole(model: nn.Module, shape: tuple[int, ...]) -> _Whole:
+    changes = in_place(model, zero_input(model, shape))
+    return _Whole(model, shape, params(model), nonzero(model), macs(model, shape), changes)
 
 
-def _portions(
-    whole: nn.Module, probes: Sequence[Probe], carry_out: CarryOut, shape: tuple[int, ...]
-) -> Iterator[list[_Cut]]:
+def _portions(whole: _Whole, probes: Sequence[Probe], carry_out: CarryOut) -> Iterator[list[_Cut]]:
     """The cut models, as many at a time as fit the memory; what cannot be carried out is left out."""
     portion: list[_Cut] = []
     possible, fault = False, None
     for probe in probes:
         try:
-            portion.append(_cut(whole, probe, carry_out, shape))
+            portion.append(_cut(whole, probe, carry_out))
         except UserError as reason:  # too few units in the layer for this sparsity
             fault = reason
             continue
@@ -239,36 +250,37 @@ def _portions(
         yield portion
 
 
-def _cut(whole: nn.Module, probe: Probe, carry_out: CarryOut, shape: tuple[int, ...]) -> _Cut:
+def _cut(whole: _Whole, probe: Probe, carry_out: CarryOut) -> _Cut:
     pruned = carry_out(probe.stage)
     model = pruned.model.eval()
-    changed = changed_modules(whole, model)
+    changed = changed_modules(whole.model, model)
+    alike = [type(module) for module in model.modules()] == [type(module) for module in whole.model.modules()]
     return _Cut(
         probe=probe,
         pruned=pruned,
         changed=changed,
-        in_place=in_place(model, zero_input(model, shape)),
-        own_bytes=share(whole, model, changed),
-        params_saved=nonzero(whole) - nonzero(model) if pruned.masks else params(whole) - params(model),
-        macs_saved=0 if pruned.masks else macs(whole, shape) - macs(model, shape),
+        in_place=whole.in_place if alike else in_place(model, zero_input(model, whole.shape)),
+        own_bytes=share(whole.model, model, changed),
+        params_saved=whole.nonzero - nonzero(model) if pruned.masks else whole.params - params(model),
+        macs_saved=0 if pruned.masks else whole.macs - macs(model, whole.shape),
     )
 
 
 @torch.inference_mode()
-def _logits(whole: nn.Module, portion: list[_Cut], images: Tensor, reuse: bool) -> Iterator[Tensor]:
+def _logits(whole: _Whole, portion: list[_Cut], images: Tensor, reuse: bool) -> Iterator[Tensor]:
     """Of the whole model, then of each cut one."""
     if not reuse:
-        yield whole(images)
+        yield whole.model(images)
         yield from (cut.pruned.model(images) for cut in portion)
         return
-    tape = record(whole, images, in_place(whole, images[:1]))
+    tape = record(whole.model, images, whole.in_place)
     yield tape.outputs[0]
     for cut in portion:
         yield replay(cut.pruned.model, images, tape, first_call(tape, cut.changed), cut.in_place)
 
 
 def _judged(
-    whole: nn.Module, portion: list[_Cut], images: Tensor, labels: Tensor, sofar: _Tally, reuse: bool
+    whole: _Whole, portion: list[_Cut], images: Tensor, labels: Tensor, sofar: _Tally, reuse: bool
 ) -> Iterator[Reading]:
     answers = _logits(whole, portion, images, reuse)
     before = next(answers)

@@ -36,13 +36,13 @@ def open_app(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]
     monkeypatch.setattr(scans, "WAIT", 60.0)
     scans._scans.clear()
 
-    def opened(**settings: object) -> AppTest:
+    def opened(model: str = "digits-mlp", **settings: object) -> AppTest:
         at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240).run()
         at = at.switch_page("pages/sensitivity.py")
         with monkeypatch.context() as first:
             first.setattr(scans, "QUICK", 0)  # nothing is scanned before the model is chosen
             at.run()
-            at.selectbox(key="model").set_value("digits-mlp").run()
+            at.selectbox(key="model").set_value(model).run()
         for key, value in {"sensitivity_images": 100, **settings}.items():
             at.session_state[key] = value
         return sound(at.run())
@@ -93,6 +93,16 @@ def test_every_style_is_scanned_and_allocated(open_app: Open, style: str) -> Non
     assert at.selectbox(key="sensitivity_style").value == style
     assert charts(at) == 4 and not at.error
     assert at.slider(key="sensitivity_balance").disabled == (style == "weights")
+
+
+def test_the_heads_of_a_transformer_are_counted_out_and_its_blocks_only_ranked(open_app: Open) -> None:
+    at = open_app("digits-vit", sensitivity_style="heads")
+    assert charts(at) == 4 and not at.error
+    methods = at.dataframe[1].value
+    gone = at.select_slider(key="sensitivity_heads")
+    assert list(methods.sparsity) == [gone.value / (len(gone.options) + 1)] * len(methods)
+    at = sound(at.selectbox(key="sensitivity_style").set_value("blocks").run())
+    assert charts(at) == 2 and not at.error
 
 
 def test_a_longer_scan_waits_for_its_button_shows_progress_and_can_be_cancelled(
