@@ -376,7 +376,7 @@ def test_a_pipeline_runs_beside_its_controls_and_shows_its_lineage(open_app: Ope
         time.sleep(0.3)
     assert jobs.state(name).state == "done"
     sound(at.run())
-    assert {"lineage", "drift", "free", "pipeline_accuracy"} <= {
+    assert {"lineage", "drift0", "free0", "pipeline_accuracy"} <= {
         key for chart in charts(at) for key in [chart.split("-")[-1]]
     }
     result = jobs.result(name, 0)
