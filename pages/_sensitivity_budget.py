@@ -92,9 +92,10 @@ def _of_few(units: int) -> float:
 def _amount(kind: str, granularity: str, whole: Measurement, units: int) -> float:
     if kind == "sparsity" and granularity == "heads":
         return _of_few(units)
+    usual = 0.25 if granularity in STRUCTURED else 0.5
     if kind == "sparsity":
         return st.slider(
-            KINDS[kind], 0.02, 0.98, 0.5, 0.01, format="percent", key=f"{KEY}sparsity", bind="query-params", width=260,
+            KINDS[kind], 0.02, 0.98, usual, 0.01, format="percent", key=f"{KEY}sparsity", bind="query-params", width=260,
             help="The share of all prunable weights or units that goes, on average over the layers.",
         )  # fmt: skip
     structured = granularity in STRUCTURED
@@ -185,7 +186,7 @@ def _table(rows: list[Row], granularity: str) -> None:
     steps = ["round_to"] if granularity in ("rows", "channels") else []
     config = st.column_config
     st.dataframe(
-        frame[["label", "sparsity", numbers, "macs", bytes_, "predicted", "accuracy", "loss", *steps]],
+        frame[["label", "accuracy", "predicted", "sparsity", numbers, "macs", bytes_, "loss", *steps]],
         hide_index=True, key="sensitivity_methods",
         column_config={
             "label": "method",

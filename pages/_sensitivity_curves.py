@@ -8,7 +8,6 @@ import pandas as pd
 import streamlit as st
 
 from compression.pruning.sensitivity import layer_costs
-from compression.report.charts import WIDE
 from compression.report.sensitivity_bars import layer_cost_chart
 from compression.report.sensitivity_charts import sensitivity_chart, sensitivity_map
 from compression.report.sensitivity_tables import layer_cost_table, sensitivity_table
@@ -19,6 +18,8 @@ from pages._draw import draw
 from pages._sensitivity_scan import Scan, Settings
 from pages._workbench import theme
 
+BESIDE = 420
+"""Pixels beside the controls at 1024."""
 VIEWS = {"lines": "Lines", "map": "Heat map"}
 
 
@@ -45,7 +46,7 @@ def progress(settings: Settings) -> None:
         st.progress(min(1.0, found.part), f"Cutting each layer alone: {waiting}")
         st.button("Cancel", icon=":material/stop:", on_click=scans.cancel, args=(settings,), key="sensitivity_cancel")
     if found.rows:
-        draw(sensitivity_chart(_table(found), theme()), "sensitivity_live")
+        draw(sensitivity_chart(_table(found), theme(), width=BESIDE), "sensitivity_live")
 
 
 def ended(found: Scan) -> None:
@@ -65,9 +66,9 @@ def curves(subject: Subject, found: Scan) -> None:
         format_func=VIEWS.__getitem__, label_visibility="collapsed",
     )  # fmt: skip
     chart = sensitivity_map if view == "map" else sensitivity_chart
-    draw(chart(table, look), "sensitivity_scan")
+    draw(chart(table, look, width=BESIDE), "sensitivity_scan")
     costs = layer_cost_table(map(asdict, layer_costs(subject.model, found.settings.granularity, subject.groups)))
-    draw(layer_cost_chart(costs, look, width=WIDE), "sensitivity_costs")
+    draw(layer_cost_chart(costs, look, width=BESIDE), "sensitivity_costs")
     with st.expander("Every reading"):
         _readings(found, table)
 

@@ -12,7 +12,7 @@ from pages._workbench import choose_subject
 
 
 def workbench(subject: Subject) -> None:
-    """Controls on the left; the scan, and what to do with it, on the right."""
+    """Controls on the left, the scan on the right, and below what to do with it."""
     left, right = beside()
     with left:
         settings = settings_of(subject)
@@ -30,8 +30,8 @@ def workbench(subject: Subject) -> None:
             ended(found)
             if found.rows:
                 curves(subject, found)
-            if found.state == "done" and settings.granularity != "blocks":
-                allocation(subject, found)
+    if found is not None and found.state == "done" and settings.granularity != "blocks":
+        allocation(subject, found)
 
 
 if page := st.session_state.pop("sensitivity_leave", None):
