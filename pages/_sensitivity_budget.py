@@ -95,8 +95,8 @@ def _amount(kind: str, granularity: str, whole: Measurement, units: int) -> floa
     usual = 0.25 if granularity in STRUCTURED else 0.5
     if kind == "sparsity":
         return st.slider(
-            KINDS[kind], 0.02, 0.98, usual, 0.01, format="percent", key=f"{KEY}sparsity", bind="query-params", width=260,
-            help="The share of all prunable weights or units that goes, on average over the layers.",
+            KINDS[kind], 0.02, 0.98, usual, 0.01, format="percent", key=f"{KEY}sparsity", width=260,
+            bind="query-params", help="The share of all prunable weights or units that goes, on average.",
         )  # fmt: skip
     structured = granularity in STRUCTURED
     all_of = {

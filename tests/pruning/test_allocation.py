@@ -208,6 +208,13 @@ def test_widths_keep_their_steps_as_long_as_they_meet_the_budget() -> None:
     assert fine.stage.round_to < 8, "steps of 8 are too coarse for this budget"
 
 
+@pytest.mark.parametrize("amount", [6000, 8250, 10_750, 16_500])
+def test_rounded_widths_stay_near_what_the_method_says(amount: int) -> None:
+    made, _ = allocate(ground("channels"), Budget("params", amount), carry_out, "uniform")
+    found = list(made.sparsities.values())
+    assert max(found) - min(found) <= 0.35, "budgets that widths far apart would meet in coarser steps"
+
+
 @pytest.mark.parametrize("granularity", ["weights", "kernels", "rows", "channels"])
 def test_counting_agrees_with_pruning(granularity: str) -> None:
     model, groups = wide()
