@@ -14,7 +14,7 @@ from compression.training import inputs, prepare_process
 
 MODEL = "cifar10-resnet20"
 BAR = 2.0
-IMAGES = {False: 1000, True: 100}
+IMAGES = {"weights": 2000, "channels": 500}
 
 
 def rows(quick: bool = False) -> list[Row]:
@@ -29,7 +29,7 @@ def rows(quick: bool = False) -> list[Row]:
 
 
 def _compared(subject: Subject, granularity: str, bar: float | None, quick: bool) -> Row:
-    layers, images = layer_names(subject, granularity), IMAGES[quick]
+    layers, images = layer_names(subject, granularity), 100 if quick else IMAGES[granularity]
     sparsities = SPARSITIES[1::3] if quick else SPARSITIES
     for reuse in (True, False):  # what the first of both would pay alone: the couplings, the inputs
         _scanned(subject, granularity, layers, sparsities[:1], 32, reuse)
