@@ -7,6 +7,7 @@ Han et al. 2015, section 3.2, arXiv 1506.02626.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -205,7 +206,8 @@ def scan(
     if not len(labels):
         raise UserError("A scan needs at least one image; got 0")
     whole = _whole(copy.deepcopy(model).eval(), tuple(images.shape[1:]))
-    size = max(1, min(BATCH, MEMORY // trace(whole.model, whole.shape).activation_bytes))
+    most = max(1, min(BATCH, MEMORY // trace(whole.model, whole.shape).activation_bytes))
+    size = math.ceil(len(labels) / math.ceil(len(labels) / most))  # no batch much smaller than the others
     batches = list(zip(torch.split(images, size), torch.split(labels, size), strict=True))
     for portion in _portions(whole, probes, carry_out):
         sofar = _Tally()
