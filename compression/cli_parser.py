@@ -87,7 +87,7 @@ def _distill(own: Parser) -> None:
     own.add_argument("--without", default="", help="classes that the student never sees, comma-separated")
     own.add_argument("--epochs", default=5, help="of training (default: 5)")
     own.add_argument("--lr", default=0.05, help="the highest learning rate (default: 0.05)")
-    own.add_argument("--augment", default="none", help="none, jitter or crop_flip (default: none)")
+    own.add_argument("--augment", default="none", help="none, jitter, crop_flip or reflect_flip (default: none)")
     own.add_argument("--copies", default=0, help="fixed augmented copies instead of new ones (default: 0)")
     own.add_argument("--seeds", default=1, help="number of seeds (default: 1)")
     split = "val or test (default: test for one way of teaching, val to choose among several)"

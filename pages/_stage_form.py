@@ -15,7 +15,7 @@ from compression.pruning import CRITERIA, GRANULARITIES, SCOPES, allowed
 from compression.pruning.evidence import kind_of
 from compression.pruning.penalties import PENALTIES
 from compression.pruning.schedules import SCHEDULES, renewals
-from compression.recipe import ROUNDED, STAGES, Fit, Gradual, Ramp, Ticket, fixed_sparsity
+from compression.recipe import ROUNDED, STAGES, Augment, Gradual, Ramp, Ticket, fixed_sparsity
 from compression.registry import Method
 from compression.report.charts import schedule_chart
 from compression.subject import Subject, granularities
@@ -52,7 +52,7 @@ TABLES: dict[str, Mapping[str, Method]] = {
 CHOICES: dict[str, tuple[str, ...]] = {
     "ramp": get_args(Ramp),
     "ticket": get_args(Ticket),
-    "augment": get_args(Fit.model_fields["augment"].annotation),
+    "augment": get_args(Augment),
     "teacher": ("auto", "original", "present"),
 }
 LABELS = {
@@ -101,7 +101,7 @@ OPENING = {"sparsity": 0.5, "threshold": 0.01}
 TRAINING = ("augment", "weight_decay", "batch_size")
 FIELDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "prune": (("granularity", "criterion", "scope", "amount", "sparsity", "threshold"), ("round_to", "images")),
-    "recalibrate": (("batchnorm", "biases"), ("images",)),
+    "recalibrate": (("batchnorm", "biases"), ("images", "augment")),
     "train": (("epochs", "lr"), TRAINING),
     "gradual": (
         ("granularity", "criterion", "scope", "sparsity", "schedule", "rounds", "epochs", "lr"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 
 from compression.distillation.losses import DISTILLATIONS
-from compression.recipe import Distill, Prune, validated
+from compression.recipe import Augment, Distill, Prune, validated
 from compression.registry import UserError
 from compression.studies import jobs
 from compression.studies.teaching import Teaching
@@ -88,7 +88,7 @@ def _training() -> tuple[dict[str, Any], int]:
             help="The highest; it rises for a fifth of the steps, then falls to zero.",
         ),
         "augment": third.selectbox(
-            "Augmentation", ("none", "jitter", "crop_flip"), key=f"{KEY}augment", bind="query-params",
+            "Augmentation", get_args(Augment), key=f"{KEY}augment", bind="query-params",
             help="With it the teacher judges every batch anew, which costs time; without, it runs once.",
         ),
     }  # fmt: skip

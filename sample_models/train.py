@@ -47,7 +47,7 @@ def train(sample: Sample) -> dict[str, object]:
         ends.append(copy.deepcopy(model.state_dict()))
     if sample.averaged > 1:
         model.load_state_dict(mean(ends[-sample.averaged :]))
-        recount(model, dataset)
+        recount(model, dataset, augment=sample.training[-1].augment)
     save_weights(model, blueprint, FOLDER / f"{sample.name}.safetensors")
     card = _card(sample, dataset, model)
     (FOLDER / f"{sample.name}.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")

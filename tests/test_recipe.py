@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from compression.recipe import (
+    Augment,
     Criterion,
     Gradual,
     Granularity,
@@ -54,7 +55,7 @@ def random_train(pick: random.Random) -> Train:
         momentum=pick.uniform(0, 0.999),
         weight_decay=pick.choice([0.0, 1e-4]),
         batch_size=pick.randint(1, 65536),
-        augment=pick.choice(["none", "jitter", "crop_flip"]),
+        augment=pick.choice(get_args(Augment)),
     )
 
 
@@ -167,7 +168,7 @@ TRAIN_FAULTS = [
     ({"epoch": 3}, "stages.0.epoch is not a field of a recipe; allowed: kind, epochs, lr, momentum,"),
     ({"lr": 0}, "stages.0.lr is 0; it should be greater than 0"),
     ({"momentum": 1}, "stages.0.momentum is 1; it should be less than 1"),
-    ({"augment": "flip"}, "Unknown augment 'flip' (did you mean 'crop_flip'?); choose one of: none, jitter, crop_flip"),
+    ({"augment": "flip"}, "Unknown augment 'flip' (did you mean 'crop_flip'?); choose one of: none, jitter, crop_"),
 ]
 OTHER_FAULTS = [
     ({"kind": "gradual"}, "stages.0: sparsity is missing; give the one to end with"),

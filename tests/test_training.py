@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from compression.data.augment import crop_flip, jitter
+from compression.data.augment import crop_flip, jitter, reflect_flip
 from compression.data.sets import Dataset, Split
 from compression.models.architectures import MLP, ResNet
 from compression.registry import UserError
@@ -225,6 +225,28 @@ def test_the_model_is_left_in_the_layout_that_a_file_gives_back() -> None:
 
 
 # Seeds
+
+
+def test_reflect_flip_mirrors_beyond_the_border_where_crop_flip_is_black() -> None:
+    images = torch.arange(1, 33, dtype=torch.uint8).view(1, 1, 4, 8).repeat(50, 1, 1, 1).repeat(1, 1, 2, 1)
+    generator = torch.Generator().manual_seed(0)
+    changed = reflect_flip(images, generator)
+    assert changed.min() > 0
+    generator.manual_seed(0)
+    down, right = torch.randint(0, 3, (2, 50, 1), generator=generator)
+    flip = torch.rand(50, 1, 1, 1, generator=generator) < 0.5
+    for n in range(50):
+        padded = np.pad(images[n, 0].numpy(), 1, mode="reflect")
+        moved = padded[down[n, 0] : down[n, 0] + 8, right[n, 0] : right[n, 0] + 8]
+        assert np.array_equal(changed[n, 0].numpy(), moved[:, ::-1] if flip[n] else moved)
+
+
+def test_statistics_are_counted_on_images_augmented_as_asked() -> None:
+    dataset = tiny(channels=2, side=8)
+    plain, moved = cnn().eval(), cnn().eval()
+    recount(plain, dataset, images=40)
+    recount(moved, dataset, images=40, augment="crop_flip")
+    assert not torch.allclose(plain.bn.running_mean, moved.bn.running_mean)
 
 
 @pytest.mark.parametrize("settings", [{}, {"augment": "crop_flip"}], ids=["plain", "augmented"])

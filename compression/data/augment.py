@@ -33,6 +33,27 @@ def crop_flip(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(flip, images.flip(3), images)
 
 
+def reflect_flip(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """``crop_flip`` with the image mirrored beyond its border, in the place of black.
+
+    Black borders are in no test image, but in the statistics that BatchNorm keeps.
+    """
+    reach = max(1, images_BCHW.shape[2] // 8)
+    n, channels, height, width = images_BCHW.shape
+    down, right = torch.randint(0, 2 * reach + 1, (2, n, 1), generator=generator)
+    rows = _mirrored(down - reach + torch.arange(height), height).view(n, 1, height, 1)
+    columns = _mirrored(right - reach + torch.arange(width), width).view(n, 1, 1, width)
+    images = images_BCHW[torch.arange(n).view(n, 1, 1, 1), torch.arange(channels).view(1, -1, 1, 1), rows, columns]
+    flip = torch.rand(n, 1, 1, 1, generator=generator) < 0.5
+    return torch.where(flip, images.flip(3), images)
+
+
+def _mirrored(places: Tensor, size: int) -> Tensor:
+    """Places beyond either end brought back by as much, the end itself not doubled."""
+    places = places.abs()
+    return torch.where(places > size - 1, 2 * (size - 1) - places, places)
+
+
 def _shift(images_BCHW: Tensor, reach: int, generator: torch.Generator) -> Tensor:
     n, _, height, width = images_BCHW.shape
     padded = F.pad(images_BCHW, (reach,) * 4)
@@ -47,6 +68,7 @@ AUGMENTS: dict[str, Augment] = {
     "none": lambda images, generator: images,
     "jitter": jitter,
     "crop_flip": crop_flip,
+    "reflect_flip": reflect_flip,
 }
 
 

@@ -149,6 +149,12 @@ def available() -> tuple[str, ...]:
     )
 
 
+def trained_with(name: str) -> str:
+    """The augmentation that a sample model saw last in training; none for other models."""
+    sample = SAMPLES.get(name)
+    return sample.training[-1].augment if sample and sample.training else "none"
+
+
 def model_card(name: str) -> dict[str, Any]:
     """The card of a sample model: data, split, test accuracy with interval, parameters, seed, command.
 

@@ -13,6 +13,7 @@ from compression.recipe.recipe import (
 from compression.recipe.stages import (
     ROUNDED,
     STRUCTURED,
+    Augment,
     Criterion,
     Cut,
     Distillation,
@@ -40,6 +41,7 @@ __all__ = [
     "ROUNDED",
     "STAGES",
     "STRUCTURED",
+    "Augment",
     "Criterion",
     "Cut",
     "Distill",

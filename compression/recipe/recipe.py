@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from compression.recipe.kinds import STAGES, Stage
 from compression.recipe.stages import (
+    Augment,
     Criterion,
     Distillation,
     Frozen,
@@ -21,7 +22,6 @@ from compression.recipe.stages import (
     Scope,
     Ticket,
 )
-from compression.recipe.trained import Fit
 from compression.registry import UserError, quoted, unknown
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -139,7 +139,7 @@ def _choices(field: str) -> tuple[str, ...]:
         "penalty": Penalty,
         "ramp": Ramp,
         "method": Distillation,
-        "augment": Fit.model_fields["augment"].annotation,
+        "augment": Augment,
     }
     return get_args(table[field]) if field in table else ()
 

@@ -17,6 +17,7 @@ Criterion = Literal[
     "snip", "taylor", "fisher", "movement", "wanda", "apoz",
 ]  # fmt: skip
 Scope = Literal["layer", "global"]
+Augment = Literal["none", "jitter", "crop_flip", "reflect_flip"]
 Schedule = Literal["one_shot", "linear", "geometric", "cubic", "one_cycle", "dense_sparse_dense"]
 Ticket = Literal["winning", "reinitialised", "shuffled"]
 Penalty = Literal["l1", "l2", "group_lasso", "batchnorm_l1"]
@@ -136,14 +137,16 @@ class Recalibrate(Frozen):
     """Put right without training what pruning has shifted.
 
     ``batchnorm`` counts the running statistics of every BatchNorm anew on so many training
-    ``images``; ``biases`` shifts the biases of linear layers so that the mean output of every unit
-    is what it was before the last pruning.
+    ``images``, augmented as the model was in training (``auto`` knows that of the sample models);
+    ``biases`` shifts the biases of linear layers so that the mean output of every unit is what it
+    was before the last pruning.
     """
 
     kind: Literal["recalibrate"] = "recalibrate"
     batchnorm: bool = True
     biases: bool = False
     images: int = Field(default=2048, ge=2, le=10_000_000)
+    augment: Literal["auto"] | Augment = "auto"
 
     @model_validator(mode="after")
     def _something(self) -> Self:

@@ -6,7 +6,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from compression.recipe.stages import Cut, Distillation, Frozen, Penalty, Ramp, Schedule, Scope, Ticket, fixed_sparsity
+from compression.recipe.stages import (
+    Augment,
+    Cut,
+    Distillation,
+    Frozen,
+    Penalty,
+    Ramp,
+    Schedule,
+    Scope,
+    Ticket,
+    fixed_sparsity,
+)
 
 
 class Fit(Frozen):
@@ -18,7 +29,7 @@ class Fit(Frozen):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=5e-4, ge=0, le=1)
     batch_size: int = Field(default=128, ge=1, le=65536)
-    augment: Literal["none", "jitter", "crop_flip"] = "none"
+    augment: Augment = "none"
 
 
 class Train(Fit):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from torch import nn
 
 from compression.distillation.students import fresh
+from compression.models.zoo import trained_with
 from compression.pruning.gradual import Rising
 from compression.pruning.lottery import draw, sparsity_of
 from compression.pruning.oneshot import Pruned
@@ -46,7 +47,8 @@ def recalibrated(before: Outcome, stage: Recalibrate, seed: int) -> Work:
     notes = []
     if stage.batchnorm:
         yield "counting the statistics of BatchNorm anew", None
-        if not recount(subject.model, subject.dataset, stage.images, seed):
+        augment = trained_with(subject.name) if stage.augment == "auto" else stage.augment
+        if not recount(subject.model, subject.dataset, stage.images, seed, augment):
             notes.append("The model has no BatchNorm to count anew.")
     if stage.biases:
         yield "correcting biases", None

@@ -22,6 +22,9 @@ def prepare_process(threads: int | None = None) -> None:
     other, so that one busy neighbour on the last core would stall them all.
     """
     torch.set_flush_denormal(True)
+    # The C library gives large blocks back to the system at once, and every batch would fault its pages in anew;
+    # freeing one block near the limit that it adapts to makes it keep them: a quarter less time for a ResNet.
+    torch.empty(31 * 2**20, dtype=torch.uint8)
     torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) // 2))
 
 
