@@ -81,7 +81,8 @@ def lineage(recipe: Recipe, controls: bool = True, **fields: Any) -> Lineage:
         raise UserError("The pipeline has no stages; add one, or choose a preset")
     if not controls:
         return Lineage(recipe=recipe, **fields)
-    scratch, missing = None, ()
+    scratch: Recipe | None = None
+    missing: tuple[str, ...] = ()
     try:
         scratch = from_scratch(recipe)
     except Rigid as fault:
