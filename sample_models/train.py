@@ -7,16 +7,13 @@ python sample_models/train.py --all
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -25,7 +22,7 @@ from compression.models.files import Blueprint, save_weights  # noqa: E402
 from compression.models.zoo import FOLDER, SAMPLES, Sample, rebuild  # noqa: E402
 from compression.registry import UserError, pick  # noqa: E402
 from compression.results import wilson  # noqa: E402
-from compression.training import fit, inputs, predict, recount  # noqa: E402
+from compression.training import fit, inputs, predict  # noqa: E402
 
 TRAINED = {name: sample for name, sample in SAMPLES.items() if sample.training}
 
@@ -36,7 +33,6 @@ def train(sample: Sample) -> dict[str, object]:
     blueprint = Blueprint(sample.architecture, sample.config, sample.input_shape)
     torch.manual_seed(sample.training[0].seed)
     model = blueprint.build()
-    ends = []
     for how in sample.training:
         for epoch in fit(model, dataset, **asdict(how)):
             print(
@@ -44,22 +40,10 @@ def train(sample: Sample) -> dict[str, object]:
                 f"validation {epoch.val_accuracy:.2%}  {epoch.seconds:.1f} s",
                 flush=True,
             )
-        ends.append(copy.deepcopy(model.state_dict()))
-    if sample.averaged > 1:
-        model.load_state_dict(mean(ends[-sample.averaged :]))
-        recount(model, dataset, augment=sample.training[-1].augment)
     save_weights(model, blueprint, FOLDER / f"{sample.name}.safetensors")
     card = _card(sample, dataset, model)
     (FOLDER / f"{sample.name}.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return card
-
-
-def mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of several states of one network; whole numbers are those of the last."""
-    return {
-        name: torch.stack([state[name] for state in states]).mean(0) if value.is_floating_point() else value
-        for name, value in states[-1].items()
-    }
 
 
 def _card(sample: Sample, dataset: Dataset, model: torch.nn.Module) -> dict[str, object]:

@@ -94,24 +94,6 @@ def test_a_second_training_goes_on_from_the_weights_of_the_first(script: ModuleT
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), written.parameters(), strict=True))
 
 
-def test_the_mean_of_the_last_trainings_is_written_with_statistics_that_fit_it(
-    script: ModuleType, tmp_path: Path
-) -> None:
-    cnn = SAMPLES["digits-cnn"]
-    first, second, third = (replace(SHORT, epochs=1, seed=seed, augment="none") for seed in (1, 2, 3))
-    ends = []
-    for training in ((first, second), (first, second, third)):
-        script.train(replace(cnn, training=training))
-        ends.append(load_weights(tmp_path / "digits-cnn.safetensors").model)
-    script.train(replace(cnn, training=(first, second, third), averaged=2))
-    averaged = load_weights(tmp_path / "digits-cnn.safetensors").model
-    for one, two, both in zip(ends[0].parameters(), ends[1].parameters(), averaged.parameters(), strict=True):
-        torch.testing.assert_close(both, (one + two) / 2)
-    dataset = load_data("digits")
-    seen = averaged.stem(normalise(dataset.train.images, dataset))
-    torch.testing.assert_close(averaged.bn.running_mean, seen.mean((0, 2, 3)), atol=0.02, rtol=0.02)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -34,10 +34,8 @@ class Training:
 class Sample:
     """A sample model: its architecture and widths, its data set and how it was trained.
 
-    ``training`` holds its trainings in order, each going on from the weights of the one before;
-    empty means random weights: there is no file, and its accuracy is chance. With ``averaged`` above
-    1 the weights are the mean of what so many of the last trainings ended with, BatchNorm's
-    statistics counted anew (stochastic weight averaging, Izmailov et al. 2018, arXiv 1803.05407).
+    ``training`` holds its trainings in order, each going on from the weights of the one before.
+    Empty means random weights: there is no file, and its accuracy is chance.
     """
 
     name: str
@@ -47,7 +45,6 @@ class Sample:
     data: str
     input_shape: tuple[int, int, int]
     training: tuple[Training, ...] = field(repr=False)
-    averaged: int = 1
 
 
 SAMPLES: dict[str, Sample] = {
@@ -126,6 +123,10 @@ SAMPLES: dict[str, Sample] = {
             (
                 Training(epochs=32, lr=0.3, augment="crop_flip", resolutions=(20, 24, 28, 32)),
                 Training(epochs=24, lr=0.2, augment="crop_flip", resolutions=(24, 28, 32, 32)),
+                Training(epochs=16, lr=0.06, augment="crop_flip", resolutions=(28, 32, 32, 32)),
+                Training(epochs=12, lr=0.06, augment="crop_flip", restarts=3),
+                Training(epochs=16, lr=0.08, augment="crop_flip", resolutions=(28, 32, 32, 32), seed=1),
+                Training(epochs=8, lr=0.04, augment="reflect_flip", seed=2),
             ),
         ),
         Sample(
