@@ -13,6 +13,8 @@ from streamlit.web.cli import main
 
 def warm() -> None:
     """Load the first model with its data and judge it once, as the first page will."""
+    import pandas  # noqa: F401, first: a chart drawn while another thread is amid this import finds it half there
+
     from compression.models.zoo import SAMPLES, available
     from compression.subject import load_subject
     from pages import _draw, _workbench  # noqa: F401, for their imports
