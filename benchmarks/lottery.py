@@ -5,17 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from itertools import takewhile
-from statistics import fmean, stdev
+from statistics import fmean
 
 from torch import Tensor, nn
 
-from benchmarks.report import Row
+from benchmarks.report import Row, absent, spread
 from compression.data.sets import DATASETS, Dataset, load_data
 from compression.distillation.students import fresh
 from compression.models.files import Blueprint
 from compression.models.zoo import SAMPLES
 from compression.pruning.lottery import rewind, ticket
-from compression.recipe import Fit, Lottery
+from compression.recipe import Lottery
 from compression.training import fit, inputs, predict, prepare_process
 
 MODEL = "mnist-lenet-300-100"
@@ -33,11 +33,7 @@ def rows(quick: bool = False) -> list[Row]:
     """Test errors by weights left, three seeds, with the published crossings beside them."""
     sample = SAMPLES[MODEL]
     if not DATASETS[sample.data].here():
-        return [
-            Row(
-                f"{MODEL} on {sample.data}", "not measured here", how=f"get the data: espalier data {sample.data} --get"
-            )
-        ]
+        return [absent(MODEL, sample.data)]
     prepare_process(threads=1)
     stage = STAGE.model_copy(update={"epochs": 1, "rounds": 3, "sparsity": 1 - 0.8**3}) if quick else STAGE
     errors: Errors = {}
@@ -50,11 +46,11 @@ def rows(quick: bool = False) -> list[Row]:
         "each round takes a fifth of what is left in each layer (a tenth in the output layer) and rewinds to the first "
         f"weights. Test error, last epoch, mean ± sd of {len(errors['winning ticket', 0])} seeds."
     )
-    found = [Row("Dense", _spread(errors["winning ticket", 0]), how=how)]
+    found = [Row("Dense", spread(errors["winning ticket", 0]), how=how)]
     for turn in sorted({turn for _, turn in errors} - {0}):
         kinds = [kind for kind in KINDS if (kind, turn) in errors]
         if len(kinds) > 1:
-            said = "; ".join(f"{kind} {_spread(errors[kind, turn])}" for kind in kinds)
+            said = "; ".join(f"{kind} {spread(errors[kind, turn])}" for kind in kinds)
             found.append(Row(f"{0.8**turn:.1%} of the weights left", said))
     return [*found, *_crossings(errors, dense)]
 
@@ -101,12 +97,7 @@ def _seed(stage: Lottery, dataset: Dataset, seed: int) -> dict[tuple[str, int], 
 
 def _trained(model: nn.Module, stage: Lottery, dataset: Dataset, masks: Mapping[str, Tensor], seed: int) -> float:
     """Train in place; the test error in percent."""
-    for _ in fit(model, dataset, **stage.model_dump(include=set(Fit.model_fields) - {"kind"}), masks=masks, seed=seed):
+    for _ in fit(model, dataset, **stage.settings(), masks=masks, seed=seed):
         pass
     wrong = predict(model, inputs(dataset.test, dataset)).argmax(1) != dataset.test.labels
     return 100 * float(wrong.float().mean())
-
-
-def _spread(errors: list[float]) -> str:
-    sd = f" ± {stdev(errors):.2f}" if len(errors) > 1 else ""
-    return f"{fmean(errors):.2f}{sd} %"

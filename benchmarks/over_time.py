@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from statistics import fmean, stdev
+from statistics import fmean
 
-from benchmarks.report import Row
+from benchmarks.report import Row, absent, spread
 from compression.data.sets import DATASETS
 from compression.models.zoo import SAMPLES
 from compression.pipeline import run
@@ -33,7 +33,9 @@ EPOCHS, LR = 6, 0.02
 def han(quick: bool = False) -> list[Row]:
     """LeNet-300-100 and LeNet-5 at twelve times fewer weights, and how far they can be pushed."""
     prepare_process(threads=1)
-    return [row for model in HAN for row in (_han(model, quick) if _here(model) else [_absent(model)])]
+    return [
+        row for model in HAN for row in (_han(model, quick) if _here(model) else [absent(model, SAMPLES[model].data)])
+    ]
 
 
 def _han(model: str, quick: bool) -> list[Row]:
@@ -51,7 +53,7 @@ def _han(model: str, quick: bool) -> list[Row]:
     rows = [
         Row(
             f"{model}: 12 times fewer weights, points of error more",
-            f"{worse:+.2f} (dense {dense:.2f} %, pruned {_spread(found)})",
+            f"{worse:+.2f} (dense {dense:.2f} %, pruned {spread(found)})",
             f"≤ {SLACK}",
             round(worse, 4) <= SLACK,
             how,
@@ -79,7 +81,7 @@ def _pushed(model: str, stage: Gradual, dense: float) -> Row:
 def schedules(quick: bool = False) -> list[Row]:
     """One shot, iterative and gradual on LeNet-5 at 90, 95 and 98 %, the same epochs of training each."""
     if not _here(SCHEDULED):
-        return [_absent(SCHEDULED)]
+        return [_missing(SCHEDULED)]
     prepare_process(threads=1)
     epochs, seeds = (1, 1) if quick else (EPOCHS, SEEDS)
     rows = []
@@ -93,7 +95,7 @@ def schedules(quick: bool = False) -> list[Row]:
             ),
         }
         said = [
-            f"{name} {_spread([_error(SCHEDULED, *stages, seed=seed) for seed in range(seeds)])}"
+            f"{name} {spread([_error(SCHEDULED, *stages, seed=seed) for seed in range(seeds)])}"
             for name, stages in ways.items()
         ]
         rows.append(Row(f"Test error at {sparsity:.0%}", "; ".join([f"one shot alone {bare:.2f} %", *said])))
@@ -114,11 +116,5 @@ def _here(model: str) -> bool:
     return DATASETS[SAMPLES[model].data].here()
 
 
-def _absent(model: str) -> Row:
-    data = SAMPLES[model].data
-    return Row(f"{model} on {data}", "not measured here", how=f"get the data: espalier data {data} --get")
-
-
-def _spread(errors: list[float]) -> str:
-    sd = f" ± {stdev(errors):.2f}" if len(errors) > 1 else ""
-    return f"{fmean(errors):.2f}{sd} %"
+def _missing(model: str) -> Row:
+    return absent(model, SAMPLES[model].data)

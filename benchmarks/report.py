@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 
 from compression.measure import hardware, versions
 
@@ -33,6 +34,17 @@ class Row:
     bar: str = ""
     met: bool | None = None
     how: str = ""
+
+
+def absent(name: str, data: str, bar: str = "") -> Row:
+    """The row of what needs a data set that is not here."""
+    return Row(name, "–", bar, None, f"the data set {data} is not on this machine")
+
+
+def spread(percents: Sequence[float]) -> str:
+    """Mean and standard deviation of percentages, two decimals; a single one alone."""
+    sd = f" ± {stdev(percents):.2f}" if len(percents) > 1 else ""
+    return f"{fmean(percents):.2f}{sd} %"
 
 
 def verdict(row: Row) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from statistics import fmean, stdev
 from typing import Any
 
-from benchmarks.report import Row
+from benchmarks.report import Row, absent
 from compression.data.sets import DATASETS, load_data
 from compression.models.files import read_weights
 from compression.models.zoo import SAMPLES
@@ -30,7 +30,7 @@ FEATURES = ("attention", "hint", "similarity")
 def hinton(quick: bool = False) -> list[Row]:
     """Test errors of the teacher, of a 2×800 student alone, and distilled at T = 20; then without the digit 3."""
     if not DATASETS[DATA].here():
-        return [_absent(TEACHER, DATA, f"≥ {GAP} errors fewer")]
+        return [absent(TEACHER, DATA, f"≥ {GAP} errors fewer")]
     stage = BIG.model_copy(update={"epochs": 1}) if quick else BIG
     plan = _plan(TEACHER, stage, temperatures=(20.0,), alphas=(1.0,), seeds=1 if quick else SEEDS)
     found = _by_method(sweep(plan, cores()))
@@ -94,7 +94,7 @@ def _threes(done: Done) -> tuple[int, int]:
 def small(quick: bool = False) -> list[Row]:
     """A 30-unit student at six temperatures: is 2.5 to 4 best, as published?"""
     if not DATASETS[DATA].here():
-        return [_absent(TEACHER, DATA)]
+        return [absent(TEACHER, DATA)]
     stage = SMALL.model_copy(update={"epochs": 1}) if quick else SMALL
     plan = _plan(TEACHER, stage, temperatures=TEMPERATURES, alphas=(1.0,), seeds=1 if quick else SEEDS)
     rows = [done.row for done in sweep(plan, cores()) if done.row]
@@ -116,7 +116,7 @@ def photographs(quick: bool = False) -> list[Row]:
     """ResNet-20 on CIFAR-10 into half its width and a quarter: alone, soft targets, best of three feature methods."""
     sample = SAMPLES[PHOTOS]
     if not DATASETS[sample.data].here():
-        return [_absent(PHOTOS, sample.data)]
+        return [absent(PHOTOS, sample.data)]
     plans = photograph_plans(quick)
     half, quarter = ({d.row["method"]: d.row for d in sweep(plan, cores()) if d.row} for plan in plans)
     best, stage = max(FEATURES, key=lambda method: half[method]["accuracy"]), plans[0].stage
@@ -168,7 +168,3 @@ def _spread(values: list[int]) -> str:
 
 def _listed(values: list[int]) -> str:
     return ", ".join(map(str, values))
-
-
-def _absent(name: str, data: str, bar: str = "") -> Row:
-    return Row(name, "–", bar, None, f"the data set {data} is not on this machine")

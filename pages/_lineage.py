@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from compression.recipe import Recipe, Sparsify, epochs_of
+from compression.recipe import Recipe, Sparsify
 from compression.report import charts, drift_charts, lineage_charts
 from compression.report.script import script
 from compression.report.tables import history_table
@@ -30,7 +30,7 @@ def progress(name: str) -> None:
     if present.state not in jobs.UNDER_WAY:
         st.rerun()
     epochs, done = jobs.epochs(name), len(jobs.rows(name))
-    total = sum(planned(point.recipe) for point in plan.points())
+    total = sum(point.recipe.epochs for point in plan.points())
     share = min(1.0, len(epochs) / total) if total else done / max(1, len(plan.points()))
     left = f", about {duration(_left(present, share))} left" if share > 0.02 else ""
     timing = present.done > len(plan.points()) - 1
@@ -40,11 +40,6 @@ def progress(name: str) -> None:
     own = [Epoch.model_validate(row) for row in epochs if row.pop("point") == 0]
     if own:
         draw(charts.history_chart(history_table(own), theme(), width=640), "pipeline_live")
-
-
-def planned(recipe: Recipe) -> int:
-    """How many epochs a recipe trains."""
-    return sum(epochs_of(stage) for stage in recipe.stages)
 
 
 def ended(name: str) -> None:

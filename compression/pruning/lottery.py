@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from compression.data.sets import Dataset
 from compression.pruning.masks import expand, prunable, select_weights
-from compression.recipe import Fit, Lottery, Prune
+from compression.recipe import Lottery, Prune
 from compression.results import Epoch
 from compression.training import Diverged, fit
 
@@ -35,7 +35,7 @@ def draw(
     Raises:
         Diverged: the loss is not finite in the first epoch; later, what whole epochs made is kept.
     """
-    settings = stage.model_dump(include=set(Fit.model_fields) - {"kind"})
+    settings = stage.settings()
     model = fresh(seed)
     start, masks = copy.deepcopy(model.state_dict()), dict[str, Tensor]()
     for turn in range(stage.rounds + 1):

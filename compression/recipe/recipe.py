@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from compression.recipe.kinds import STAGES, Stage
+from compression.recipe.kinds import STAGES, Stage, epochs_of
 from compression.recipe.stages import (
     Augment,
     Criterion,
@@ -74,6 +74,11 @@ class Recipe(Frozen):
         What is left at its default does not count, so that a field that is new changes no hash.
         """
         return hashlib.sha256(json.dumps(self._said(), sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs all stages train for together."""
+        return sum(epochs_of(stage) for stage in self.stages)
 
     def _said(self) -> dict[str, Any]:
         """What is not left at its default, and each stage's kind."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,10 @@ class Fit(Frozen):
     weight_decay: float = Field(default=5e-4, ge=0, le=1)
     batch_size: int = Field(default=128, ge=1, le=65536)
     augment: Augment = "none"
+
+    def settings(self) -> dict[str, Any]:
+        """What every stage that trains says of its training, by the names that training takes."""
+        return self.model_dump(include=set(Fit.model_fields) - {"kind"})
 
 
 class Train(Fit):

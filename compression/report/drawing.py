@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from compression.report.labels import LABEL_PX
 from compression.report.text import wrapped
 from compression.report.themes import Theme, template
 
@@ -165,6 +166,22 @@ def heading(text: str, x: float, y: float, theme: Theme) -> dict[str, Any]:
         "yanchor": "bottom",
         "showarrow": False,
         "font": {"size": 12, "color": theme.text},
+    }
+
+
+def corner_key(text: str, down: int, theme: Theme) -> dict[str, Any]:
+    """The key of a heat map: words so many pixels under its lower right corner."""
+    return {
+        "text": text,
+        "x": 1.0,
+        "y": 0.0,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "right",
+        "yanchor": "bottom",
+        "yshift": -down,
+        "showarrow": False,
+        "font": {"size": LABEL_PX, "color": theme.text},
     }
 
 

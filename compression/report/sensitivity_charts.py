@@ -8,7 +8,7 @@ import pandas as pd
 
 from compression.report import sensitivity_titles as titles
 from compression.report.compare import records
-from compression.report.drawing import WIDE, Chart, Frame, chart, empty_chart, headroom, level_line
+from compression.report.drawing import WIDE, Chart, Frame, chart, corner_key, empty_chart, headroom, level_line
 from compression.report.labels import LABEL_PX, Label, Scale, notes, place
 from compression.report.sensitivity_tables import by_layer
 from compression.report.text import capital, percent, points, share, shortened, unit_word
@@ -177,15 +177,4 @@ def _dots(grid: list[list[Row | None]], tolerance: float, theme: Theme) -> dict[
 def _key(top: float, bottom: int, theme: Theme) -> dict[str, Any]:
     """What the palest and the darkest cell stand for."""
     pale, dark = (f'<span style="color:{faded(theme.pruned, part)}">■</span>' for part in (3 * PALEST, 1.0))
-    return {
-        "text": f"{pale} none to {dark} {points(top).lstrip('+')} lost",
-        "x": 1.0,
-        "y": 0.0,
-        "xref": "paper",
-        "yref": "paper",
-        "xanchor": "right",
-        "yanchor": "bottom",
-        "yshift": -bottom,
-        "showarrow": False,
-        "font": {"size": LABEL_PX, "color": theme.text},
-    }
+    return corner_key(f"{pale} none to {dark} {points(top).lstrip('+')} lost", bottom, theme)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from compression.registry import UserError
 from compression.report import distill_titles as titles
-from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart, headroom
+from compression.report.drawing import NARROW, Chart, Frame, chart, corner_key, empty_chart, headroom
 from compression.report.labels import LABEL_PX
 from compression.report.text import brief, chance, percent, shortened
 from compression.report.themes import Theme, faded
@@ -123,15 +123,4 @@ def _crosses(side: int, theme: Theme) -> dict[str, Any]:
 def _key(top: float, bottom: int, theme: Theme) -> dict[str, Any]:
     """What the palest and the darkest cell stand for."""
     pale, dark = (f'<span style="color:{faded(theme.kept, part)}">■</span>' for part in (2 * PALEST, 1.0))
-    return {
-        "text": f"{pale} 0 % to {dark} {chance(top)}",
-        "x": 1.0,
-        "y": 0.0,
-        "xref": "paper",
-        "yref": "paper",
-        "xanchor": "right",
-        "yanchor": "bottom",
-        "yshift": -bottom,
-        "showarrow": False,
-        "font": {"size": LABEL_PX, "color": theme.text},
-    }
+    return corner_key(f"{pale} 0 % to {dark} {chance(top)}", bottom, theme)

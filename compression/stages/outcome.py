@@ -9,7 +9,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from compression.pruning import Pruned
-from compression.recipe import Fit
 from compression.results import Drift, Epoch
 from compression.subject import Subject
 from compression.training import Diverged, fit
@@ -48,11 +47,6 @@ def finished(work: Work) -> Outcome:
         except StopIteration as end:
             outcome: Outcome = end.value
             return outcome
-
-
-def settings_of(stage: Fit) -> dict[str, Any]:
-    """The fields of a stage that ``fit`` takes."""
-    return stage.model_dump(include=set(Fit.model_fields) - {"kind"})
 
 
 def fitted(

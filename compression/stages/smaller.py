@@ -17,13 +17,11 @@ from compression.pruning.recovery import correct_biases
 from compression.recipe import Gradual, Lottery, Prune, Recalibrate, Sparsify, Train, epochs_of
 from compression.registry import UserError
 from compression.results import Epoch
-from compression.stages.outcome import Outcome, Work, after, fitted, settings_of
+from compression.stages.outcome import Outcome, Work, after, fitted
 from compression.subject import Subject, judge, prune_subject
 from compression.training import Diverged, recount
 
 AFTER_A_CUT = "biases compares with the model before a pruning; put recalibrate directly after a prune stage"
-
-
 ALL_BACK = "In the end all weights are back."
 
 
@@ -36,7 +34,7 @@ def pruned(before: Outcome, stage: Prune, seed: int) -> Work:
 def trained(before: Outcome, stage: Train, seed: int, number: int) -> Work:
     """Fine-tune; what is pruned stays zero."""
     subject = _copied(before.subject)
-    settings = settings_of(stage) | {"masks": before.masks, "seed": seed}
+    settings = stage.settings() | {"masks": before.masks, "seed": seed}
     stopped = yield from fitted("training", subject, settings, number)
     return Outcome(subject, before.masks, stopped=stopped)
 
@@ -64,7 +62,7 @@ def gradually_pruned(before: Outcome, stage: Gradual, seed: int, number: int) ->
     """Prune step by step while training."""
     subject = _copied(before.subject)
     rising = Rising(subject.model, stage, subject.groups, subject.dataset, seed, before.masks)
-    settings = settings_of(stage) | {"masks": before.masks, "masking": rising, "seed": seed}
+    settings = stage.settings() | {"masks": before.masks, "masking": rising, "seed": seed}
     settings["restarts"] = stage.rounds if stage.restart else 1
 
     def with_sparsity(epoch: Epoch) -> Epoch:
@@ -107,7 +105,7 @@ def sparsified(before: Outcome, stage: Sparsify, seed: int, number: int) -> Work
         return epoch
 
     goal = penalised(stage, model, groups)
-    settings = settings_of(stage) | {"masks": before.masks, "objective": goal, "seed": seed}
+    settings = stage.settings() | {"masks": before.masks, "objective": goal, "seed": seed}
     try:
         stopped = yield from fitted("sparsifying", subject, settings, number, noted)
     except Diverged as fault:

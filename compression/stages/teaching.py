@@ -12,7 +12,7 @@ from compression.distillation.students import fresh, student_blueprint
 from compression.models.zoo import SAMPLES
 from compression.recipe import Distill, Recipe
 from compression.registry import UserError, unknown
-from compression.stages.outcome import Outcome, Work, fitted, settings_of
+from compression.stages.outcome import Outcome, Work, fitted
 from compression.subject import Subject, baseline, check_fit, subject_of
 
 
@@ -25,7 +25,7 @@ def distilled(before: Outcome, stage: Distill, original: Subject, seed: int, num
     if stage.alpha:
         better_than_chance(teacher)
     goal = lesson(stage, student.model, teacher.model, subject.dataset, seed)
-    settings = settings_of(stage) | {"copies": stage.copies, "without": stage.without, "seed": seed}
+    settings = stage.settings() | {"copies": stage.copies, "without": stage.without, "seed": seed}
     settings |= {"objective": goal, "masks": masks}
     verb = "distilling" if stage.alpha else "training the student alone"
     stopped = yield from fitted(verb, student, settings, number)

@@ -13,7 +13,7 @@ from compression.models.files import Blueprint
 from compression.pruning import prunable
 from compression.pruning.gradual import prune_at
 from compression.pruning.lottery import after_round
-from compression.recipe import Cut, Distill, Fit, Frozen, Gradual, Lottery, Prune, Recipe, Stage, epochs_of
+from compression.recipe import Cut, Distill, Fit, Frozen, Gradual, Lottery, Prune, Recipe, Stage
 from compression.registry import UserError
 from compression.stages import student_of
 from compression.studies.plan import Point, SplitName
@@ -116,14 +116,13 @@ def from_scratch(recipe: Recipe) -> Recipe | None:
         Rigid: no narrower twin of the architecture can be made.
     """
     subject = load_subject(recipe.model, recipe.data)
-    epochs = sum(epochs_of(stage) for stage in recipe.stages)
-    if not epochs:
+    if not recipe.epochs:
         return None
     left = weights_left(recipe, subject)
     augment = next(stage.augment for stage in recipe.stages if isinstance(stage, Fit))
     try:
         width = width_for(subject.blueprint, left)
-        stage = Distill(student="narrower", width=width, alpha=0.0, epochs=min(1000, epochs), augment=augment)
+        stage = Distill(student="narrower", width=width, alpha=0.0, epochs=min(1000, recipe.epochs), augment=augment)
         student_of(stage, subject, subject, recipe.seed)
     except UserError as fault:
         raise Rigid(str(fault)) from None
