@@ -247,3 +247,9 @@ def test_a_ticket_tells_its_sparsity_and_a_strong_penalty_what_it_did() -> None:
     assert (stage.asked_sparsity, stage.achieved_sparsity) == (0.8, pytest.approx(0.8, abs=0.001))
     notes = ran(Sparsify(strength=50, epochs=2, lr=0.05), model="digits-mlp").stages[0].notes
     assert notes and "which is chance; lower strength" in notes[0]
+
+
+def test_a_student_is_checked_against_the_one_before_it_and_not_against_the_first_model() -> None:
+    lesson = {"epochs": 1, "alpha": 0.0}
+    with pytest.raises(UserError, match="cannot be made shallower"):
+        ran(Distill(student="mlp", hidden=(9,), **lesson), Distill(student="shallower", **lesson), model="digits-mlp")

@@ -37,10 +37,11 @@ def distilled(before: Outcome, stage: Distill, original: Subject, seed: int, num
 
 def check_students(recipe: Recipe, original: Subject) -> None:
     """Raise UserError for a student or teacher that cannot be, before anything is trained."""
+    present = original
     for stage in recipe.stages:
         if isinstance(stage, Distill):
-            teacher_of(stage, original, original)
-            student_of(stage, original, original, recipe.seed)
+            teacher_of(stage, present, original)
+            present = student_of(stage, present, original, recipe.seed)  # which the next of them finds
 
 
 def teacher_of(stage: Distill, present: Subject, original: Subject) -> Subject:
