@@ -16,7 +16,8 @@ from compression.registry import UserError
 from compression.report.stage_words import stage_words
 from compression.report.text import capital
 from compression.subject import Subject
-from pages._stage_form import KINDS, NEW, Body, stage_form
+from pages._stage_fields import KINDS, NEW, Body
+from pages._stage_form import stage_form
 
 LIST = "pipeline_stages"
 LINK = "stages"
