@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks import (
+    channels,
     epochs,
     interaction,
     large,
@@ -43,6 +44,7 @@ BENCHMARKS = {
     "epochs": Benchmark("Distilling: an epoch with the teacher's answers kept", epochs.rows),
     "softening": Benchmark("Interaction: temperature released to every chart updated", interaction.softening),
     "sensitivity": Benchmark("Sensitivity: every layer alone, prefixes replayed", sensitivity.rows),
+    "channels": Benchmark("Pruning over time: ResNet-20 at half its MACs, by channels", channels.rows),
     "han": Benchmark("Pruning over time: Han 2015, twelve times fewer weights", over_time.han),
     "lottery": Benchmark("Pruning over time: lottery tickets of LeNet-300-100", lottery.rows),
     "schedules": Benchmark("Pruning over time: one shot, iterative, gradual on LeNet-5", over_time.schedules),
