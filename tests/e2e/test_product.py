@@ -8,11 +8,13 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from pages._stages import packed
 from tests.e2e.browser import settle
 
 pytestmark = pytest.mark.timeout(300)
 Open = Callable[..., Page]
 WAIT_MS = 120_000
+SPARSIFIED = packed([{"kind": "sparsify", "penalty": "l1", "epochs": 3}])
 
 
 def title(page: Page, position: int) -> str:
@@ -91,8 +93,57 @@ def test_a_lesson_from_click_to_judgement(open_page: Open) -> None:
     assert "teacher" in " ".join(title(page, position) for position in range(3))
 
 
+def test_a_pipeline_from_preset_to_lineage(open_page: Open) -> None:
+    page = open_page("pipeline?model=digits-mlp")
+    page.get_by_role("button", name="delete icon").last.click()
+    settle(page)
+    expect(page.get_by_role("button", name="delete icon")).to_have_count(1)
+    page.get_by_role("button", name="content_copy icon").click()
+    expect(page.get_by_role("button", name="delete icon")).to_have_count(2)
+    settle(page)
+    page.get_by_role("button", name="Run").click()
+    expect(page).to_have_url(re.compile("run=[0-9a-f]{12}"), timeout=WAIT_MS)
+    expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=WAIT_MS)
+    settle(page)
+    again = open_page(page.url.split("/")[-1])
+    expect(again.get_by_role("button", name="delete icon")).to_have_count(2)
+    expect(again.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT_MS)
+    assert title(again, 0) == title(page, 0)
+
+
+def test_a_scan_and_its_budget_go_over_to_the_prune_page(open_page: Open) -> None:
+    page = open_page("sensitivity?model=digits-mlp&sensitivity_images=100")
+    expect(page.get_by_role("button", name="Use in Prune")).to_be_visible(timeout=WAIT_MS)
+    settle(page)
+    assert page.locator(".js-plotly-plot").count() >= 4  # heat map, lines, what each method leaves, how it spends
+    page.get_by_role("button", name="Use in Prune").click()
+    expect(page).to_have_url(re.compile("/prune"), timeout=WAIT_MS)
+    expect(page.locator(".js-plotly-plot")).to_have_count(5, timeout=WAIT_MS)
+    assert "50 %" in title(page, 0)
+
+
+def test_weights_drift_towards_zero_when_played(open_page: Open) -> None:
+    page = open_page(f"pipeline?model=digits-mlp&stages={SPARSIFIED}&pipeline_controls=false&pipeline_latency=false")
+    page.get_by_role("button", name="Run").click()
+    drift = page.locator(".js-plotly-plot").filter(has=page.locator(".slider-group"))
+    expect(drift.first).to_be_visible(timeout=WAIT_MS)
+    settle(page)
+    bars = "plot => plot.querySelectorAll('.barlayer path').length"
+    assert drift.first.evaluate(bars) > 10
+    heights = "plot => [...plot.querySelectorAll('.barlayer path')].map(bar => bar.getAttribute('d')).join()"
+    before = drift.first.evaluate(heights)
+    drift.first.locator(".updatemenu-button").first.click()
+    page.wait_for_function(
+        "before => [...document.querySelectorAll('.js-plotly-plot')].filter(p => p.querySelector('.slider-group'))"
+        ".some(plot => [...plot.querySelectorAll('.barlayer path')].map(b => b.getAttribute('d')).join() !== before)",
+        arg=before,
+        timeout=WAIT_MS,
+    )
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["", "prune", "distill", "tradeoffs"])
+@pytest.mark.parametrize("path", ["", "prune", "distill", "tradeoffs", "sensitivity"])
 def test_nothing_is_wider_than_a_projector(open_page: Open, path: str, scheme: str) -> None:
     page = open_page(f"{path}?model=digits-mlp", width=1024, height=768, scheme=scheme)
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT_MS)
