@@ -21,10 +21,10 @@ from compression.measure import macs, params
 from compression.models.zoo import SAMPLES
 from compression.pruning.budget import Budget, allocate
 from compression.pruning.ground import ground_of
-from compression.pruning.sensitivity import probes, scan
+from compression.pruning.sensitivity import probes
 from compression.recipe import Prune, Train
 from compression.studies.sweep import cores
-from compression.subject import Subject, baseline, layer_names, load_subject, prune_subject, scores
+from compression.subject import Subject, baseline, layer_names, load_subject, prune_subject, scan_subject, scores
 from compression.training import fit, inputs, predict, prepare_process
 
 MODEL = "cifar10-resnet20"
@@ -90,14 +90,11 @@ def _ours(stage: Train, seed: int) -> tuple[nn.Module, float]:
     subject = load_subject(MODEL)
     whole = macs(subject.model, subject.blueprint.input_shape)
     for step in range(1, STEPS + 1):
-        val = subject.dataset.val
-        shown, labels = inputs(val, subject.dataset)[:IMAGES], val.labels[:IMAGES]
-        carry_out = partial(prune_subject, subject)
         names = layer_names(subject, "channels")
-        readings = scan(subject.model, probes(names, "channels", criterion=CRITERION), carry_out, shown, labels)
+        readings = scan_subject(subject, probes(names, "channels", CRITERION), IMAGES)
         ground = ground_of(subject.model, "channels", subject.groups, tuple(readings))
         budget = Budget("macs", whole * LEFT ** (step / STEPS))
-        _, pruned = allocate(ground, budget, carry_out, criterion=CRITERION, round_to=1)
+        _, pruned = allocate(ground, budget, partial(prune_subject, subject), criterion=CRITERION, round_to=1)
         subject = replace(subject, model=_trained(pruned.model, subject, stage, seed))
     return subject.model, _tested(subject)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 
 from benchmarks.report import Row
 from compression.data.sets import DATASETS
 from compression.models.zoo import SAMPLES
-from compression.pruning.sensitivity import SPARSITIES, Reading, probes, scan
-from compression.subject import Subject, layer_names, load_subject, prune_subject
-from compression.training import inputs, prepare_process
+from compression.pruning.sensitivity import SPARSITIES, Reading, probes
+from compression.subject import Subject, layer_names, load_subject, scan_subject
+from compression.training import prepare_process
 
 MODEL = "cifar10-resnet20"
 BAR = 2.0
@@ -51,9 +50,7 @@ def _scanned(
     subject: Subject, granularity: str, layers: tuple[str, ...], sparsities: tuple[float, ...], images: int, reuse: bool
 ) -> tuple[list[Reading], float]:
     """The readings, and the seconds that they took."""
-    val = subject.dataset.val
-    shown, labels = inputs(val, subject.dataset)[:images], val.labels[:images]
     each = probes(layers, granularity, sparsities=sparsities)
     began = time.perf_counter()
-    found = list(scan(subject.model, each, partial(prune_subject, subject), shown, labels, reuse=reuse))
+    found = list(scan_subject(subject, each, images, reuse))
     return found, time.perf_counter() - began

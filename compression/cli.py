@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from compression.cli_parser import command_parser
+from compression.cli_sensitivity import sensitivity
 from compression.cli_tables import (
     measurement_table,
     models_table,
@@ -284,6 +285,7 @@ COMMANDS = {
     "data": _data,
     "measure": _measure,
     "run": _run,
+    "sensitivity": sensitivity,
     "sweep": _sweep,
     "distill": _distill,
     "serve": _serve,

@@ -74,6 +74,20 @@ def _sweep(own: Parser) -> None:
     _json(own)
 
 
+def _sensitivity(own: Parser) -> None:
+    own.add_argument("model", help="a sample model, or a .safetensors file")
+    own.add_argument("--data", help="data set or folder of images; by default the model's own")
+    own.add_argument("--granularity", default="weights", help="what goes (default: weights)")
+    own.add_argument("--criterion", default="magnitude", help="what goes first (default: magnitude)")
+    own.add_argument("--images", default=500, help="of the validation split, to judge by (default: 500)")
+    own.add_argument("--budget", help="sparsity=0.5, or a share left: params=0.5, macs=0.5, bytes=0.5")
+    own.add_argument("--keep", default="", help="layers that lose nothing, comma-separated")
+    own.add_argument("--round-to", default=8, help="keep widths at multiples of this (default: 8)")
+    own.add_argument("--method", default="sensitivity", help="the allocation that --out keeps (default: sensitivity)")
+    own.add_argument("--out", type=Path, help="a YAML file for the allocation, as a recipe")
+    _json(own)
+
+
 def _distill(own: Parser) -> None:
     own.add_argument("--teacher", required=True, help="a sample model, or a .safetensors file")
     own.add_argument("--student", default="narrower", help="same, narrower, shallower, mlp, or a sample model")
@@ -104,6 +118,7 @@ ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "data": ("data sets: what is here, what can be fetched", _data),
     "measure": ("accuracy, size, MACs and latency of a model", _measure),
     "run": ("run one recipe; prints before and after each stage", _run),
+    "sensitivity": ("each layer cut alone, and a budget spread over them", _sensitivity),
     "sweep": ("measure a grid of prunings of one model", _sweep),
     "distill": ("a student alone beside what a teacher makes of it", _distill),
     "serve": ("the dashboard, in the browser", _serve),

@@ -162,6 +162,48 @@ def sweep_table(rows: Iterable[Row], split: str) -> None:
     )
 
 
+def readings_table(costs: Iterable[Row], readings: Iterable[Row]) -> None:
+    """Print a scan: what each layer holds and does, and the accuracy with it alone cut."""
+    readings = list(readings)
+    at = {(row["layer"], row["sparsity"]): row["accuracy"] for row in readings}
+    sparsities = sorted({sparsity for _, sparsity in at})
+    whole, n = readings[0]["whole_accuracy"], readings[0]["n"]
+    print(f"Validation accuracy with one layer alone cut; the whole model has {percent(whole, 2)}, n = {n:,}.\n")
+    table(
+        ("layer", "units", "parameters", "MACs", *(f"{sparsity:.0%}" for sparsity in sparsities)),
+        [
+            (
+                cost["layer"],
+                f"{cost['units']:,}",
+                f"{cost['params']:,}",
+                count(cost["macs"]),
+                *(percent(at[cost["layer"], s], 1) if (cost["layer"], s) in at else "" for s in sparsities),
+            )
+            for cost in costs
+        ],
+    )
+
+
+def allocations_table(made: Iterable[Row]) -> None:
+    """Print what each way of spreading a budget leaves, before any training."""
+    print()
+    table(
+        ("allocation", "validation accuracy", "estimated", "sparsity", "parameters", "MACs", "file"),
+        [
+            (
+                row["method"],
+                percent(row["accuracy"], 2),
+                percent(row["predicted"], 2),
+                f"{row['sparsity']:.1%}",
+                f"{row['params']:,}",
+                count(row["macs"]),
+                size(row["bytes"]),
+            )
+            for row in made
+        ],
+    )
+
+
 def teaching_table(rows: list[dict[str, Any]], split: str) -> None:
     """Print the ways of teaching, each over its seeds, the student alone above those it is taught in."""
     names = ("student", "method", "T", "alpha", "seeds")

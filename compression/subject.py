@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -28,6 +29,7 @@ from compression.pruning import (
     prune,
     scores_of,
 )
+from compression.pruning.sensitivity import Probe, Reading, scan
 from compression.recipe import STRUCTURED, Cut, Prune, fixed_sparsity, validated
 from compression.registry import UserError
 from compression.results import Measurement
@@ -209,6 +211,15 @@ def prune_subject(subject: Subject, stage: Prune, seed: int = 0) -> Pruned:
     """Prune a copy of the subject's model."""
     shape, seen = subject.blueprint.input_shape, evidence_of(subject, stage, seed)
     return prune(subject.model, stage, shape, seed, subject.groups, seen)
+
+
+def scan_subject(
+    subject: Subject, probes: Sequence[Probe], images: int | None = None, reuse: bool = True
+) -> Iterator[Reading]:
+    """``scan`` the subject's own model on its validation images, or on the first ``images`` of them."""
+    val = subject.dataset.val
+    shown, labels = inputs(val, subject.dataset)[:images], val.labels[:images]
+    return scan(subject.model, probes, partial(prune_subject, subject), shown, labels, reuse=reuse)
 
 
 def preview(subject: Subject, pruned: Pruned, split: str = "val", limit: int | None = None) -> Preview:

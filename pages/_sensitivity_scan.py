@@ -8,13 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from functools import partial
 
 from compression.measure import macs
-from compression.pruning.sensitivity import Reading, probes, scan
+from compression.pruning.sensitivity import Reading, probes
 from compression.registry import UserError
-from compression.subject import LIVE_MACS, Subject, layer_names, prune_subject
-from compression.training import inputs, prepare_process
+from compression.subject import LIVE_MACS, Subject, layer_names, scan_subject
+from compression.training import prepare_process
 
 KEPT = 32
 """Scans that are remembered."""
@@ -123,13 +122,10 @@ def _work(subject: Subject, found: Scan) -> None:
 
 
 def _read(subject: Subject, found: Scan) -> None:
-    settings, val = found.settings, subject.dataset.val
     if found.stop.is_set():
         return
     found.state = "running"
-    images, labels = inputs(val, subject.dataset)[: settings.images], val.labels[: settings.images]
-    work = scan(subject.model, _probes(subject, settings), partial(prune_subject, subject), images, labels)
-    for reading in work:
+    for reading in scan_subject(subject, _probes(subject, found.settings), found.settings.images):
         if found.stop.is_set():
             return
         found.readings[reading.layer, reading.sparsity] = reading

@@ -391,6 +391,12 @@ PRUNE = "model: digits-mlp\nstages:\n- {kind: prune, "
         ((*TEACH, "--without", "ten"), "Unknown class in without 'ten'; choose one of: 0, 1, 2"),
         ((*TEACH, "--without", "0,1,2,3,4,5,6,7,8,9"), "without names every class of data set 'digits'"),
         (("sweep",), "espalier sweep: the following arguments are required: --model"),
+        (("sensitivity", "digits-mpl"), "Unknown model 'digits-mpl' (did you mean 'digits-mlp'?)"),
+        (("sensitivity", "digits-mlp", "--budget", "half"), "--budget is 'half'; give one of sparsity, params, macs"),
+        (("sensitivity", "digits-mlp", "--budget", "macs=0.5", "--images", "10"), "A budget in MACs cannot be met by"),
+        (("sensitivity", "digits-mlp", "--out", "x.yaml"), "--out keeps an allocation; give a --budget"),
+        (("sensitivity", "digits-mlp", "--method", "erx"), "Unknown --method 'erx' (did you mean 'erk'?)"),
+        (("sensitivity", "digits-mlp", "--images", "0"), "images is '0'; it should be greater"),
         (("sweep", "--model", "digits-mpl"), "Unknown model 'digits-mpl' (did you mean 'digits-mlp'?)"),
         (("sweep", "--model", "digits-mlp", "--granularity", "weight"), "Unknown granularity 'weight' (did you mean"),
         (("sweep", "--model", "digits-mlp", "--granularity", ","), "espalier: --granularity is empty; give at"),
@@ -525,6 +531,34 @@ def test_a_reader_that_leaves_early_is_no_fault(form: list[str]) -> None:
         assert process.wait() == 1
 
 
+# Sensitivity
+
+
+def test_a_scan_and_its_budget_become_a_recipe(espalier: Call, tmp_path: Path) -> None:
+    kept = tmp_path / "half.yaml"
+    asked = ("--granularity", "rows", "--images", "100", "--budget", "macs=0.5", "--out", str(kept))
+    rows = json.loads(espalier("sensitivity", "digits-mlp", *asked, "--json", said=f"wrote {kept}\n"))
+    assert [cost["layer"] for cost in rows["layers"]] == ["layers.0", "layers.1"]
+    assert {(row["layer"], row["n"]) for row in rows["readings"]} == {("layers.0", 100), ("layers.1", 100)}
+    best = next(row for row in rows["allocations"] if row["method"] == "sensitivity")
+    recipe = Recipe.from_yaml(kept.read_text())
+    assert recipe.stages[0].model_dump(mode="json") == best["stage"] | recipe.stages[0].model_dump(mode="json")
+    result = run(recipe)
+    assert result.final.macs == best["macs"] == pytest.approx(result.baseline.macs / 2, rel=0.01)
+
+
+def test_a_scan_is_printed_layer_by_layer(espalier: Call) -> None:
+    out = espalier("sensitivity", "digits-mlp", "--images", "100", "--budget", "sparsity=0.5", "--keep", "layers.2")
+    lines = out.splitlines()
+    assert re.search(r"the whole model has \d+\.\d\d %, n = 100", lines[0])
+    first, last = (
+        next(i for i, line in enumerate(lines) if line.startswith(word)) for word in ("layer ", "allocation")
+    )
+    assert [line.split()[0] for line in lines[first + 1 : first + 4]] == ["layers.0", "layers.1", "layers.2"]
+    assert lines[first].split()[-9:] == [f"{tenth}0%" for tenth in range(1, 10)]
+    assert len(lines) - last == 6 and all(" 50.0% " in line for line in lines[last + 1 :])
+
+
 # What the README says
 
 
@@ -533,7 +567,7 @@ def commands() -> list[str]:
 
 
 def test_the_commands_are_those_of_the_design() -> None:
-    assert commands() == ["models", "data", "measure", "run", "sweep", "distill", "serve"]
+    assert commands() == ["models", "data", "measure", "run", "sensitivity", "sweep", "distill", "serve"]
 
 
 @pytest.mark.parametrize("name", commands())

@@ -16,7 +16,7 @@ from compression.pruning.oneshot import Pruned
 from compression.pruning.search import Search, nearest, turned
 from compression.pruning.sensitivity import CarryOut
 from compression.pruning.spending import cost_by_sensitivity
-from compression.recipe import Prune, validated
+from compression.recipe import STRUCTURED, Prune, validated
 from compression.registry import UserError, pick, unknown
 
 Kind = Literal["sparsity", "params", "macs", "bytes"]
@@ -128,6 +128,11 @@ def allocate(
             line names the nearest that can.
     """
     card = pick(ALLOCATIONS, method, "allocation")
+    if budget.kind == "macs" and ground.granularity not in STRUCTURED:
+        raise UserError(
+            f"A budget in MACs cannot be met by {ground.granularity}: zeros are multiplied as any number is; "
+            "choose whole units, or a budget in params"
+        )
     ground = replace(ground, currency=CURRENCIES[budget.kind])
     count = counter(ground.model, ground.granularity, ground.groups)
     search = Search(
@@ -182,7 +187,8 @@ def predicted(ground: Ground, sparsities: Mapping[str, float]) -> float | None:
 def _check_reach(search: Search, budget: Budget, count: Counter) -> None:
     """Raise UserError where the budget lies beyond the whole model, or beyond all that may go."""
     whole, least = (count(turned(search, dial, 1)) for dial in (0.0, 1.0))
-    for left, sign, why in ((whole, -1, "the model as it is has"), (least, 1, "the least that can be left is")):
+    end = "the most that can be reached is" if budget.kind == "sparsity" else "the least that can be left is"
+    for left, sign, why in ((whole, -1, "the model as it is has"), (least, 1, end)):
         if sign * (budget.size(left) - budget.aim) > 0 and budget.miss(left) > TOLERANCE:
             raise UserError(f"A budget of {budget.written()} cannot be met: {why} {budget.written(left)}")
 

@@ -130,7 +130,7 @@ def test_a_scan_that_breaks_says_why(open_app: Open, monkeypatch: pytest.MonkeyP
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(scans, "scan", broken)
+    monkeypatch.setattr(scans, "scan_subject", broken)
     at = open_app()
     assert at.error[0].value == "The scan failed: RuntimeError: out of memory"
 

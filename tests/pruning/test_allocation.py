@@ -278,8 +278,13 @@ def test_predicted_accuracy_is_the_sum_of_the_losses_alone() -> None:
 @pytest.mark.parametrize(
     ("granularity", "kind", "amount", "words"),
     [
-        ("weights", "sparsity", 0.99, r"99.00% sparsity cannot be met: the least that can be left is 95.0\d% sparsity"),
-        ("weights", "macs", 1000, "1,000 MACs cannot be met: the least that can be left is .* MACs"),
+        (
+            "weights",
+            "sparsity",
+            0.99,
+            r"99.00% sparsity cannot be met: the most that can be reached is 95.0\d% sparsity",
+        ),
+        ("weights", "macs", 1000, "A budget in MACs cannot be met by weights: zeros are multiplied"),
         ("channels", "params", 100, "100 parameters cannot be met: the least that can be left is .* parameters"),
         ("channels", "params", 10**9, "cannot be met: the model as it is has 23,244 parameters"),
         ("channels", "bytes", 10**9, "cannot be met: the model as it is has .* bytes"),
