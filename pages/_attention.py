@@ -40,11 +40,12 @@ def attention(subject: Subject, stage: Prune, found: Preview, look: Theme) -> No
     before, after = (_maps(model, image_1CHW) for model in (subject.model, found.pruned.model))
     stays = {layer: _stays(layer, len(heads), after, found.pruned.kept) for layer, heads in before.items()}
     image = part.images[index].numpy()
-    places = pairs(2, "attention")
-    with places[0]:
-        draw(charts.attention_chart(attention_table(before), image, look, width=charts.NARROW), "attention_before")
-    with places[1]:
-        draw(charts.attention_chart(attention_table(after, stays), image, look, width=charts.NARROW), "attention_after")
+    tables = {"Before": attention_table(before), "After": attention_table(after, stays)}
+    for place, (when, table) in zip(pairs(2, "attention"), tables.items(), strict=True):
+        with place:
+            draw(
+                charts.attention_chart(table, image, look, when=when, width=charts.NARROW), f"attention_{when.lower()}"
+            )
     criterion = stage.criterion if stage.criterion in allowed("heads") else "magnitude"
     by = Prune(granularity="heads", criterion=criterion, sparsity=0.5, images=stage.images)
     kept = found.pruned.kept if stage.granularity == "heads" else None

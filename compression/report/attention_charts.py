@@ -87,16 +87,16 @@ def _received(maps_HTT: Array) -> Array:
     return shares_HT.reshape(-1, side, side)
 
 
-def attention_chart(table: HeadMaps, image: ArrayLike, theme: Theme, *, width: int = WIDE) -> Chart:
+def attention_chart(table: HeadMaps, image: ArrayLike, theme: Theme, *, when: str = "", width: int = WIDE) -> Chart:
     """Blocks × heads of small pictures: the image in grey, coloured where the head looks; cut heads crossed.
 
-    ``image`` is H×W or C×H×W, of any scale.
+    ``image`` is H×W or C×H×W, of any scale; ``when`` leads the title where the chart stands beside another.
     """
     shares_BHPP = table.shares_BHPP
     blocks, heads, side, _ = shares_BHPP.shape
     gap = max(1, side // 8)
     pitch = side + gap
-    title, peak = _looking(table), float(np.nanmax(shares_BHPP, initial=0.0))
+    title, peak = _looking(table, when), float(np.nanmax(shares_BHPP, initial=0.0))
     subtitle = (
         f"Attention that each of {side}×{side} patches gets: each picture from the image alone to the head's own most, "
         f"{percent(peak)} at the highest · computed on one image{'; × cut' if table.cut_BH.any() else ''}"
@@ -117,15 +117,16 @@ def attention_chart(table: HeadMaps, image: ArrayLike, theme: Theme, *, width: i
     return chart(traces, theme, title, subtitle, frame, layout)
 
 
-def _looking(table: HeadMaps) -> str:
-    """The title: how many heads there are, and which of them looks at the fewest patches."""
+def _looking(table: HeadMaps, when: str) -> str:
+    """The title: when, how many heads there are, and which of them looks at the fewest patches."""
     shares_BHPP, cut = table.shares_BHPP, int(table.cut_BH.sum())
     there = int((~np.isnan(shares_BHPP[..., 0, 0])).sum())
     heads = f"{there} of {there + cut} heads left" if cut else f"{there} heads"
+    lead = f"{when}: " if when else ""
     if not there:
-        return "No heads are left to look at the image"
+        return f"{lead}{'no' if when else 'No'} heads are left to look at the image"
     block, head = np.unravel_index(np.nanargmax(shares_BHPP.max((2, 3))), shares_BHPP.shape[:2])
-    return f"Where {heads} look: head {head + 1} of block {block + 1} most narrowly"
+    return f"{lead}{'where' if when else 'Where'} {heads} look: head {head + 1} of block {block + 1} most narrowly"
 
 
 def _axis(name: str, count: int, pitch: int, middle: float) -> dict[str, Any]:

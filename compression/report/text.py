@@ -225,9 +225,19 @@ def _filled(text: str, limit: int) -> list[str]:
 
 
 def shortened(name: str, limit: int = 18) -> str:
-    """A long name with its middle left out, so that both ends can be read."""
-    if len(name) <= limit:
-        return name
+    """A long name cut so that it can still be told apart: ``blocks.0.attention.qkv`` is ``blocks.0.a….qkv`` in 15.
+
+    Of a layer's path the longest parts are cut first, never the last; of other names the middle is left out.
+    """
+    parts = name.split(".")
+    for at in sorted(range(len(parts) - 1), key=lambda at: len(parts[at]), reverse=True):
+        over = len(".".join(parts)) - limit
+        kept = max(1, len(parts[at]) - over - 1)
+        if over > 0 and kept + 1 < len(parts[at]):
+            parts[at] = f"{parts[at][:kept]}…"
+    short = ".".join(parts)
+    if len(short) <= limit:
+        return short
     head = (limit - 1) // 2
     return f"{name[:head]}…{name[head + 1 - limit :]}"
 

@@ -99,6 +99,7 @@ def test_the_titles_say_what_is_left_and_which_looks_most_narrowly():
     assert attention_chart(left, np.ones((4, 4)), LIGHT).title == (
         "Where 1 of 4 heads left look: head 2 of block 2 most narrowly"
     )
+    assert attention_chart(left, np.ones((4, 4)), LIGHT, when="After").title.startswith("After: where 1 of 4 heads")
 
 
 def test_cut_heads_are_crossed_out():

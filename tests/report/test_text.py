@@ -85,6 +85,19 @@ def test_long_names_keep_both_ends():
     assert short.startswith("layer1.0") and short.endswith("nv_weight")
 
 
+@pytest.mark.parametrize(
+    ("name", "limit", "short"),
+    [
+        ("blocks.0.attention.qkv", 22, "blocks.0.attention.qkv"),
+        ("blocks.0.attention.qkv", 18, "blocks.0.atte….qkv"),
+        ("blocks.10.attention.qkv", 15, "bloc….10.a….qkv"),
+        ("blocks.6.shortcut.0", 15, "blocks.6.sho….0"),
+    ],
+)
+def test_long_layers_can_still_be_told_apart(name, limit, short):
+    assert text.shortened(name, limit) == short
+
+
 def test_unique_leaves_blanks_out_and_keeps_order():
     assert text.unique(["b", "", None, "a", "b", float("nan")]) == ["b", "a"]
 
