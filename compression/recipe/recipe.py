@@ -92,12 +92,12 @@ def validated(kind: type[Body], body: dict[str, Any]) -> Body:
     try:
         return kind.model_validate(body)
     except ValidationError as fault:
-        raise UserError(one_line(fault)) from None
+        raise UserError(one_line(fault, kind)) from None
 
 
-def one_line(fault: ValidationError) -> str:
+def one_line(fault: ValidationError, kind: type[BaseModel] = Recipe) -> str:
     """The first faults of a pydantic error as one line: where, what was given, what is allowed."""
-    return "; ".join(_sentence(dict(error)) for error in fault.errors()[:3])
+    return "; ".join(_sentence(dict(error), kind) for error in fault.errors()[:3])
 
 
 PLAIN = {
@@ -105,11 +105,12 @@ PLAIN = {
     "dict_type": "should be a mapping",
     "model_type": "should be a mapping",
     "model_attributes_type": "should be a mapping",
+    "too_short": "should not be empty",
 }
 """What pydantic calls by Python's names, in the words of a recipe file."""
 
 
-def _sentence(error: dict[str, Any]) -> str:
+def _sentence(error: dict[str, Any], whole: type[BaseModel]) -> str:
     location = error["loc"]
     path = ".".join(str(part) for part in location if part not in STAGES) or "recipe"
     where = " ".join(path.split())[:80]  # a key may hold line breaks, or be a page long
@@ -119,7 +120,7 @@ def _sentence(error: dict[str, Any]) -> str:
         choices = _choices(str(location[-1]))
         return unknown(str(location[-1]), given, choices) if choices else f"{where}: {error['msg']}"
     if kind in ("extra_forbidden", "invalid_key"):
-        return f"{where} is not a field of a recipe; {_fields(location)}"
+        return f"{where} is not a field of a {whole.__name__.lower()}; {_fields(location, whole)}"
     if kind == "missing":
         return f"{where} is missing"
     if kind == "value_error":
@@ -149,6 +150,6 @@ def _choices(field: str) -> tuple[str, ...]:
     return get_args(table[field]) if field in table else ()
 
 
-def _fields(location: tuple[Any, ...]) -> str:
-    owner = STAGES.get(str(location[-2]) if len(location) > 1 else "", Recipe)
+def _fields(location: tuple[Any, ...], whole: type[BaseModel]) -> str:
+    owner = STAGES.get(str(location[-2]) if len(location) > 1 else "", whole)
     return f"allowed: {', '.join(owner.model_fields)}"
