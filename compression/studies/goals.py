@@ -23,7 +23,7 @@ OBJECTIVES: dict[str, Direction] = {
     "speedup": "maximize",
 }
 """By the name that a measurement's row has for it."""
-PROXIES = {"speedup": ("macs", "minimize")}
+PROXIES: dict[str, tuple[str, Direction]] = {"speedup": ("macs", "minimize")}
 """What a search goes by before the times are taken, which needs an idle machine and so comes last."""
 SCALES = {
     "": 1.0,

@@ -1,0 +1,239 @@
+"""Where studies live: Optuna's database, the one source of truth.
+
+SQLite under the data root by default; any SQLAlchemy URL by ``ESPALIER_STORAGE``. A study's plan
+and a trial's recipe, numbers and epochs are attributes, so that whatever reads Optuna's tables
+reads ours. Trained weights lie beside the database, each file named by its trial's key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from compression.data.sets import data_root
+from compression.measure.hardware import versions
+from compression.models.zoo import FOLDER, SAMPLES
+from compression.recipe import Recipe, validated
+from compression.registry import UserError, quoted, unknown
+from compression.studies.goals import OBJECTIVES, PROXIES, Direction
+from compression.studies.space import Choice, Open, Values
+from compression.studies.study import Study
+
+Row = dict[str, Any]
+VARIABLE = "ESPALIER_STORAGE"
+SECONDS = 10
+"""The longest that a database may take to answer."""
+TIMED = "timed."
+"""What a study's attributes of timings are called, before the trial's number."""
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def storage_url() -> str:
+    """The database's address: ``ESPALIER_STORAGE``, or a file under the data root."""
+    return os.environ.get(VARIABLE) or f"sqlite:///{data_root() / 'studies.db'}"
+
+
+def create(study: Study) -> None:
+    """Put a study into the store; the same study may be put there again.
+
+    Raises:
+        UserError: another one has this name, or the database does not answer.
+    """
+    with _talking() as storage:
+        if study.name in _ids(storage):
+            if plan(study.name) != study:
+                raise UserError(f"There is another study named {quoted(study.name)}; choose another name, or delete it")
+            return
+        made = optuna.create_study(storage=storage, study_name=study.name, directions=directions(study))
+        made.set_user_attr("plan", study.model_dump(mode="json"))
+
+
+def directions(study: Study) -> list[Direction]:
+    """Which way each objective goes, by what a search goes by."""
+    return [PROXIES[name][1] if name in PROXIES else OBJECTIVES[name] for name in study.objectives]
+
+
+def names() -> tuple[str, ...]:
+    """All studies, the newest last. Raises UserError where the database does not answer."""
+    with _talking() as storage:
+        return tuple(_ids(storage))
+
+
+def plan(name: str) -> Study:
+    """A study's plan. Raises UserError: there is no such study, or it was not made by this program."""
+    with _talking() as storage:
+        attributes = storage.get_study_user_attrs(_id(storage, name))
+    if "plan" not in attributes:
+        raise UserError(f"The study {quoted(name)} has no plan: another program made it")
+    found: Study = validated(Study, attributes["plan"])
+    return found
+
+
+def delete(name: str) -> None:
+    """Take a study with all its trials out of the store; weights that others share stay."""
+    with _talking() as storage:
+        storage.delete_study(_id(storage, name))
+
+
+def key_of(recipe: Recipe, study: Study) -> str:
+    """What a measurement depends on, in sixteen hexadecimal digits: recipe, weights, data, split and versions."""
+    path = FOLDER / f"{recipe.model}.safetensors" if recipe.model in SAMPLES else Path(recipe.model)
+    content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    about = [recipe.digest(), content, study.split, study.limit, versions()]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def begin(name: str, key: str, recipe: Recipe, given: Mapping[str, Open], values: Values) -> int:
+    """Note a trial as running; its number in the database."""
+    trial = create_trial(
+        state=TrialState.RUNNING,
+        params=dict(values),
+        distributions={parameter: distribution(one) for parameter, one in given.items()},
+        user_attrs={"key": key, "recipe": recipe.model_dump(mode="json"), "seed": recipe.seed},
+    )
+    with _talking() as storage:
+        return int(storage.create_new_trial(_id(storage, name), trial))
+
+
+def finish(number: int, study: Study, row: Row, about: Mapping[str, Any]) -> None:
+    """Keep what a trial measured, and with it all that a reader may ask about later.
+
+    Args:
+        number: of ``begin``.
+        study: says which objectives the search goes by.
+        row: flat names and numbers.
+        about: epochs, versions, hardware, the path of the weights.
+    """
+    with _talking() as storage:
+        for attribute, value in {**about, "row": row}.items():
+            storage.set_trial_user_attr(number, attribute, value)
+        values = [float(row[PROXIES.get(name, (name,))[0]]) for name in study.objectives]
+        storage.set_trial_state_values(number, TrialState.COMPLETE, values)
+
+
+def fail(number: int, reason: str) -> None:
+    """Keep why a trial could not be measured."""
+    with _talking() as storage:
+        storage.set_trial_user_attr(number, "reason", reason)
+        storage.set_trial_state_values(number, TrialState.FAIL)
+
+
+def add_timing(name: str, number: int, row: Row) -> None:
+    """Keep what was timed of a finished trial: it comes last, and a finished trial takes no more."""
+    with _talking() as storage:
+        storage.set_study_user_attr(_id(storage, name), f"{TIMED}{number}", row)
+
+
+def release(name: str) -> int:
+    """Give up the trials that nobody runs any more, so that they are run again; how many there were."""
+    with _talking() as storage:
+        stale = storage.get_all_trials(_id(storage, name), states=(TrialState.RUNNING,))
+        for trial in stale:
+            storage.set_trial_user_attr(trial._trial_id, "reason", "its engine ended")
+            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        return len(stale)
+
+
+def trials(name: str) -> list[FrozenTrial]:
+    """All trials of a study."""
+    with _talking() as storage:
+        return list(storage.get_all_trials(_id(storage, name), deepcopy=False))
+
+
+def rows(name: str) -> list[Row]:
+    """What every finished trial measured, each setting once: flat names and numbers, ``trial`` its number."""
+    with _talking() as storage:
+        about = storage.get_study_user_attrs(_id(storage, name))
+    found = {}
+    for trial in trials(name):
+        if trial.state == TrialState.COMPLETE:
+            timed = about.get(f"{TIMED}{trial._trial_id}", {})
+            found[trial.user_attrs["key"]] = {"trial": trial.number, **trial.user_attrs["row"], **timed}
+    return list(found.values())
+
+
+def measured(key: str) -> FrozenTrial | None:
+    """A finished trial of any study with this key; None where there is none."""
+    asked = text(
+        "SELECT trials.trial_id FROM trials JOIN trial_user_attributes AS own ON own.trial_id = trials.trial_id "
+        "WHERE own.key = 'key' AND own.value_json = :key AND trials.state = 'COMPLETE'"
+    )
+    with _talking() as storage:
+        with storage.engine.connect() as connection:
+            found = connection.execute(asked, {"key": json.dumps(key)}).first()
+        return storage.get_trial(found[0]) if found else None
+
+
+def distribution(given: Open) -> optuna.distributions.BaseDistribution:
+    """An open field in Optuna's words."""
+    if isinstance(given, Choice):
+        return optuna.distributions.CategoricalDistribution(given.values())
+    if given.whole:
+        return optuna.distributions.IntDistribution(
+            int(given.low), int(given.high), log=given.log, step=int(given.step or 1)
+        )
+    return optuna.distributions.FloatDistribution(given.low, given.high, log=given.log, step=given.step)
+
+
+@contextmanager
+def _talking() -> Iterator[RDBStorage]:
+    """The store; what it cannot do becomes one line that names the database, without its password."""
+    url = storage_url()
+    try:
+        yield _storage(url)
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError, OSError) as fault:
+        reason = str(fault.__cause__ or fault).splitlines()[0][:200]
+        raise UserError(f"The studies in {shown(url)} cannot be reached: {reason}") from None
+
+
+def shown(url: str) -> str:
+    """An address without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return quoted(re.sub(r"//.*@", "//", url))
+
+
+_opened: dict[str, RDBStorage] = {}
+
+
+def _storage(url: str) -> RDBStorage:
+    if url in _opened:
+        return _opened[url]
+    wait = {"timeout": SECONDS} if url.startswith("sqlite") else {"connect_timeout": SECONDS}
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    _opened[url] = RDBStorage(url, engine_kwargs={"connect_args": wait, "pool_pre_ping": True})
+    return _opened[url]
+
+
+def let_go() -> None:
+    """Close every database that was opened."""
+    for storage in _opened.values():
+        storage.remove_session()
+        storage.engine.dispose()
+    _opened.clear()
+
+
+def _ids(storage: RDBStorage) -> dict[str, int]:
+    return {study.study_name: study._study_id for study in storage.get_all_studies()}
+
+
+def _id(storage: RDBStorage, name: str) -> int:
+    try:
+        return int(storage.get_study_id_from_name(name))
+    except KeyError:
+        raise UserError(unknown("study", name, tuple(_ids(storage)) or ("none yet",))) from None

@@ -1,0 +1,156 @@
+"""The store of studies: what goes in comes out, nothing is counted twice, and every fault is one line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from compression.registry import UserError
+from compression.studies import store
+from compression.studies.space import recipe_at
+from compression.studies.study import Study
+
+STUDY = Study.from_yaml("""
+name: first
+model: digits-mlp
+stages:
+- {kind: prune, granularity: {choose: [weights, rows]}, sparsity: {low: 0.3, high: 0.9, step: 0.3}}
+- {kind: train, epochs: {low: 1, high: 3}, lr: {low: 0.001, high: 0.1, log: true}}
+search: random
+trials: 4
+""")
+ROW = {"accuracy": 0.9, "packed_bytes": 1000, "macs": 50}
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(store.VARIABLE, f"sqlite:///{tmp_path / 'deep' / 'studies.db'}")
+    yield
+    store.let_go()
+
+
+def begun(sparsity: float = 0.3, study: Study = STUDY) -> tuple[int, str]:
+    values = dict.fromkeys(study.space.open("recipe"), 1) | {
+        "recipe.1.prune.granularity": "rows", "recipe.1.prune.sparsity": sparsity, "recipe.2.train.lr": 0.01,
+    }  # fmt: skip
+    recipe = recipe_at(study.base, study.space.stages("recipe", values))
+    key = store.key_of(recipe, study)
+    return store.begin(study.name, key, recipe, study.space.open("recipe"), values), key
+
+
+def test_a_study_comes_back_and_may_be_put_in_twice() -> None:
+    store.create(STUDY)
+    store.create(STUDY)
+    assert (store.names(), store.plan("first")) == (("first",), STUDY)
+
+
+def test_another_study_of_the_same_name_is_refused() -> None:
+    store.create(STUDY)
+    with pytest.raises(UserError, match="There is another study named 'first'; choose another name, or delete it"):
+        store.create(STUDY.model_copy(update={"trials": 5}))
+    store.delete("first")
+    assert store.names() == ()
+
+
+def test_what_a_trial_measured_comes_back_once() -> None:
+    store.create(STUDY)
+    number, key = begun()
+    assert store.rows("first") == []
+    store.finish(number, STUDY, ROW, {"epochs": [{"epoch": 1}]})
+    again, same = begun()
+    store.finish(again, STUDY, ROW, {})
+    assert key == same
+    assert store.rows("first") == [{"trial": 1, **ROW}]
+    assert store.measured(key).user_attrs["row"] == ROW and store.measured("0" * 16) is None
+
+
+def test_optuna_reads_the_same_trials() -> None:
+    store.create(STUDY)
+    store.finish(begun()[0], STUDY, ROW, {})
+    study = optuna.load_study(study_name="first", storage=store.storage_url())
+    (trial,) = study.trials
+    assert trial.values == [0.9, 1000.0]
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert trial.params == {
+        "recipe.1.prune.granularity": "rows", "recipe.1.prune.sparsity": 0.3, "recipe.2.train.epochs": 1,
+        "recipe.2.train.lr": 0.01,
+    }  # fmt: skip
+    assert len(study.best_trials) == 1
+
+
+def test_a_search_for_speed_goes_by_macs_until_the_times_are_taken() -> None:
+    fast = STUDY.model_copy(update={"name": "fast", "objectives": ("accuracy", "speedup"), "latency": True})
+    store.create(fast)
+    number, _ = begun(study=fast)
+    store.finish(number, fast, ROW, {})
+    assert optuna.load_study(study_name="fast", storage=store.storage_url()).trials[0].values == [0.9, 50.0]
+    store.add_timing("fast", number, {"speedup": 2.0})
+    assert store.rows("fast")[0]["speedup"] == 2.0
+
+
+def test_trials_that_nobody_runs_are_given_up() -> None:
+    store.create(STUDY)
+    store.finish(begun()[0], STUDY, ROW, {})
+    begun(0.6)
+    assert (store.release("first"), store.release("first")) == (1, 0)
+    states = [(trial.state.name, trial.user_attrs.get("reason")) for trial in store.trials("first")]
+    assert states == [("COMPLETE", None), ("FAIL", "its engine ended")]
+    store.fail(begun(0.9)[0], "All units would be removed")
+    assert store.trials("first")[-1].user_attrs["reason"] == "All units would be removed"
+
+
+def test_the_key_is_that_of_all_that_a_measurement_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = recipe_at(STUDY.base, [{"kind": "prune", "sparsity": 0.5}])
+    key = store.key_of(recipe, STUDY)
+    others: list[Any] = [
+        (recipe.model_copy(update={"seed": 1}), STUDY),
+        (recipe.model_copy(update={"model": "digits-cnn"}), STUDY),
+        (recipe, STUDY.model_copy(update={"split": "test"})),
+        (recipe, STUDY.model_copy(update={"limit": 100})),
+    ]
+    keys = {key, *(store.key_of(*other) for other in others)}
+    monkeypatch.setattr(store, "versions", lambda: {"torch": "1.0"})
+    assert len(keys | {store.key_of(recipe, STUDY)}) == 6
+    monkeypatch.undo()
+    assert store.key_of(recipe, STUDY.model_copy(update={"name": "b", "trials": 9})) == key
+
+
+def test_a_study_of_another_program_has_no_plan() -> None:
+    optuna.create_study(storage=store.storage_url().replace("/deep", ""), study_name="theirs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(store.VARIABLE, store.storage_url().replace("/deep", ""))
+        with pytest.raises(UserError, match="The study 'theirs' has no plan: another program made it"):
+            store.plan("theirs")
+
+
+def test_an_unknown_study_is_named() -> None:
+    with pytest.raises(UserError, match="Unknown study 'frist'; choose one of: none yet"):
+        store.plan("frist")
+    store.create(STUDY)
+    with pytest.raises(UserError, match=r"Unknown study 'frist' \(did you mean 'first'\?\)"):
+        store.delete("frist")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql+psycopg://me:secret@127.0.0.1:1/studies", r"The studies in postgresql\+psycopg://me:\*\*\*@127"),
+        ("sqlite:////proc/none/studies.db", "The studies in sqlite:////proc/none/studies.db cannot be reached"),
+        ("nonsense", "The studies in 'nonsense' cannot be reached"),
+        ("oracle://x", "The studies in oracle://x cannot be reached"),
+    ],
+)
+def test_a_database_that_does_not_answer_is_one_line_without_the_password(
+    url: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(store.VARIABLE, url)
+    began = time.monotonic()
+    with pytest.raises(UserError, match=words) as fault:
+        store.names()
+    assert "secret" not in str(fault.value) and "\n" not in str(fault.value)
+    assert time.monotonic() - began < store.SECONDS
