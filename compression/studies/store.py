@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.storages import RDBStorage
@@ -135,6 +135,43 @@ def add_timing(name: str, number: int, row: Row) -> None:
     """Keep what was timed of a finished trial: it comes last, and a finished trial takes no more."""
     with _talking() as storage:
         storage.set_study_user_attr(_id(storage, name), f"{TIMED}{number}", row)
+
+
+def note(number: int, attributes: Row) -> None:
+    """Keep more about a trial that is running."""
+    with _talking() as storage:
+        for attribute, value in attributes.items():
+            storage.set_trial_user_attr(number, attribute, value)
+
+
+def ask(name: str, what: Literal["run", "pause", "cancel"]) -> None:
+    """Say what the engine of a study is to do; it looks about every two seconds."""
+    with _talking() as storage:
+        storage.set_study_user_attr(_id(storage, name), "wanted", what)
+
+
+def wanted(name: str) -> str:
+    """What the engine is to do: run, pause or cancel."""
+    with _talking() as storage:
+        return str(storage.get_study_user_attrs(_id(storage, name)).get("wanted", "run"))
+
+
+def tell(name: str, state: Row) -> None:
+    """Keep how a study's engine is."""
+    with _talking() as storage:
+        storage.set_study_user_attr(_id(storage, name), "engine", state)
+
+
+def told(name: str) -> Row:
+    """What the engine said last; empty where none has run."""
+    with _talking() as storage:
+        return dict(storage.get_study_user_attrs(_id(storage, name)).get("engine", {}))
+
+
+def opened() -> RDBStorage:
+    """The store itself, for a sampler."""
+    with _talking() as storage:
+        return storage
 
 
 def release(name: str) -> int:

@@ -21,6 +21,7 @@ from compression.results import Epoch
 from compression.training.batches import Feed, Step, steps_of, taken_of
 from compression.training.optimiser import layout_of, rise_and_fall, sgd
 from compression.training.prediction import inputs, predict
+from compression.training.stopping import check
 
 Masking = Callable[[float], Mapping[str, Tensor] | None]
 
@@ -107,6 +108,7 @@ def fit(
         sums = _Sums(len(feed.taken))
         try:
             for step in steps_of(feed, epoch, generator):
+                check()
                 hold(held)  # before new masks are asked for: what is pruned is zero whoever looks
                 fresh = masking(step.progress) if masking else None
                 if fresh is not None:
