@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from compression.cli_parser import command_parser
 from compression.cli_sensitivity import sensitivity
+from compression.cli_study import study
 from compression.cli_tables import (
     measurement_table,
     models_table,
@@ -288,6 +289,7 @@ COMMANDS = {
     "sensitivity": sensitivity,
     "sweep": _sweep,
     "distill": _distill,
+    "study": study,
     "serve": _serve,
 }
 

@@ -109,6 +109,18 @@ def _distill(own: Parser) -> None:
     _json(own)
 
 
+def _study(own: Parser) -> None:
+    actions = ("run", "ls", "show", "resume", "pause", "cancel", "rm", "export")
+    own.add_argument("action", choices=actions)
+    own.add_argument("what", nargs="?", default="", help="a study's name; for run a YAML file")
+    own.add_argument("--cluster", help="address of a Dask scheduler; by default a local one is started")
+    own.add_argument("--detach", action="store_true", help="do not wait for its end")
+    own.add_argument("--most", type=int, default=20, help="rows to show, the best first (default: 20)")
+    own.add_argument("--yes", action="store_true", help="of rm: yes, delete it")
+    own.add_argument("--out", type=Path, help="of export: a .csv, .json or .parquet file")
+    _json(own)
+
+
 def _serve(own: Parser) -> None:
     own.add_argument("--port", type=int, default=8501)
 
@@ -121,6 +133,7 @@ ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "sensitivity": ("each layer cut alone, and a budget spread over them", _sensitivity),
     "sweep": ("measure a grid of prunings of one model", _sweep),
     "distill": ("a student alone beside what a teacher makes of it", _distill),
+    "study": ("hundreds of settings: run, ls, show, resume, pause, cancel, rm, export", _study),
     "serve": ("the dashboard, in the browser", _serve),
 }
 """For each command what it does, and what adds its arguments to a parser."""

@@ -14,9 +14,10 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import psutil
@@ -25,6 +26,7 @@ from distributed import Event as Flag
 
 from compression.data.sets import data_root
 from compression.measure.hardware import versions
+from compression.recipe import Recipe
 from compression.registry import UserError
 from compression.studies import store
 from compression.studies.proposals import Proposal, proposals
@@ -36,16 +38,19 @@ TRIES = 2
 """How many workers a setting may take with it before it is marked failed."""
 BEAT = 2.0
 """Seconds between two heartbeats."""
+ENDED = {"run": "done", "pause": "paused", "cancel": "cancelled"}
+"""The state in which a study is left, by what was wanted of it."""
+Told = Callable[..., None]
 LOCAL = ("tcp://127.0.0.1", "tcp://localhost", "tcp://[::1]", "inproc://")
 
 
-@dataclass
-class Progress:
-    """What is under way: a future for each trial in the database."""
+@dataclass(frozen=True)
+class Task:
+    """A trial that the store has as running and that needs a worker."""
 
-    running: dict[Future[Any], tuple[int, Proposal, str]] = field(default_factory=dict)
-    begun: int = 0
-    started: float = field(default_factory=time.time)
+    number: int
+    key: str
+    trial: Trial
 
 
 def run_study(name: str, cluster: str | None = None, insecure: bool = False) -> str:
@@ -61,11 +66,15 @@ def run_study(name: str, cluster: str | None = None, insecure: bool = False) -> 
     """
     check_address(cluster, insecure)
     study = store.plan(name)
-    with _alone(name), _state(name) as told, _client(cluster) as client:
+    with _alone(name), _state(name) as told:
         store.release(name)
-        _check_workers(client)
-        outcome = _search(study, client, told)
-    return outcome
+        tasks = _tasks(study)
+        first = next(tasks, None)
+        if first:  # else there is nothing to do, and no cluster to start for it
+            with _client(cluster) as client:
+                _check_workers(client)
+                _search(study, client, chain([first], tasks), told)
+        return ENDED[store.wanted(name)]
 
 
 def check_address(cluster: str | None, insecure: bool) -> None:
@@ -74,101 +83,121 @@ def check_address(cluster: str | None, insecure: bool) -> None:
         raise UserError(f"--cluster is {cluster}, which is not encrypted; use tls://, or say --insecure")
 
 
-def _search(study: Study, client: Client, told: Any) -> str:
-    flag = Flag(f"stop {study.name} {os.getpid()}", client=client)
-    source, progress, beaten = proposals(study), Progress(), 0.0
-    done = {trial.user_attrs.get("key") for trial in store.trials(study.name) if trial.state.is_finished()}
+def _search(study: Study, client: Client, tasks: Iterator[Task], told: Told) -> None:
+    """Keep every worker busy until there are no more tasks, or the study is to stop."""
+    flag = Flag(_flag(study), client=client)
+    flag.clear()
     slots = sum(client.nthreads().values()) + 1  # one waits, so that no worker does
-    ended = False
-    while not ended or progress.running:
-        wanted = store.wanted(study.name)
-        if wanted != "run":
+    running: dict[Future[Any], Task] = {}
+    ended, beaten = False, 0.0
+    while running or not ended:
+        if store.wanted(study.name) != "run":
             flag.set()
             ended = True
-        while not ended and len(progress.running) < slots:
-            proposal = None if _spent(study, progress) else next(source, None)
-            if proposal is None:
+        while not ended and len(running) < slots:
+            task = next(tasks, None)
+            if task is None:
                 ended = True
             else:
-                _begin(study, proposal, client, flag, progress, done)
-        if progress.running:
-            try:
-                finished = wait(list(progress.running), timeout=BEAT, return_when="FIRST_COMPLETED").done
-            except TimeoutError:
-                finished = set()
-            for future in finished:
-                _record(study, future, client, flag, progress)
+                future = client.submit(carry_out, task.trial, key=f"trial-{task.number}-{time.time_ns()}", pure=False)
+                running[future] = task
+        for future in _finished(list(running)):
+            _record(study, future, running.pop(future))
         if time.monotonic() - beaten > BEAT:
             beaten = time.monotonic()
-            told(state="running", running=[number for number, _, _ in progress.running.values()])
-    return {"run": "done", "pause": "paused", "cancel": "cancelled"}[store.wanted(study.name)]
+            told(state="running", running=[task.number for task in running.values()])
 
 
-def _spent(study: Study, progress: Progress) -> bool:
-    """Whether the budget of trials or minutes is used up."""
-    minutes = (time.time() - progress.started) / 60
-    return bool((study.trials and progress.begun >= study.trials) or (study.minutes and minutes >= study.minutes))
-
-
-def _begin(
-    study: Study, proposal: Proposal, client: Client, flag: Flag, progress: Progress, done: set[str | None]
-) -> None:
-    """Send one trial off; what is measured already, or cannot be, needs no worker."""
-    if proposal.recipe is None:
-        progress.begun += 1
-        if proposal.number is not None:
-            store.fail(proposal.number, proposal.reason)
-        return
-    key = store.key_of(proposal.recipe, study)
-    if key in done and proposal.number is None:
-        return
-    done.add(key)
-    progress.begun += 1
-    number = proposal.number
-    if number is None:
-        number = store.begin(study.name, key, proposal.recipe, proposal.given, proposal.setting)
-    else:
-        store.note(
-            number, {"key": key, "recipe": proposal.recipe.model_dump(mode="json"), "seed": proposal.recipe.seed}
+def _finished(futures: list[Future[Any]]) -> Collection[Future[Any]]:
+    """Those that are done, after waiting no longer than a heartbeat for the first."""
+    try:
+        done: Collection[Future[Any]] = (
+            wait(futures, timeout=BEAT, return_when="FIRST_COMPLETED").done if futures else ()
         )
+    except TimeoutError:
+        return ()
+    return done
+
+
+def _tasks(study: Study) -> Iterator[Task]:
+    """Every trial that needs a worker, noted as running; what is known or cannot be is settled here."""
+    done = {
+        trial.user_attrs.get("key") or str(trial.number)
+        for trial in store.trials(study.name)
+        if trial.state.is_finished() and trial.user_attrs.get("reason") not in store.GIVEN_UP
+    }
+    begun, started, source = len(done), time.time(), proposals(study)
+    while not _spent(study, begun, started):
+        proposal = next(source, None)
+        if proposal is None:
+            return
+        if proposal.recipe is None:
+            begun += _refused(proposal)
+            continue
+        key = store.key_of(proposal.recipe, study)
+        if key in done and proposal.number is None:
+            continue
+        begun += 1
+        done.add(key)
+        number = _noted(study, proposal, proposal.recipe, key)
+        if not _reused(study, number, key):
+            trial = Trial(proposal.recipe, dict(proposal.setting), study.split, study.limit, versions(), _flag(study))
+            yield Task(number, key, trial)
+
+
+def _spent(study: Study, begun: int, started: float) -> bool:
+    """Whether the budget of trials or minutes is used up."""
+    minutes = (time.time() - started) / 60
+    return bool((study.trials and begun >= study.trials) or (study.minutes and minutes >= study.minutes))
+
+
+def _refused(proposal: Proposal) -> int:
+    """Note a setting that contradicts itself where a sampler asked for it; how many trials that is."""
+    if proposal.number is None:
+        return 0
+    store.fail(proposal.number, proposal.reason)
+    return 1
+
+
+def _noted(study: Study, proposal: Proposal, recipe: Recipe, key: str) -> int:
+    """The trial's number in the store, which has it as running."""
+    if proposal.number is None:
+        return store.begin(study.name, key, recipe, proposal.given, proposal.setting)
+    store.note(proposal.number, {"key": key, "recipe": recipe.model_dump(mode="json"), "seed": recipe.seed})
+    return proposal.number
+
+
+def _reused(study: Study, number: int, key: str) -> bool:
+    """Whether this was measured before, in whatever study; the numbers are then taken over."""
     known = store.measured(key)
-    if known is not None:
-        kept = {name: known.user_attrs[name] for name in ("epochs", "versions", "hardware", "weights", "seconds")}
-        store.finish(number, study, known.user_attrs["row"], {**kept, "reused": True})
-        return
-    _submit(study, proposal, number, key, client, flag, progress)
+    if known is None:
+        return False
+    kept = {name: known.user_attrs[name] for name in ("epochs", "versions", "hardware", "weights", "seconds")}
+    store.finish(number, study, known.user_attrs["row"], {**kept, "reused": True})
+    return True
 
 
-def _submit(
-    study: Study, proposal: Proposal, number: int, key: str, client: Client, flag: Flag, progress: Progress
-) -> None:
-    assert proposal.recipe is not None
-    trial = Trial(proposal.recipe, dict(proposal.setting), study.split, study.limit, versions(), flag.name)
-    future = client.submit(carry_out, trial, key=f"trial-{number}-{time.time_ns()}", pure=False)
-    progress.running[future] = (number, proposal, key)
+def _flag(study: Study) -> str:
+    return f"stop {study.name}"
 
 
-def _record(study: Study, future: Future[Any], client: Client, flag: Flag, progress: Progress) -> None:
-    """Keep what came of a trial."""
-    number, proposal, key = progress.running.pop(future)
+def _record(study: Study, future: Future[Any], task: Task) -> None:
+    """Keep what came of a trial, or why nothing did."""
     try:
         made: Made = future.result()
-    except KilledWorker as fault:
-        return store.fail(number, f"it took {TRIES} workers with it, the last {fault.last_worker.address}")
+    except KilledWorker:
+        return store.fail(task.number, f"it took {TRIES} workers with it")
     except Exception as fault:  # whatever breaks in a worker is that setting's fate, not the study's
-        return store.fail(number, f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]}")
-    if made.stopped:
-        return store.fail(number, "stopped")
+        return store.fail(task.number, f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]}")
     if made.refused:
         raise UserError(made.reason)
     if made.row is None:
-        return store.fail(number, made.reason)
-    path = keep_weights(key, made.weights)
+        return store.fail(task.number, store.STOPPED if made.stopped else made.reason)
     about = {
         "epochs": made.epochs, "versions": versions(), "hardware": made.hardware, "seconds": made.seconds,
-        "weights": path, "stopped": made.reason,
+        "weights": keep_weights(task.key, made.weights), "stopped": made.reason,
     }  # fmt: skip
-    store.finish(number, study, made.row, about)
+    store.finish(task.number, study, made.row, about)
 
 
 def keep_weights(key: str, weights: bytes) -> str:
@@ -220,7 +249,7 @@ def _alone(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _state(name: str) -> Iterator[Any]:
+def _state(name: str) -> Iterator[Told]:
     """Tell the store how the engine is, the last word included."""
     who = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time()}
 
@@ -236,7 +265,7 @@ def _state(name: str) -> Iterator[Any]:
     except Exception as fault:
         told("failed", message=f"{type(fault).__name__}: {fault}")
         raise
-    told({"run": "done", "pause": "paused", "cancel": "cancelled"}[store.wanted(name)])
+    told(ENDED[store.wanted(name)])
 
 
 def main(arguments: list[str] | None = None) -> int:

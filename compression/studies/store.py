@@ -36,6 +36,9 @@ Row = dict[str, Any]
 VARIABLE = "ESPALIER_STORAGE"
 SECONDS = 10
 """The longest that a database may take to answer."""
+LOST, STOPPED = "its engine ended", "it was stopped"
+GIVEN_UP = (LOST, STOPPED)
+"""Why a trial has no numbers where its setting is not to blame: it is run again."""
 TIMED = "timed."
 """What a study's attributes of timings are called, before the trial's number."""
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -179,7 +182,7 @@ def release(name: str) -> int:
     with _talking() as storage:
         stale = storage.get_all_trials(_id(storage, name), states=(TrialState.RUNNING,))
         for trial in stale:
-            storage.set_trial_user_attr(trial._trial_id, "reason", "its engine ended")
+            storage.set_trial_user_attr(trial._trial_id, "reason", LOST)
             storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         return len(stale)
 

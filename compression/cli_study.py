@@ -1,0 +1,147 @@
+"""``espalier study``: plans run by an engine of their own, watched, stopped, resumed and exported."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from compression.cli_tables import interval, progress, table
+from compression.registry import UserError, quoted
+from compression.report.text import count, percent, size
+from compression.studies import control, store
+from compression.studies.goals import feasible
+from compression.studies.study import Study
+
+Row = dict[str, Any]
+LOOK = 0.5
+"""Seconds between two looks at a running study."""
+WRITERS = {
+    ".csv": lambda frame, path: frame.to_csv(path, index=False),
+    ".json": lambda frame, path: frame.to_json(path, orient="records", indent=2),
+    ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
+}
+
+
+def study(arguments: argparse.Namespace) -> None:
+    """One of the commands on studies."""
+    ACTIONS[arguments.action](arguments)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    path = Path(arguments.what)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        raise UserError(f"No study file can be read at {quoted(str(path))}") from None
+    plan = Study.from_yaml(text)
+    control.start(plan, arguments.cluster)
+    _follow(plan.name, arguments)
+
+
+def _resume(arguments: argparse.Namespace) -> None:
+    control.resume(arguments.what, arguments.cluster)
+    _follow(arguments.what, arguments)
+
+
+def _follow(name: str, arguments: argparse.Namespace) -> None:
+    """Watch a study until it ends; leaving it does not stop it."""
+    if arguments.detach:
+        return print(f"started; `espalier study show {quoted(name)}` says how it is")
+    with progress() as bar:
+        task = bar.add_task(name, total=None)
+        while (present := control.status(name)).state in control.UNDER_WAY:
+            bar.update(task, completed=present.done + len(present.failed), total=present.total)
+            time.sleep(LOOK)
+    if present.state in ("failed", "lost"):
+        raise UserError(present.message or f"the engine of '{name}' fell silent; `espalier study resume` goes on")
+    _show(arguments, name)
+
+
+def _ls(arguments: argparse.Namespace) -> None:
+    found = [{"name": name, "model": store.plan(name).model, **asdict(control.status(name))} for name in store.names()]
+    if arguments.json:
+        return print(json.dumps(found, indent=2))
+    rows = [
+        (one["name"], one["model"], one["state"], f"{one['done']} of {one['total'] or 'some'}", str(len(one["failed"])))
+        for one in found
+    ]
+    table(("study", "model", "state", "measured", "failed"), rows)
+
+
+def _show(arguments: argparse.Namespace, name: str = "") -> None:
+    name = name or arguments.what
+    plan, present, rows = store.plan(name), control.status(name), store.rows(name)
+    if arguments.json:
+        return print(json.dumps({"study": plan.model_dump(mode="json"), **asdict(present), "rows": rows}, indent=2))
+    print(
+        f"{name}: {present.state}, {present.done} of {present.total or 'some'} settings measured on {plan.split} images"
+    )
+    for line in present.failed:
+        print(f"left out: {line}", file=sys.stderr)
+    settings = [key for key in (rows[0] if rows else {}) if "." in key or key == "recipe"]
+    settings = list(dict.fromkeys(settings + [key for row in rows for key in row if "." in key]))
+    best = sorted(rows, key=lambda row: (feasible(row, plan.bounds), row["accuracy"]), reverse=True)
+    table(
+        (
+            "trial",
+            *(key.split(".", 1)[-1] for key in settings),
+            "accuracy",
+            "95 % interval",
+            "packed size",
+            "MACs",
+            "meets",
+        ),
+        [
+            (
+                str(row["trial"]),
+                *(f"{row.get(key, '')}" for key in settings),
+                percent(row["accuracy"], 2),
+                interval(row["accuracy_low"], row["accuracy_high"]),
+                size(row["packed_bytes"]),
+                count(row["macs"]),
+                "yes" if feasible(row, plan.bounds) else "no",
+            )
+            for row in best[: arguments.most]
+        ],
+    )
+
+
+def _pause(arguments: argparse.Namespace) -> None:
+    control.pause(arguments.what)
+
+
+def _cancel(arguments: argparse.Namespace) -> None:
+    control.cancel(arguments.what)
+
+
+def _rm(arguments: argparse.Namespace) -> None:
+    if not arguments.yes:
+        raise UserError(f"rm deletes the study {quoted(arguments.what)} with all its trials; say --yes to do so")
+    control.delete(arguments.what)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    if not arguments.out or arguments.out.suffix not in WRITERS:
+        raise UserError(f"--out is {quoted(str(arguments.out))}; give a file that ends in {', '.join(WRITERS)}")
+    frame = pd.DataFrame(store.rows(arguments.what))
+    WRITERS[arguments.out.suffix](frame, arguments.out)
+    print(f"wrote {len(frame)} rows to {arguments.out}", file=sys.stderr)
+
+
+ACTIONS = {
+    "run": _run,
+    "ls": _ls,
+    "show": _show,
+    "resume": _resume,
+    "pause": _pause,
+    "cancel": _cancel,
+    "rm": _rm,
+    "export": _export,
+}

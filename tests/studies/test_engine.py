@@ -1,0 +1,200 @@
+"""The engine of studies, on real Dask workers: what it measures, and what survives when something dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from distributed import LocalCluster
+from optuna.trial import TrialState
+
+from compression.pipeline import run
+from compression.registry import UserError
+from compression.studies import control, engine, store
+from compression.studies.space import recipe_at
+from compression.studies.study import Study
+from compression.studies.trial import Made, Trial, carry_out
+
+pytestmark = pytest.mark.timeout(240)
+WAIT = 60
+GRID = """
+name: grid
+model: digits-mlp
+stages: [{kind: prune, granularity: {choose: [weights, rows]}, sparsity: {choose: [0.3, 0.5, 0.9]}}]
+"""
+LONG = """
+name: long
+model: digits-mlp
+stages:
+- {kind: prune, sparsity: {choose: [0.3, 0.5, 0.7]}}
+- {kind: train, epochs: 4}
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a scheduler with two workers, as a team would have one."""
+    settings = {"allowed_failures": engine.TRIES - 1}
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs=settings, silence_logs=50
+    ) as running:
+        yield running.scheduler_address
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("ESPALIER_DATA", str(tmp_path))
+    monkeypatch.delenv(store.VARIABLE, raising=False)
+    yield tmp_path
+    store.let_go()
+
+
+def made(text: str) -> Study:
+    study = Study.from_yaml(text)
+    store.create(study)
+    return study
+
+
+def once(study: Study) -> list[str]:
+    """The keys that were measured, which must all be different."""
+    keys = [trial.user_attrs["key"] for trial in store.trials(study.name) if trial.state == TrialState.COMPLETE]
+    assert max(Counter(keys).values(), default=0) <= 1
+    return keys
+
+
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + WAIT
+    while not true():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.05)
+
+
+def test_a_grid_is_measured_as_its_recipes_are(cluster: str) -> None:
+    study = made(GRID)
+    assert engine.run_study("grid", cluster) == "done"
+    rows = store.rows("grid")
+    assert len(rows) == study.space.size == 6
+    for name, values in study.space.grid():
+        direct = run(recipe_at(study.base, study.space.stages(name, values)), split="val").final
+        (row,) = [row for row in rows if values.items() <= row.items()]
+        assert row["accuracy"] == direct.accuracy and row["packed_bytes"] == direct.packed_bytes
+    assert control.status("grid").state == "done"
+
+
+def test_what_is_measured_is_not_measured_again(cluster: str) -> None:
+    made(GRID)
+    engine.run_study("grid", cluster)
+    first = len(store.trials("grid"))
+    engine.run_study("grid", cluster)
+    assert len(store.trials("grid")) == first
+    other = made(GRID.replace("name: grid", "name: other").replace("0.9]", "0.9, 0.95]"))
+    engine.run_study("other", cluster)
+    reused = [trial.user_attrs.get("reused", False) for trial in store.trials("other")]
+    assert (len(once(other)), sum(reused)) == (8, 6)
+
+
+@pytest.mark.parametrize("search", ["random", "tpe", "nsga2"])
+def test_a_search_ends_with_its_budget(search: str, cluster: str) -> None:
+    text = GRID.replace("{choose: [0.3, 0.5, 0.9]}", "{low: 0.1, high: 0.9}") + f"search: {search}\ntrials: 6\n"
+    made(text)
+    assert engine.run_study("grid", cluster) == "done"
+    trials = store.trials("grid")
+    assert len(trials) == 6 and {trial.state for trial in trials} == {TrialState.COMPLETE}
+    assert all(0.1 <= trial.params["recipe.1.prune.sparsity"] <= 0.9 for trial in trials)
+
+
+def test_a_setting_that_cannot_be_is_left_out_with_its_reason(cluster: str) -> None:
+    made(GRID.replace("[weights, rows]", "[weights, '2:4']"))
+    engine.run_study("grid", cluster)
+    present = control.status("grid")
+    assert (present.state, present.done) == ("done", 4)
+
+
+def suicidal(trial: Trial) -> Made:
+    """One setting kills its worker, always."""
+    if trial.recipe.stages[0].sparsity == 0.5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return carry_out(trial)
+
+
+def unlucky(trial: Trial) -> Made:
+    """One worker dies in the middle of a trial, once."""
+    mark = Path(os.environ.get("ESPALIER_DATA", ".")) / "died"
+    if trial.recipe.stages[0].sparsity == 0.5 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return carry_out(trial)
+
+
+def test_a_setting_that_kills_workers_is_marked_after_two_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = made(GRID)
+    monkeypatch.setattr(engine, "carry_out", suicidal)
+    assert engine.run_study("grid") == "done"
+    assert len(once(study)) == 4
+    failed = [trial for trial in store.trials("grid") if trial.state == TrialState.FAIL]
+    assert {trial.params["recipe.1.prune.sparsity"] for trial in failed} == {0.5}
+    assert all("it took 2 workers with it" in trial.user_attrs["reason"] for trial in failed)
+    assert len(control.status("grid").failed) == 2
+
+
+def test_a_worker_killed_in_the_middle_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = made(GRID)
+    monkeypatch.setattr(engine, "carry_out", unlucky)
+    assert engine.run_study("grid") == "done"
+    assert len(once(study)) == 6
+
+
+def test_an_engine_that_is_killed_goes_on_where_it_was(cluster: str, own_store: Path) -> None:
+    study = made(LONG)
+    command = [sys.executable, "-m", "compression.studies.engine", "long", "--cluster", cluster]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2]) as first:
+        until(lambda: any(trial.state == TrialState.COMPLETE for trial in store.trials("long")))
+        first.send_signal(signal.SIGKILL)
+    before = once(study)
+    assert 0 < len(before) < 3
+    assert engine.run_study("long", cluster) == "done"
+    assert len(once(study)) == 3 and set(before) <= set(once(study))
+    assert all(trial.state.is_finished() for trial in store.trials("long"))
+
+
+def test_a_study_is_run_by_one_engine(cluster: str) -> None:
+    made(LONG)
+    outcome: list[str] = []
+    other = threading.Thread(target=lambda: outcome.append(engine.run_study("long", cluster)))
+    other.start()
+    until(lambda: store.told("long").get("state") == "running")
+    with pytest.raises(UserError, match="The study 'long' is being run by another engine"):
+        engine.run_study("long", cluster)
+    other.join()
+    assert outcome == ["done"] and len(store.rows("long")) == 3
+
+
+def test_a_paused_study_goes_on(cluster: str) -> None:
+    study = made(LONG.replace("epochs: 4", "epochs: 40"))
+    engine_thread = threading.Thread(target=engine.run_study, args=("long", cluster))
+    engine_thread.start()
+    until(lambda: store.told("long").get("running"))
+    control.pause("long")
+    engine_thread.join(WAIT)
+    assert not engine_thread.is_alive()
+    assert control.status("long").state == "paused" and len(once(study)) < 3
+    store.ask("long", "run")
+    engine.run_study("long", cluster)
+    assert len(once(study)) == 3
+
+
+def test_a_cluster_over_plain_tcp_must_be_asked_for() -> None:
+    with pytest.raises(UserError, match="which is not encrypted; use tls://, or say --insecure"):
+        engine.check_address("tcp://10.0.0.7:8786", insecure=False)
+    engine.check_address("tcp://10.0.0.7:8786", insecure=True)
+    engine.check_address("tls://10.0.0.7:8786", insecure=False)
+    engine.check_address("tcp://127.0.0.1:8786", insecure=False)
+    engine.check_address(None, insecure=False)
