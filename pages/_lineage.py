@@ -35,6 +35,7 @@ def progress(name: str) -> None:
     left = f", about {duration(_left(present, share))} left" if share > 0.02 else ""
     timing = present.done > len(plan.points()) - 1
     words = "timing every stage, alone on the machine" if timing else f"{len(epochs)} of {total} epochs{left}"
+    words = words if done or epochs else "loading model and data in a process of its own"
     st.progress(share, f"{done} of {len(plan.points())} runs, {words}")
     st.button("Cancel", icon=":material/stop:", on_click=jobs.cancel, args=(name,), key="pipeline_cancel")
     own = [Epoch.model_validate(row) for row in epochs if row.pop("point") == 0]
@@ -64,7 +65,9 @@ def lineage(name: str) -> None:
     controls = [row for row in rows if row["run"] != "pipeline" and row["seed"] == plan.recipe.seed]
     table = lineage_charts.lineage_table(result, controls)
     n = result.baseline.n
-    draw(charts.lineage_chart(table, theme(), split=plan.split, n=n, width=640), "lineage")
+    look = theme()
+    stopped = bool(result.stopped)
+    draw(charts.lineage_chart(table, look, split=plan.split, n=n, stopped=stopped, width=640), "lineage")
     for line in dict.fromkeys(note for stage in result.stages for note in stage.notes):
         st.caption(line)
     _compared(rows)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from compression.presets import PRESETS
-from compression.recipe import STAGES, Recipe, Stage
+from compression.pruning.penalties import drawn
+from compression.recipe import STAGES, Cut, Recipe, Sparsify, Stage
 from compression.registry import UserError
 from compression.report.stage_words import stage_words
 from compression.report.text import capital
-from compression.subject import Subject
+from compression.subject import Subject, criteria, granularities
 from pages._stage_fields import KINDS, NEW, Body
 from pages._stage_form import stage_form
 
@@ -50,6 +52,22 @@ def add_stage(stage: Stage) -> None:
     """Put a stage at the end; for pages that hand over."""
     bodies = [item["body"] for item in st.session_state.get(LIST, [])]
     replace_stages([*bodies, plain(stage)])
+
+
+def check_stages(subject: Subject, stages: Sequence[Stage]) -> None:
+    """Raise UserError for a style, criterion or penalty that this model has nothing for; a form would change it."""
+    for place, stage in enumerate(stages, start=1):
+        if isinstance(stage, Cut):
+            if stage.granularity not in granularities(subject):
+                raise UserError(_misfit(place, "granularity", stage.granularity, granularities(subject), subject))
+            if stage.criterion not in (found := criteria(subject, stage.granularity)):
+                raise UserError(_misfit(place, "criterion", stage.criterion, found, subject))
+        if isinstance(stage, Sparsify):
+            drawn(subject.model, subject.groups, stage.penalty)
+
+
+def _misfit(place: int, field: str, given: str, allowed: Sequence[str], subject: Subject) -> str:
+    return f"Stage {place}: {field} {given} does not fit {subject.name}, which has {', '.join(allowed)}"
 
 
 def plain(stage: Stage) -> Body:

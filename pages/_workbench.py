@@ -7,7 +7,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from compression.data.sets import DATASETS
 from compression.models.zoo import SAMPLES, available, model_card
-from compression.registry import UserError
+from compression.registry import UserError, quoted
 from compression.report.text import count, interval, percent, size
 from compression.report.themes import THEMES, Theme
 from compression.results import Measurement
@@ -19,6 +19,7 @@ def choose_subject() -> Subject:
     """Draw the sidebar and return the chosen model with its data; on a fault, say it and stop."""
     _enter_by_app()
     prepare_process()
+    linked = st.query_params.get("model")
     with st.sidebar:
         name = st.selectbox(
             "Model",
@@ -38,6 +39,8 @@ def choose_subject() -> Subject:
             key=f"data_{sample.data}",
             help=f"Data sets whose images fit this model. It was trained on {DATASETS[sample.data].label}.",
         )
+    if linked and linked not in available():
+        st.warning(f"The link's model {quoted(linked)} is not here; this is {name}.", icon=":material/link_off:")
     try:
         with st.spinner(f"Loading {name} and {DATASETS[data].label}"):
             subject = load_subject(name, data)

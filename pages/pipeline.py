@@ -8,7 +8,7 @@ from compression.studies import jobs
 from compression.studies.lineage import lineage as planned_lineage
 from compression.subject import Subject
 from pages._lineage import ended, lineage, progress, take_along
-from pages._stages import build, plain, presets, replace_stages
+from pages._stages import build, check_stages, plain, presets, replace_stages
 from pages._workbench import choose_subject
 
 
@@ -35,9 +35,10 @@ def from_yaml(subject: Subject) -> None:
     """Take a recipe's stages and seed from pasted text; model and data stay those of the sidebar, and that is said."""
     with st.popover("From YAML", icon=":material/upload:"):
         text = st.text_area("Recipe", key="pipeline_yaml", placeholder="stages:\n- {kind: prune, sparsity: 0.5}")
-        if st.button("Take these stages", key="pipeline_take", disabled=not text.strip()):
+        if st.button("Take these stages", key="pipeline_take") and text.strip():
             head = "" if "model:" in text else f"model: {subject.name}\n"
             taken = Recipe.from_yaml(head + text)
+            check_stages(subject, taken.stages)
             replace_stages([plain(stage) for stage in taken.stages])
             st.session_state.update(pipeline_taken=taken, pipeline_seed=taken.seed)
             st.rerun()
@@ -57,7 +58,10 @@ try:
     recipe = run_button(recipe)
 except UserError as fault:
     st.error(str(fault), icon=":material/error:")
-job = jobs.linked(st.query_params.get("run"), "pipeline", subject.name, subject.dataset.name)
+named = st.query_params.get("run")
+job = jobs.linked(named, "pipeline", subject.name, subject.dataset.name)
+if job and job != named and (recipe is None or recipe.stages != jobs.plan(job).recipe.stages):
+    job = None  # the latest run is somebody's, of other stages
 if job:
     st.query_params["run"] = job
     if jobs.state(job).state in jobs.UNDER_WAY:

@@ -7,6 +7,7 @@ python sample_models/train.py --all
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import sys
 from dataclasses import asdict
@@ -22,8 +23,10 @@ from compression.models.files import Blueprint, save_weights  # noqa: E402
 from compression.models.zoo import FOLDER, SAMPLES, Sample, rebuild  # noqa: E402
 from compression.registry import UserError, pick  # noqa: E402
 from compression.results import wilson  # noqa: E402
-from compression.training import fit, inputs, predict  # noqa: E402
+from compression.training import fit, inputs, predict, recount  # noqa: E402
 
+COUNTED = 20_000
+"""Training images on which the BatchNorm of averaged weights is counted anew."""
 TRAINED = {name: sample for name, sample in SAMPLES.items() if sample.training}
 
 
@@ -33,6 +36,7 @@ def train(sample: Sample) -> dict[str, object]:
     blueprint = Blueprint(sample.architecture, sample.config, sample.input_shape)
     torch.manual_seed(sample.training[0].seed)
     model = blueprint.build()
+    ends = []
     for how in sample.training:
         for epoch in fit(model, dataset, **asdict(how)):
             print(
@@ -40,10 +44,22 @@ def train(sample: Sample) -> dict[str, object]:
                 f"validation {epoch.val_accuracy:.2%}  {epoch.seconds:.1f} s",
                 flush=True,
             )
+        ends.append(copy.deepcopy(model.state_dict()))
+    if sample.averaged > 1:
+        model.load_state_dict(mean_of(ends[-sample.averaged :]))
+        recount(model, dataset, images=COUNTED, augment=sample.training[-1].augment)
     save_weights(model, blueprint, FOLDER / f"{sample.name}.safetensors")
     card = _card(sample, dataset, model)
     (FOLDER / f"{sample.name}.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return card
+
+
+def mean_of(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of several networks' weights; counters are those of the last."""
+    return {
+        name: torch.stack([state[name] for state in states]).mean(0) if last.is_floating_point() else last
+        for name, last in states[-1].items()
+    }
 
 
 def _card(sample: Sample, dataset: Dataset, model: torch.nn.Module) -> dict[str, object]:

@@ -94,6 +94,27 @@ def test_a_second_training_goes_on_from_the_weights_of_the_first(script: ModuleT
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), written.parameters(), strict=True))
 
 
+def test_the_mean_of_the_last_trainings_is_written(script: ModuleType, tmp_path: Path) -> None:
+    ends = []
+    for trainings in ((SHORT,), (SHORT, AGAIN)):
+        script.train(replace(MLP, training=trainings))
+        ends.append(load_weights(tmp_path / "digits-mlp.safetensors").model.state_dict())
+    script.train(replace(MLP, training=(SHORT, AGAIN), averaged=2))
+    written = load_weights(tmp_path / "digits-mlp.safetensors").model.state_dict()
+    for name, weight in written.items():
+        torch.testing.assert_close(weight, (ends[0][name] + ends[1][name]) / 2)
+
+
+def test_averaged_weights_have_their_batchnorm_counted_anew(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(script, "recount", lambda *_, augment, **__: told.append(augment))
+    script.train(replace(MLP, training=(SHORT, replace(AGAIN, augment="crop_flip")), averaged=2))
+    script.train(replace(MLP, training=(SHORT, AGAIN)))
+    assert told == ["crop_flip"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

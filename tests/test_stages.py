@@ -120,6 +120,8 @@ def test_what_a_reader_must_know_is_noted() -> None:
     assert "its answers would take" in tight.stages[0].notes[0]
     anew = ran(Distill(student="narrower", augment="jitter", epochs=1, lr=1e-3))
     assert anew.stages[0].notes == ("The teacher judges every batch anew, since each is augmented anew.",)
+    twin = ran(Distill(student="same", epochs=1, lr=1e-3), model="digits-mlp")
+    assert twin.stages[0].notes[-1].startswith("The student is a twin of the present model with new weights")
 
 
 def test_a_class_left_out_is_never_seen() -> None:

@@ -35,7 +35,9 @@ class Sample:
     """A sample model: its architecture and widths, its data set and how it was trained.
 
     ``training`` holds its trainings in order, each going on from the weights of the one before.
-    Empty means random weights: there is no file, and its accuracy is chance.
+    Empty means random weights: there is no file, and its accuracy is chance. ``averaged`` says of how
+    many of the last trainings the mean of the final weights is taken, BatchNorm counted anew
+    (Izmailov et al. 2018, arXiv 1803.05407).
     """
 
     name: str
@@ -45,6 +47,7 @@ class Sample:
     data: str
     input_shape: tuple[int, int, int]
     training: tuple[Training, ...] = field(repr=False)
+    averaged: int = 1
 
 
 SAMPLES: dict[str, Sample] = {
@@ -127,7 +130,9 @@ SAMPLES: dict[str, Sample] = {
                 Training(epochs=12, lr=0.06, augment="crop_flip", restarts=3),
                 Training(epochs=16, lr=0.08, augment="crop_flip", resolutions=(28, 32, 32, 32), seed=1),
                 Training(epochs=8, lr=0.04, augment="reflect_flip", seed=2),
+                Training(epochs=24, lr=0.08, augment="reflect_flip", seed=3),
             ),
+            averaged=2,
         ),
         Sample(
             "resnet50-random",

@@ -28,6 +28,10 @@ EARLY = 1e-9
 class Rising:
     """The masks of a gradual stage over a model in training, to be given to ``fit`` as its ``masking``.
 
+    Where a schedule ends at no sparsity, single weights come back as zeros, from which training
+    moves them. A whole unit, zero on both of its sides, would have no gradient to come back by: its
+    weights are put back as they were when it was dropped.
+
     Attributes:
         model: the one that trains; it keeps its full size until ``pruned``.
         stage: what to prune and when.
@@ -56,6 +60,7 @@ class Rising:
                 cannot stand for the cut that comes in the end.
         """
         check_gradual(self.model, self.groups, self.stage)
+        self._dropped_weights: dict[str, Tensor] = {}
         self._pending = list(renewals(self.stage))
         highest = max(sparsity for _, sparsity in self._pending)
         stage = prune_at(self.stage, highest)
@@ -79,11 +84,31 @@ class Rising:
         self._pending = self._pending[len(due) :]
         stage = prune_at(self.stage, due[-1])
         if stage is None:
+            self._put_back()
             self.decision, self.sparsity = None, 0.0
             return {**{name: torch.ones(1, dtype=torch.bool) for name, _ in self.model.named_parameters()}, **self.held}
         masks = self._chosen(stage)
         self.sparsity = self._dropped()
+        if stage.granularity in STRUCTURED:
+            self._remember(masks)
         return masks
+
+    def _remember(self, masks: Masks) -> None:
+        """Keep the weights of units that are dropped now and were not before."""
+        for name, mask in masks.items():
+            weight = self.model.get_parameter(name).detach()
+            if name in self.held:
+                mask = mask | ~self.held[name]  # what an earlier stage dropped does not come back
+            before = self._dropped_weights.get(name, torch.zeros_like(weight))
+            self._dropped_weights[name] = torch.where(~mask & (weight != 0), weight, before)
+
+    @torch.no_grad()
+    def _put_back(self) -> None:
+        """Give the units that are zero the weights that they had."""
+        for name, before in self._dropped_weights.items():
+            weight = self.model.get_parameter(name)
+            weight.copy_(torch.where(weight == 0, before, weight))
+        self._dropped_weights = {}
 
     def _chosen(self, stage: Prune) -> Masks:
         """The masks at one sparsity, those that are held included; the decision is noted."""

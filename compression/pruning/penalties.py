@@ -90,7 +90,7 @@ RAMPS: dict[str, Callable[[float], float]] = {"constant": lambda progress: 1.0, 
 
 
 BINS = 60
-THRESHOLDS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)
+THRESHOLDS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """At which a drift says what lies below."""
 
 

@@ -126,12 +126,13 @@ def _looking(table: HeadMaps, when: str) -> str:
     if not there:
         return f"{lead}{'no' if when else 'No'} heads are left to look at the image"
     block, head = np.unravel_index(np.nanargmax(shares_BHPP.max((2, 3))), shares_BHPP.shape[:2])
-    return f"{lead}{'where' if when else 'Where'} {heads} look: head {head + 1} of block {block + 1} most narrowly"
+    return f"{lead}{'where' if when else 'Where'} {heads} look: head {head} of block {block} most narrowly"
 
 
 def _axis(name: str, count: int, pitch: int, middle: float) -> dict[str, Any]:
     at = [number * pitch + middle for number in range(count)]
-    words = [f"{name} {number + 1}" if name == "block" or count <= 8 else str(number + 1) for number in range(count)]
+    # From 0, as the layers of a network are counted in its other charts.
+    words = [f"{name} {number}" if name == "block" or count <= 8 else str(number) for number in range(count)]
     return {
         "tickvals": at,
         "ticktext": words,
@@ -285,6 +286,6 @@ def _counting(table: HeadScores) -> str:
     if cut:
         most = int(table.cut_BH.sum(1).argmax())
         of = int((~np.isnan(table.scores_BH[most])).sum())
-        return f"{part(cut, total)} heads go, most in block {most + 1}: {part(int(table.cut_BH[most].sum()), of)}"
+        return f"{part(cut, total)} heads go, most in block {most}: {part(int(table.cut_BH[most].sum()), of)}"
     block, head = np.unravel_index(np.nanargmax(table.scores_BH), table.scores_BH.shape)
-    return capital(f"head {head + 1} of block {block + 1} counts most of {total} heads")
+    return capital(f"head {head} of block {block} counts most of {total} heads")

@@ -19,6 +19,10 @@ DRAWN = {"l1": "weights", "l2": "weights", "group_lasso": "units", "batchnorm_l1
 """What a penalty acts on."""
 
 
+LITTLE = 0.0005
+"""A gain that no title tells, since it would be written as none."""
+
+
 def schedule_chart(steps: Sequence[tuple[float, float]], theme: Theme, *, width: int = 280, height: int = 200) -> Chart:
     """Sparsity against the progress of the training: ``steps`` are moments with the sparsity from there on."""
     if not steps:
@@ -109,7 +113,10 @@ def free_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int = 
         f"A threshold of {brief(probe)} now takes {percent(at['after', probe])} of the {DRAWN[penalty]}, "
         f"before {percent(at['before', probe])}"
     )
-    frame = Frame(width, height, left=52, right=44, top=headroom(title, "", width))
+    if at["after", probe] - at["before", probe] < LITTLE:
+        title = f"No threshold takes more of the {DRAWN[penalty]} than before"
+    subtitle = f"Share of the {DRAWN[penalty]} below each threshold · counted"
+    frame = Frame(width, height, left=52, right=44, top=headroom(title, subtitle, width))
     traces = []
     for run, colour, dash in (("before", theme.baseline, "dot"), ("after", theme.kept, "solid")):
         own = [row for row in rows if row["run"] == run]
@@ -117,7 +124,7 @@ def free_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int = 
             "type": "scatter", "mode": "lines+markers+text", "name": run, "x": [row["threshold"] for row in own],
             "y": [row["below"] for row in own], "line": {"color": colour, "dash": dash},
             "text": [run if row["threshold"] == probe else "" for row in own],
-            "textposition": "top left" if run == "after" else "bottom left",
+            "textposition": "top left" if run == "after" else "bottom right",
             "hovertemplate": f"{run}: %{{y:.1%}} below %{{x:.3g}}<extra></extra>",
         })  # fmt: skip
     layout = {
@@ -129,7 +136,7 @@ def free_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int = 
         },  # fmt: skip
         "yaxis": {"range": [0, 1.05], "tickformat": ".0%", "nticks": 5},
     }
-    return chart(traces, theme, title, "", frame, layout)
+    return chart(traces, theme, title, subtitle, frame, layout)
 
 
 def _power(value: float) -> float:

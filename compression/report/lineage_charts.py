@@ -16,6 +16,8 @@ from compression.results import Measurement, Result
 
 Row = dict[str, Any]
 CONTROLS = {"random": "control: pruned at random", "scratch": "control: small dense model from scratch"}
+SHORT = {CONTROLS["random"]: "pruned at random", CONTROLS["scratch"]: "a small dense model"}
+"""The controls in a title."""
 PANELS: tuple[tuple[str, str, tuple[float, float]], ...] = (
     ("accuracy", "Accuracy", (0.56, 0.96)),
     ("packed_bytes", "Packed size", (0.38, 0.50)),
@@ -47,8 +49,11 @@ def _step(name: str, measured: Measurement) -> Row:
     return {"step": name, "control": False, **{key: row[key] for key in keys}, **{key: row.get(key) for key in speed}}
 
 
-def lineage_title(rows: Sequence[Row]) -> str:
-    """What the whole pipeline bought and cost: "7.9× smaller, 2.1× faster, −0.8 points of accuracy"."""
+def lineage_title(rows: Sequence[Row], stopped: bool = False) -> str:
+    """What the whole pipeline bought and cost, and whether its controls do as well.
+
+    "7.9× smaller, 2.1× the speed, −0.8 points of accuracy; better than pruned at random".
+    """
     first, *stages = [row for row in rows if not row["control"]]
     if not stages:
         return "The baseline, before any stage"
@@ -60,20 +65,39 @@ def lineage_title(rows: Sequence[Row]) -> str:
     change = last["accuracy"] - first["accuracy"]
     noise = last["accuracy_low"] <= first["accuracy_high"] and first["accuracy_low"] <= last["accuracy_high"]
     cost = "accuracy the same within its interval" if noise else f"{points(change)} of accuracy"
-    return capital(", ".join([*bought, cost]))
+    told = ", ".join([*bought, cost]) + _verdict(last, [row for row in rows if row["control"]])
+    return f"Stopped early; until then {told}" if stopped else capital(told)
+
+
+def _verdict(last: Row, controls: Sequence[Row]) -> str:
+    """Whether the controls end as accurate: a claim only where the intervals are apart."""
+    beaten = [SHORT[row["step"]] for row in controls if last["accuracy_low"] > row["accuracy_high"]]
+    level = [SHORT[row["step"]] for row in controls if last["accuracy_low"] <= row["accuracy_high"]]
+    told = ([f"better than {' and '.join(beaten)}"] if beaten else []) + (
+        [f"no better than {' or '.join(level)}"] if level else []
+    )
+    return f"; {', '.join(told)}" if told else ""
 
 
 def lineage_chart(
-    table: pd.DataFrame, theme: Theme, *, split: str = "test", n: int = 0, width: int = WIDE, height: int = 600
+    table: pd.DataFrame,
+    theme: Theme,
+    *,
+    split: str = "test",
+    n: int = 0,
+    stopped: bool = False,
+    width: int = WIDE,
+    height: int = 600,
 ) -> Chart:
     """Accuracy, packed size, MACs and speed-up after each step, the controls behind the last.
 
-    ``table`` is a :func:`lineage_table`; ``split`` and ``n`` say which images accuracy was measured on.
+    ``table`` is a :func:`lineage_table`; ``split`` and ``n`` say which images accuracy was measured
+    on, ``stopped`` that not all stages came to their end.
     """
     rows = records(table)
     if not rows:
         return empty_chart("Nothing has been run yet", "Build a pipeline and run it.", theme, width, 240)
-    title = lineage_title(rows)
+    title = lineage_title(rows, stopped)
     runtime = next((row["runtime"] for row in rows if _known(row["runtime"])), None)
     timed = f"; speed-up in {runtime}, one thread, batch 1" if runtime else ""
     images = f" on {n:,} {split} images" if n else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import pandas as pd
@@ -183,7 +184,8 @@ def history_chart(
     if not rows:
         return empty_chart("No epoch has been trained", "Add epochs of fine-tuning.", theme, width, height)
     title = titles.history_title(rows, measure)
-    subtitle = f"{measure.capitalize()} after each epoch · measured"
+    several = len({row["stage"] for row in rows}) > 1
+    subtitle = f"{measure.capitalize()} after each epoch{', a line where a stage begins' if several else ''} · measured"
     frame = Frame(width, height, top=headroom(title, subtitle, width))
     lines = {"validation": ("val", theme.palette[0], "solid"), "training": ("train", theme.palette[3], "dash")}
     values = [row[f"{key}_{measure}"] for row in rows for key in ("val", "train")]
@@ -196,12 +198,19 @@ def history_chart(
         traces.append(_epochs(name, spots, colour, dash, measure))
         labels.append(Label(name, spots[::-1], leader=True))
         paths.append(spots)
+    starts = [late["step"] for early, late in pairwise(rows) if late["stage"] != early["stage"]]
     layout = {
+        "shapes": [_stage_start(step, theme) for step in starts],
         "xaxis": {"title": {"text": "Epoch"}, "range": x.range, "tickformat": "d", "dtick": max(1, len(rows) // 6)},
         "yaxis": {"range": y.range, "tickformat": "~%" if measure == "accuracy" else "~g", "nticks": 6},
         "annotations": notes(place(labels, paths, x, y), x, y, theme),
     }
     return chart(traces, theme, title, subtitle, frame, layout)
+
+
+def _stage_start(step: int, theme: Theme) -> dict[str, Any]:
+    line = {"color": theme.muted, "width": 1, "dash": "dot"}
+    return {"type": "line", "x0": step - 0.5, "x1": step - 0.5, "yref": "paper", "y0": 0, "y1": 1, "line": line}
 
 
 def _epochs(name: str, spots: list[tuple[Any, Any]], colour: str, dash: str, measure: str) -> dict[str, Any]:

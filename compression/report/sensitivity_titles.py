@@ -99,7 +99,9 @@ def outcome_title(rows: Rows) -> str:
     second = rows[1]
     tied = [row for row in rows[1:] if within_noise(row, best)]
     if len(tied) == len(rows) - 1:
-        return f"All {len(rows)} methods leave about {percent(best['accuracy'])}: they are within noise"
+        least = percent(min(row["accuracy"] for row in rows))
+        left = least if least == percent(best["accuracy"]) else f"{least} to {percent(best['accuracy'])}"
+        return f"All {len(rows)} methods leave {left}: they are within noise of each other"
     kept = f"{best['label']} keeps most, {percent(best['accuracy'])}"
     if tied:
         return f"{kept}; {second['label']} is within noise"

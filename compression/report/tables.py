@@ -132,9 +132,13 @@ def class_table(before: Mapping[str, float], after: Mapping[str, float]) -> pd.D
 
 
 def history_table(epochs: Sequence[Epoch]) -> pd.DataFrame:
-    """One row an epoch, numbered through all stages from 1, with the stage it belongs to."""
+    """One row an epoch, numbered through all stages from 1, with the stage it belongs to.
+
+    Where the training loss has several terms it is that of the labels, as the validation loss is.
+    """
     fields = ("stage", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")
     table = pd.DataFrame([[getattr(e, f) for f in fields] for e in epochs], columns=fields)
+    table["train_loss"] = [e.parts.get("hard", e.train_loss) for e in epochs]
     table.insert(0, "step", range(1, len(table) + 1))
     return table
 

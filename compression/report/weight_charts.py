@@ -84,7 +84,8 @@ def _counts(top: float, log: bool) -> dict[str, Any]:
     """The axis of counts, with room on top for the words there."""
     if log:
         return {"type": "log", "range": [-0.3, math.log10(top) * 1.22 + 0.1], "dtick": 1, "tickformat": "~s"}
-    return {"range": [0, top * 1.25], "nticks": 5, "tickformat": "~s"}
+    few = {"dtick": 1, "tickformat": "d"} if top <= 4 else {"nticks": 5, "tickformat": "~s"}
+    return {"range": [0, top * 1.25], **few}
 
 
 def _short(values: Any) -> list[float]:

@@ -22,7 +22,7 @@ from compression.subject import Subject, judge, prune_subject
 from compression.training import Diverged, recount
 
 AFTER_A_CUT = "biases compares with the model before a pruning; put recalibrate directly after a prune stage"
-ALL_BACK = "In the end all weights are back."
+ALL_BACK = "In the end nothing is held at zero any more."
 
 
 def pruned(before: Outcome, stage: Prune, seed: int) -> Work:
@@ -71,7 +71,7 @@ def gradually_pruned(before: Outcome, stage: Gradual, seed: int, number: int) ->
     stopped = yield from fitted("pruning gradually", subject, settings, number, with_sparsity)
     found = rising.pruned()
     if found is None:
-        back = "In the end the weights are back, but for those that were pruned before." if before.masks else ALL_BACK
+        back = "In the end nothing is held at zero any more but what was pruned before." if before.masks else ALL_BACK
         return Outcome(subject, before.masks, notes=(back,), stopped=stopped)
     return replace(after(before, found), stopped=stopped, unpruned=None)  # training has moved the means since
 

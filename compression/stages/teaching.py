@@ -20,7 +20,8 @@ def distilled(before: Outcome, stage: Distill, original: Subject, seed: int, num
     """Teach a student; whether it goes on or starts anew, and who teaches, the stage says."""
     subject = before.subject
     teacher, student = teacher_of(stage, subject, original), student_of(stage, subject, original, seed)
-    masks = before.masks if _goes_on(stage, subject, original) else {}
+    goes_on = _goes_on(stage, subject, original)
+    masks = before.masks if goes_on else {}
     yield f"asking the teacher {teacher.name}", None
     if stage.alpha:
         better_than_chance(teacher)
@@ -30,6 +31,8 @@ def distilled(before: Outcome, stage: Distill, original: Subject, seed: int, num
     verb = "distilling" if stage.alpha else "training the student alone"
     stopped = yield from fitted(verb, student, settings, number)
     notes = [goal.answers.note] if stage.alpha else []
+    if stage.student == "same" and not goes_on:
+        notes.append("The student is a twin of the present model with new weights: no stage before has changed it.")
     if _parameters(student.model) > _parameters(teacher.model):
         notes.append("The student is larger than its teacher.")
     return Outcome(student, masks, notes=tuple(notes), stopped=stopped)

@@ -26,7 +26,7 @@ BARS = {
     "mnist-lenet-5": 0.991,
     "mnist-mlp-1200": 0.992,
     "mnist-vit": 0.985,
-    "cifar10-resnet20": 0.88,
+    "cifar10-resnet20": 0.89,
 }
 """The test accuracy that each must reach; the last is to reach 0.89 with more training, see the changelog."""
 PARAMS = {

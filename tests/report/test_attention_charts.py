@@ -94,10 +94,10 @@ def test_the_titles_say_what_is_left_and_which_looks_most_narrowly():
     narrow[1] = [0.7, 0.1, 0.1, 0.1]
     even = np.full((2, 4, 4), 0.25)
     title = attention_chart(attention_table({"a": even, "b": narrow}), np.ones((4, 4)), LIGHT).title
-    assert title == "Where 4 heads look: head 2 of block 2 most narrowly"
+    assert title == "Where 4 heads look: head 1 of block 1 most narrowly"
     left = attention_table({"b": narrow[1:]}, {"a": [False, False], "b": [False, True]})
     assert attention_chart(left, np.ones((4, 4)), LIGHT).title == (
-        "Where 1 of 4 heads left look: head 2 of block 2 most narrowly"
+        "Where 1 of 4 heads left look: head 1 of block 1 most narrowly"
     )
     assert attention_chart(left, np.ones((4, 4)), LIGHT, when="After").title.startswith("After: where 1 of 4 heads")
 
@@ -105,16 +105,16 @@ def test_the_titles_say_what_is_left_and_which_looks_most_narrowly():
 def test_cut_heads_are_crossed_out():
     _, _, crosses = attention_chart(attention_table(CUT, KEPT), IMAGE, LIGHT).figure.data
     assert sum(x is None for x in crosses.x) == 2 * 4  # two strokes for each of four heads
-    assert crosses.x[:2] == (4.5, 8.5) and crosses.y[:2] == (-0.5, 3.5)  # head 2 of block 1
+    assert crosses.x[:2] == (4.5, 8.5) and crosses.y[:2] == (-0.5, 3.5)  # head 1 of block 0
     chart = head_chart(head_table(SCORES, KEPT), LIGHT, criterion="magnitude")
     heat, crosses = chart.figure.data
     assert list(zip(crosses.x, crosses.y, strict=True)) == [(2, 1), (1, 2), (2, 2), (3, 2)]
     assert heat.z == ([3.0, 1.0, 2.0], [4.0, 6.0, 5.0])
-    assert chart.title == "4 of 6 heads go, most in block 2: 3 of 3"
+    assert chart.title == "4 of 6 heads go, most in block 1: 3 of 3"
 
 
 def test_the_most_important_head_is_named_where_none_is_cut():
-    assert MAKERS["heads"](LIGHT).title == "Head 2 of block 2 counts most of 6 heads"
+    assert MAKERS["heads"](LIGHT).title == "Head 1 of block 1 counts most of 6 heads"
     uneven = head_table({"a": [1.0], "b": [2.0, 3.0]})
     assert (
         math.isnan(uneven.scores_BH[0, 1]) and head_chart(uneven, LIGHT, criterion="l2").figure.data[0].z[0][1] is None

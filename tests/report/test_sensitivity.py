@@ -134,7 +134,9 @@ def test_titles_say_what_the_rows_say():
     found = records(outcome_table(METHODS, WHOLE))
     assert titles.outcome_title(found) == "Sensitivity keeps most, 90.0 %; Lamp is within noise"
     assert titles.outcome_title([found[0], found[2]]) == "Sensitivity keeps most, 90.0 %; next is Uniform, 40.0 %"
-    assert titles.outcome_title(found[:2]) == "All 2 methods leave about 90.0 %: they are within noise"
+    assert (
+        titles.outcome_title(found[:2]) == "All 2 methods leave 88.0 % to 90.0 %: they are within noise of each other"
+    )
     assert titles.outcome_title(found[:1]) == "Sensitivity leaves 90.0 % before fine-tuning"
 
 

@@ -1,0 +1,74 @@
+"""The documents say what the code has: every field with its default, every criterion, and recipes that run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from compression.pipeline import run
+from compression.pruning.criteria import allowed
+from compression.recipe import STAGES, Fit, Granularity, Recipe, Stage
+
+RECIPES = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text()
+SECTIONS = {part.splitlines()[0]: part for part in RECIPES.split("\n## ")[1:]}
+TABLE = re.compile(r"^\| (`\w+`.*?) \| (.*?) \|", re.MULTILINE)
+PRUNING, TRAINING = "What the stages that prune share", "What the stages that train share"
+
+
+def fields(section: str) -> dict[str, str]:
+    """The default of each field in a section's table."""
+    found = TABLE.findall(SECTIONS[section])
+    return {name.strip("`"): default.strip("`") for name, default in found if re.fullmatch(r"`\w+`", name)}
+
+
+def written(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    return ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+@pytest.mark.parametrize("kind", STAGES)
+def test_every_field_of_a_stage_is_described_with_its_default(kind: str) -> None:
+    own, stage = fields(kind), STAGES[kind]
+    shared = fields(TRAINING) if issubclass(stage, Fit) else {}
+    shared |= fields(PRUNING) if kind in ("prune", "gradual") else {}
+    assert set(shared | own) >= set(stage.model_fields) - {"kind"}
+    assert set(own) <= set(stage.model_fields)
+    for name, default in own.items():
+        given = stage.model_fields[name].default
+        if given not in (None, ()):
+            assert default == written(given), name
+
+
+def test_every_default_that_differs_among_the_stages_that_train_is_told() -> None:
+    for kind, stage in STAGES.items():
+        for name, default in fields(TRAINING).items() if issubclass(stage, Fit) else ():
+            given = written(stage.model_fields[name].default)
+            line = next(line for line in SECTIONS[TRAINING].splitlines() if line.startswith(f"| `{name}`"))
+            assert given == default or (f"`{kind}`" in line and given.removesuffix(".0") in line), (kind, name)
+
+
+def test_which_criteria_rank_what_is_told() -> None:
+    rows = dict(TABLE.findall(SECTIONS[PRUNING].split("| granularity | criteria |")[1]))
+    told = {
+        name: set(re.findall(r"`(\w+)`", cell)) for key, cell in rows.items() for name in re.findall(r"`(\S+?)`", key)
+    }
+    for name in ("2:4", "1:4", "4:8"):
+        told[name] = told["weights"] - {"lamp", "wanda"} | {"wanda"}
+    assert told == {granularity: set(allowed(granularity)) for granularity in get_args(Granularity)}
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", RECIPES, re.DOTALL))
+def test_every_recipe_runs_and_keeps_its_accuracy(text: str) -> None:
+    result = run(Recipe.from_yaml(text))
+    assert not result.stopped
+    assert result.final.accuracy > result.baseline.accuracy - 0.06
+    assert result.final.packed_bytes < result.baseline.packed_bytes
+
+
+def test_every_stage_is_a_section() -> None:
+    assert {kind for kind in SECTIONS if kind in STAGES} == set(STAGES)
+    assert set(STAGES.values()) == set(get_args(get_args(Stage)[0]))
