@@ -23,7 +23,7 @@ BIG = Distill(student="mlp", hidden=(800, 800), epochs=20, lr=0.05, weight_decay
 SMALL = Distill(student="mlp", hidden=(30,), epochs=20, lr=0.05, weight_decay=0.0)
 TEMPERATURES = (1.0, 2.0, 2.5, 4.0, 8.0, 20.0)
 PHOTOS = "cifar10-resnet20"
-HALF = Distill(student="narrower", epochs=8, lr=0.1)
+HALF = Distill(student="narrower", epochs=5, lr=0.1)
 FEATURES = ("attention", "hint", "similarity")
 
 

@@ -23,7 +23,7 @@ def test_the_students_of_resnet_20_have_half_and_a_quarter_of_its_width() -> Non
         ["teacher", "alone", "soft_targets", "attention", "hint", "similarity"],
         ["teacher", "alone", "soft_targets"],
     ]
-    assert {plan.stage.epochs for plan in plans} == {8} and {plan.split for plan in plans} == {"test"}
+    assert {plan.stage.epochs for plan in plans} == {5} and {plan.split for plan in plans} == {"test"}
     assert {plan.stage.epochs for plan in teaching.photograph_plans(quick=True)} == {1}
 
 
