@@ -15,7 +15,7 @@ from compression.data.sets import Dataset
 from compression.measure import latencies
 from compression.measure.hardware import hardware, versions
 from compression.models.files import load_weights, read_weights, weights_bytes
-from compression.recipe import Cut, Lottery, Recipe, Stage, epochs_of, validated
+from compression.recipe import Cut, Distill, Lottery, Recipe, Stage, Train, epochs_of, validated
 from compression.registry import UserError
 from compression.results import Epoch, Measurement, Result, StageResult
 from compression.stages import Outcome, Work, carry_out, check_students
@@ -123,7 +123,8 @@ def steps(
             break
         done += _units(stage)
         models.append(present.subject.model)
-        stages.append(_report(present, stage, split, limit))
+        last = stages[-1].measurement if stages else before
+        stages.append(_report(present, stage, last, split, limit))
         yield Event(f"measured after {stage.kind}", done / units, finished=(number, present.subject))
         if present.stopped:
             break
@@ -180,7 +181,7 @@ def _told(work: Work, done: int, units: int, history: list[Epoch]) -> Generator[
         yield Event(message, done / units, epoch)
 
 
-def _report(present: Outcome, stage: Stage, split: str, limit: int | None) -> StageResult:
+def _report(present: Outcome, stage: Stage, last: Measurement, split: str, limit: int | None) -> StageResult:
     _, measured = judge(present.subject, present.subject.model, split, limit)
     pruned = present.pruned if isinstance(stage, Cut | Lottery) else None  # a recalibration hands on what came before
     return StageResult(
@@ -189,9 +190,17 @@ def _report(present: Outcome, stage: Stage, split: str, limit: int | None) -> St
         layers=pruned.layers if pruned else (),
         asked_sparsity=pruned.asked if pruned else None,
         achieved_sparsity=pruned.achieved if pruned else None,
-        notes=present.notes,
+        notes=(*present.notes, *_harmed(stage, last, measured)),
         drift=present.drift,
     )
+
+
+def _harmed(stage: Stage, before: Measurement, after: Measurement) -> tuple[str, ...]:
+    """A note where training that is there to heal did harm, beyond what chance explains."""
+    heals = isinstance(stage, Train) or (isinstance(stage, Distill) and stage.student == "same")
+    if not heals or after.accuracy_high >= before.accuracy_low:
+        return ()
+    return (f"Accuracy fell from {before.accuracy:.1%} to {after.accuracy:.1%} in this training; lower lr.",)
 
 
 def _with_latency(

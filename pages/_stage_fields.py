@@ -27,6 +27,7 @@ NEW: dict[str, Body] = {
     "prune": {"sparsity": 0.5},
     "gradual": {"sparsity": 0.9},
     "train": {"epochs": 3},
+    "distill": {"lr": 0.01},
 }
 """Where a new stage of a kind opens, other than at its defaults."""
 TABLES: dict[str, Mapping[str, Method]] = {

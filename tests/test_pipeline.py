@@ -419,3 +419,14 @@ def test_mnist_models_run_on_mnist_files(fake_mnist: Path) -> None:
     result = run(Recipe(model="mnist-lenet-300-100", stages=(Prune(granularity="rows", sparsity=0.5),)))
     assert (result.baseline.n, result.baseline.params) == (30, 266_610)
     shutil.rmtree(fake_mnist / "MNIST")
+
+
+def test_training_that_harms_says_so() -> None:
+    pruned = Prune(granularity="heads", scope="layer", sparsity=0.5)
+    harmed = run(Recipe(model="digits-vit", stages=(pruned, Train(epochs=1, lr=0.5))), split="val")
+    assert harmed.stages[0].notes == ()
+    assert re.search(
+        r"^Accuracy fell from 8\d\.\d% to \d+\.\d% in this training; lower lr\.$", harmed.stages[1].notes[0]
+    )
+    healed = run(Recipe(model="digits-vit", stages=(pruned, Train(epochs=1, lr=0.001))), split="val")
+    assert healed.stages[1].notes == ()

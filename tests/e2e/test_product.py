@@ -54,6 +54,11 @@ def test_a_link_reopens_the_same_view(open_page: Open) -> None:
     assert page.get_by_test_id("stSidebar").get_by_text("workbench").count() == 0  # only pages in the menu
 
 
+def test_a_link_to_a_model_that_is_not_here_says_so(open_page: Open) -> None:
+    page = open_page("prune?model=nope")
+    expect(page.get_by_text("The link's model 'nope' is not here; this is digits-cnn.")).to_be_visible(timeout=WAIT_MS)
+
+
 def test_a_sweep_from_click_to_chart(open_page: Open) -> None:
     page = open_page("tradeoffs?model=digits-mlp&sweep_count=2")
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT_MS)

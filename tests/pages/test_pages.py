@@ -360,6 +360,25 @@ def test_stages_that_make_no_sense_are_one_line_and_nothing_is_lost(open_app: Op
     assert stage_heads(at) == ["1. Prune 30 % of weights", "2. Train 1 epoch"]
 
 
+@pytest.mark.parametrize(
+    ("stages", "words"),
+    [
+        ("[{kind: prune, granularity: heads, sparsity: 0.5}]", "Stage 1: granularity heads does not fit digits-mlp"),
+        ("[{kind: train}, {kind: prune, granularity: rows, criterion: batchnorm, sparsity: 0.5}]", "Stage 2: criter"),
+        ("[{kind: sparsify, penalty: batchnorm_l1}]", "penalty 'batchnorm_l1' has nothing to act on"),
+    ],
+)  # fmt: skip
+def test_stages_that_do_not_fit_the_model_are_refused_and_not_changed_unsaid(
+    open_app: Open, stages: str, words: str
+) -> None:
+    at = open_app("pipeline", "digits-mlp")
+    before = stage_heads(at)
+    at.text_area(key="pipeline_yaml").set_value(f"model: digits-vit\nstages: {stages}").run()
+    sound(at.button(key="pipeline_take").click().run())
+    assert at.error[0].value.startswith(words)
+    assert stage_heads(sound(at.run())) == before
+
+
 def test_a_pipeline_runs_beside_its_controls_and_shows_its_lineage(open_app: Open) -> None:
     at = open_app("pipeline", "digits-mlp")
     at.text_area(key="pipeline_yaml").set_value(

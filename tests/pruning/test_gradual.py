@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -92,6 +93,33 @@ def test_dense_sparse_dense_gives_every_weight_back(cnn: Subject) -> None:
     assert counts[0] == counts[2] == 0
     assert counts[1] == round(0.6 * total)
     assert masking.pruned() is None
+
+
+def test_channels_come_back_with_the_weights_that_they_had(cnn: Subject) -> None:
+    """Zeros on both sides of a channel have no gradient, so that it could never come back from them."""
+    model = copy.deepcopy(cnn.model)
+    masking = rising(cnn, model, granularity="channels", schedule="dense_sparse_dense", sparsity=0.5, rounds=3)
+    for progress in (0.0, 0.4, 0.8):
+        hold_now(model, masking(progress) or {})
+        assert (zeros(model) > 0) == (progress == 0.4)
+    for one, other in zip(model.parameters(), cnn.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_what_an_earlier_stage_dropped_does_not_come_back_with_the_channels(cnn: Subject) -> None:
+    pruned = prune(cnn.model, Prune(sparsity=0.5), cnn.blueprint.input_shape)
+    model = pruned.model
+    stage = Gradual(granularity="channels", schedule="dense_sparse_dense", sparsity=0.5, rounds=3)
+    masking = Rising(model, stage, cnn.groups, cnn.dataset, held=pruned.masks)
+    for progress in (0.0, 0.4, 0.8):
+        hold_now(model, masking(progress) or {})
+    assert zeros(model) == zeros(pruned.model) == sum(int((~mask).sum()) for mask in pruned.masks.values())
+
+
+def hold_now(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
+    with torch.no_grad():
+        for name, mask in masks.items():
+            model.get_parameter(name).mul_(mask)
 
 
 def test_masks_of_an_earlier_stage_hold_on(cnn: Subject) -> None:

@@ -9,6 +9,7 @@ import pytest
 import compression
 from compression.recipe import STAGES, Distill, Gradual, Lottery, Prune, Recalibrate, Recipe, Sparsify, Train
 from compression.report import charts, drift_charts, lineage_charts
+from compression.report.compare import records
 from compression.report.script import script
 from compression.report.stage_words import stage_words
 from compression.report.themes import DARK, LIGHT
@@ -90,6 +91,25 @@ def test_a_lineage_has_a_line_a_step_and_one_for_each_control() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("random", "scratch", "verdict"),
+    [
+        (0.8, 0.7, "; better than pruned at random and a small dense model"),
+        (0.8, 0.95, "; better than pruned at random, no better than a small dense model"),
+        (0.96, None, "; no better than pruned at random"),
+        (None, None, ""),
+    ],
+)
+def test_the_title_says_whether_the_controls_do_as_well(
+    random: float | None, scratch: float | None, verdict: str
+) -> None:
+    ends = {"random": random, "scratch": scratch}
+    controls = [{"run": run, "seed": 0, **measured(end, 250).row()} for run, end in ends.items() if end is not None]
+    rows = records(lineage_charts.lineage_table(result(0.95, 250), controls))
+    assert lineage_charts.lineage_title(rows) == f"4.0× smaller, accuracy the same within its interval{verdict}"
+    assert lineage_charts.lineage_title(rows, stopped=True).startswith("Stopped early; until then 4.0× smaller")
+
+
 def test_what_was_not_timed_is_said_and_not_drawn_as_a_number() -> None:
     control = {"run": "scratch", "seed": 0, **measured(0.8, 250).row()}
     table = lineage_charts.lineage_table(result(0.95, 250, 2.0), [control])
@@ -125,6 +145,8 @@ def test_a_drift_names_the_size_below_which_most_has_come() -> None:
 def test_the_free_sparsity_is_told_where_it_grew_most() -> None:
     chart = charts.free_chart(drift_charts.free_table(DRIFT), DARK, penalty="group_lasso")
     assert chart.title == "A threshold of 0.5 now takes 80.0 % of the units, before 20.0 %"
+    still = charts.free_chart(drift_charts.free_table((DRIFT[0], DRIFT[0])), DARK, penalty="l1")
+    assert still.title == "No threshold takes more of the weights than before"
 
 
 def test_a_schedule_is_drawn_as_the_steps_that_it_is() -> None:
