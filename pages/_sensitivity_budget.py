@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from compression.pruning import CRITERIA, GRANULARITIES, SCOPES
 from compression.pruning.allocation import ALLOCATIONS
 from compression.pruning.budget import Budget, allocate
 from compression.pruning.ground import ground_of
@@ -146,22 +147,23 @@ def stage_of(row: Row) -> Prune:
 
 
 def set_prune(stage: Prune) -> None:
-    """Set the controls of the Prune page to a stage, and have it opened."""
-    values: Row = {
-        "style": stage.granularity,
-        "criterion": stage.criterion,
-        "scope": stage.scope,
-        "sparsity": min(MOST, round(stage.sparsity or 0.5, 2)),
+    """Have the Prune page opened by a link that holds a stage, so that it is there again when it is reloaded."""
+    values = {
+        "style": GRANULARITIES[stage.granularity].label,
+        "criterion": CRITERIA[stage.criterion].label,
+        "scope": SCOPES[stage.scope].label,
+        "sparsity": f"{min(MOST, round(stage.sparsity or 0.5, 2))}",
         "layers": list(stage.overrides),
-        "round_to": stage.round_to,
+        "round_to": f"{stage.round_to}",
+        **{f"of_{layer}": f"{min(MOST, amount)}" for layer, amount in stage.overrides.items()},
     }
-    values |= {f"of_{layer}": min(MOST, amount) for layer, amount in stage.overrides.items()}
-    for name, value in values.items():
-        st.session_state[f"{PRUNE}{name}"] = value
-    st.session_state[f"{KEY}leave"] = "pages/prune.py"
+    for name in [name for name in st.session_state if str(name).startswith(PRUNE)]:
+        del st.session_state[name]  # else it would count, and not what the link says
+    query = {f"{PRUNE}{name}": value for name, value in values.items()}
+    st.session_state[f"{KEY}leave"] = ("pages/prune.py", query)
 
 
 def set_pipeline(stage: Prune) -> None:
     """Add a stage to the pipeline being built, and have its page opened."""
     add_stage(stage)
-    st.session_state[f"{KEY}leave"] = "pages/pipeline.py"
+    st.session_state[f"{KEY}leave"] = ("pages/pipeline.py", {})

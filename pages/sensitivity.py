@@ -34,8 +34,9 @@ def workbench(subject: Subject) -> None:
         allocation(subject, found)
 
 
-if page := st.session_state.pop("sensitivity_leave", None):
-    st.switch_page(page, query_params={})
+if left := st.session_state.pop("sensitivity_leave", None):
+    page, query = left
+    st.switch_page(page, query_params=query)
 subject = choose_subject()
 st.title("Sensitivity")
 try:

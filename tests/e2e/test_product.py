@@ -125,7 +125,14 @@ def test_a_scan_and_its_budget_go_over_to_the_prune_page(open_page: Open) -> Non
     page.get_by_role("button", name="Use in Prune").click()
     expect(page).to_have_url(re.compile("/prune"), timeout=WAIT_MS)
     expect(page.locator(".js-plotly-plot")).to_have_count(5, timeout=WAIT_MS)
-    assert "50 %" in title(page, 0)
+    settle(page)
+    before = title(page, 0)
+    assert "50 %" in before
+    assert page.url.count("prune_of_") == 3  # the link holds every layer's amount
+    page.reload()
+    expect(page.locator(".js-plotly-plot")).to_have_count(5, timeout=WAIT_MS)
+    settle(page)
+    assert title(page, 0) == before
 
 
 def test_weights_drift_towards_zero_when_played(open_page: Open) -> None:
