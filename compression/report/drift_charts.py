@@ -134,7 +134,7 @@ def free_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int = 
             "tickvals": tried[::2],
             "ticktext": [f"{t:g}" for t in tried[::2]],
         },  # fmt: skip
-        "yaxis": {"range": [0, 1.05], "tickformat": ".0%", "nticks": 5},
+        "yaxis": {"range": [0, 1.18], "tickformat": ".0%", "nticks": 5},
     }
     return chart(traces, theme, title, subtitle, frame, layout)
 
