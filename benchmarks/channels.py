@@ -30,7 +30,7 @@ from compression.training import fit, inputs, predict, prepare_process
 MODEL = "cifar10-resnet20"
 STEPS, SEEDS, IMAGES = 2, 3, 500
 LEFT = 0.5
-TRAINED = Train(epochs=2, lr=0.05, augment="reflect_flip")
+TRAINED = Train(epochs=1, lr=0.05, augment="reflect_flip")
 """After every step; a model from new weights gets as many epochs as all steps together."""
 CRITERION = "l2"
 
@@ -62,7 +62,7 @@ def rows(quick: bool = False) -> list[Row]:
 def _how(stage: Train, accuracies: dict[str, list[float]]) -> str:
     listed = "; ".join(f"{name} {', '.join(f'{one:.2f}' for one in each)}" for name, each in accuracies.items())
     return (
-        f"{STEPS} steps to half the MACs, each followed by {stage.epochs} epochs at rate {stage.lr:g} with shifts and "
+        f"{STEPS} steps to half the MACs, each followed by {stage.epochs} epoch{'s' if stage.epochs > 1 else ''} at rate {stage.lr:g} with shifts and "
         f"mirror images, one loop of training for all and the same order of images; both go by the same importance, "
         f"the root mean square of a channel's weights. Ours spreads the MACs over the layers by a scan of {IMAGES} "
         f"validation images before each step; theirs has its default, layer by layer. From new weights: "

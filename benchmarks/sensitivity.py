@@ -13,7 +13,7 @@ from compression.training import prepare_process
 
 MODEL = "cifar10-resnet20"
 BAR = 2.0
-IMAGES = {"weights": 2000, "channels": 500}
+IMAGES = {"weights": 500, "channels": 200}
 
 
 def rows(quick: bool = False) -> list[Row]:
