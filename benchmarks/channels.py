@@ -63,8 +63,8 @@ def _how(stage: Train, accuracies: dict[str, list[float]]) -> str:
     listed = "; ".join(f"{name} {', '.join(f'{one:.2f}' for one in each)}" for name, each in accuracies.items())
     return (
         f"{STEPS} steps to half the MACs, epochs of training after each: {stage.epochs}, at rate {stage.lr:g} with "
-        f"shifts and mirror images, one loop of training for all and the same order of images; both go by the same importance, "
-        f"the root mean square of a channel's weights. Ours spreads the MACs over the layers by a scan of {IMAGES} "
+        f"shifts and mirror images, one loop of training for all and the same order of images; both go by one "
+        f"importance, the root mean square of a channel's weights. Ours spreads the MACs over the layers by a scan of {IMAGES} "
         f"validation images before each step; theirs has its default, layer by layer. From new weights: "
         f"{STEPS * stage.epochs} epochs at once. The 10,000 test images, last epoch, mean ± sd; by seed: {listed}."
     )
