@@ -64,8 +64,8 @@ def _how(stage: Train, accuracies: dict[str, list[float]]) -> str:
     return (
         f"{STEPS} steps to half the MACs, epochs of training after each: {stage.epochs}, at rate {stage.lr:g} with "
         f"shifts and mirror images, one loop of training for all and the same order of images; both go by one "
-        f"importance, the root mean square of a channel's weights. Ours spreads the MACs over the layers by a scan of {IMAGES} "
-        f"validation images before each step; theirs has its default, layer by layer. From new weights: "
+        f"importance, the root mean square of a channel's weights. Ours spreads the MACs over the layers by a scan of "
+        f"{IMAGES} validation images before each step; theirs has its default, layer by layer. From new weights: "
         f"{STEPS * stage.epochs} epochs at once. The 10,000 test images, last epoch, mean ± sd; by seed: {listed}."
     )
 
