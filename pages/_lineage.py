@@ -21,6 +21,7 @@ from pages._draw import draw, pairs
 from pages._workbench import theme
 
 Row = dict[str, Any]
+COUNTED = {"params": "parameters", "nonzero": "non-zero", "macs": "MACs"}
 
 
 @st.fragment(run_every=1.0)
@@ -116,7 +117,7 @@ def _compared(rows: list[Row]) -> None:
             "accuracy sd": config.NumberColumn("± sd", format="percent"),
             "packed_bytes": config.NumberColumn("packed size", format="bytes"),
             "speedup": config.NumberColumn("speed-up", format="%.2f×"),
-            **{key: config.NumberColumn(key, format="compact") for key in ("params", "nonzero", "macs")},
+            **{key: config.NumberColumn(words, format="compact") for key, words in COUNTED.items()},
         },
     )  # fmt: skip
 

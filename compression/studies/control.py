@@ -87,7 +87,7 @@ def pause(name: str) -> None:
 def cancel(name: str) -> None:
     """Have the engine stop for good; what was measured stays."""
     store.ask(name, "cancel")
-    if status(name).state not in UNDER_WAY:
+    if status(name).state != "running":
         store.tell(name, {"state": "cancelled", "seen": time.time()})
 
 
@@ -114,7 +114,8 @@ def status(name: str) -> Status:
     failed = tuple(line for key, line in failures.items() if key not in keys)
     state: State = said.get("state", "waiting")
     if state in (*UNDER_WAY, "starting"):
-        state = "lost" if time.time() - said["seen"] > SILENT else "waiting" if state == "waiting" else "running"
+        silent = said and time.time() - said["seen"] > SILENT
+        state = "lost" if silent else "waiting" if state == "waiting" else "running"
     total = total_of(study)
     done, left = len(keys), None
     if state == "running" and total and done:

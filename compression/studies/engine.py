@@ -227,7 +227,7 @@ def _client(address: str | None) -> Iterator[Client]:
     limit = int(0.8 * psutil.virtual_memory().total / cores())
     with (
         LocalCluster(
-            n_workers=cores(), threads_per_worker=1, memory_limit=limit, dashboard_address=None,
+            n_workers=cores(), threads_per_worker=1, memory_limit=limit, dashboard_address=":0",
             scheduler_kwargs={"allowed_failures": TRIES - 1},
         ) as cluster,
         Client(cluster) as client,

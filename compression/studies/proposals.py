@@ -68,7 +68,7 @@ def _proposal(
 def sampler(study: Study) -> optuna.samplers.BaseSampler:
     """Optuna's sampler of a study, with its seed."""
     if study.search == "tpe":
-        return optuna.samplers.TPESampler(seed=study.seed, multivariate=True, group=True, constant_liar=True)
+        return optuna.samplers.TPESampler(seed=study.seed)
     if study.search == "nsga2":
         return optuna.samplers.NSGAIISampler(
             seed=study.seed, population_size=max(8, min(50, (study.trials or 100) // 5))

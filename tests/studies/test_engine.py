@@ -44,7 +44,7 @@ def cluster() -> Iterator[str]:
     """The address of a scheduler with two workers, as a team would have one."""
     settings = {"allowed_failures": engine.TRIES - 1}
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs=settings, silence_logs=50
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", scheduler_kwargs=settings, silence_logs=50
     ) as running:
         yield running.scheduler_address
 
@@ -178,7 +178,7 @@ def test_a_study_is_run_by_one_engine(cluster: str) -> None:
 
 
 def test_a_paused_study_goes_on(cluster: str) -> None:
-    study = made(LONG.replace("epochs: 4", "epochs: 40"))
+    study = made(LONG.replace("epochs: 4", "epochs: 6").replace("digits-mlp", "digits-cnn"))
     engine_thread = threading.Thread(target=engine.run_study, args=("long", cluster))
     engine_thread.start()
     until(lambda: store.told("long").get("running"))

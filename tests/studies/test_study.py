@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,12 @@ stages:
 - {{kind: train, epochs: {{low: 1, high: 2}}, lr: 0.02}}
 constraints: ["accuracy >= 95 %", "packed_bytes <= 30 KB"]
 """
+
+
+def test_the_study_of_the_readme_is_sound() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
+    (study,) = [Study.from_yaml(text) for text in blocks if "objectives" in text]
+    assert (study.name, study.space.size) == ("first look", 14)
 
 
 def test_a_grid_is_the_product_of_its_open_fields() -> None:
