@@ -65,7 +65,7 @@ def _compared(settings: Settings, readings: list[Reading], asked: Row) -> list[R
         rows.append(_allocated(settings, readings, len(readings), method=method, **asked))
     place.empty()
     if all("fault" in row for row in rows):
-        raise UserError(rows[0]["fault"])  # the others say nearly the same
+        raise UserError("; ".join(dict.fromkeys(row["fault"] for row in rows)))
     return rows
 
 

@@ -27,8 +27,8 @@ def budget_of(settings: Settings, whole: Measurement, units: int) -> Row:
         kind = st.segmented_control(
             "Budget in", kinds, default="sparsity", required=True, key=f"{KEY}budget", bind="query-params",
             format_func=KINDS.__getitem__,
-            help="What the pruned model may be, met within 1 %, above or below. Zeros save no MACs, so that whole units "
-            "alone have a budget of them.",
+            help="What the pruned model may be, met within 1 %, above or below. Zeros save no MACs, so that whole "
+            "units alone have a budget of them.",
         )  # fmt: skip
         kind = kind if kind in kinds else "sparsity"
         amount = _amount(kind, settings.granularity, whole, units)

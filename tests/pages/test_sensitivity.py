@@ -171,7 +171,7 @@ def test_locked_layers_stay_whole_and_all_locked_is_one_line(open_app: Open) -> 
 
 def test_a_budget_that_cannot_be_met_names_the_nearest(open_app: Open) -> None:
     at = open_app(sensitivity_sparsity=0.98)
-    (line,) = [found.value for found in at.warning if "Uniform" in found.value]
+    (line,) = [found.value for found in at.error]
     assert "98.00% sparsity cannot be met" in line and "95.00% sparsity" in line
 
 
