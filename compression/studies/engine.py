@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 from distributed import Client, Future, KilledWorker, LocalCluster, wait
@@ -32,6 +33,7 @@ from compression.studies import store
 from compression.studies.proposals import Proposal, proposals
 from compression.studies.study import Study
 from compression.studies.sweep import cores
+from compression.studies.timing import time_candidates
 from compression.studies.trial import Made, Trial, carry_out
 
 TRIES = 2
@@ -41,7 +43,7 @@ BEAT = 2.0
 ENDED = {"run": "done", "pause": "paused", "cancel": "cancelled"}
 """The state in which a study is left, by what was wanted of it."""
 Told = Callable[..., None]
-LOCAL = ("tcp://127.0.0.1", "tcp://localhost", "tcp://[::1]", "inproc://")
+LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,16 @@ def run_study(name: str, cluster: str | None = None, insecure: bool = False) -> 
             with _client(cluster) as client:
                 _check_workers(client)
                 _search(study, client, chain([first], tasks), told)
+        if study.latency:
+            for left in time_candidates(study, lambda: store.wanted(name) == "run"):
+                told(state="running", timing=left)
         return ENDED[store.wanted(name)]
 
 
 def check_address(cluster: str | None, insecure: bool) -> None:
     """Raise UserError for plain tcp to another machine: whoever listens could run code in its name."""
-    if cluster and not insecure and not cluster.startswith(("tls://", *LOCAL)):
+    parts = urlsplit(cluster or "tls:")
+    if not insecure and parts.scheme != "tls" and parts.hostname not in LOCAL:
         raise UserError(f"--cluster is {cluster}, which is not encrypted; use tls://, or say --insecure")
 
 

@@ -177,6 +177,13 @@ def opened() -> RDBStorage:
         return storage
 
 
+def timed(name: str) -> set[int]:
+    """The numbers of the trials that have a timing."""
+    with _talking() as storage:
+        about = storage.get_study_user_attrs(_id(storage, name))
+    return {int(key.removeprefix(TIMED)) for key in about if key.startswith(TIMED)}
+
+
 def release(name: str) -> int:
     """Give up the trials that nobody runs any more, so that they are run again; how many there were."""
     with _talking() as storage:

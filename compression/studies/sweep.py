@@ -176,9 +176,14 @@ def _timed(plan: Plan, finished: list[Done]) -> Iterator[Done]:
 
 
 def _with_timing(done: Done, subject: Subject, plan: Plan, latency: tuple[Latency, ...]) -> Done:
-    untimed = baseline(subject, plan.split, plan.limit)[1]
+    return Done(done.point, {**(done.row or {}), **timing_row(subject, latency, plan.split, plan.limit)})
+
+
+def timing_row(subject: Subject, latency: tuple[Latency, ...], split: str, limit: int | None) -> Row:
+    """What timing adds to a measurement's row."""
+    untimed = baseline(subject, split, limit)[1]
     timed = untimed.model_copy(update={"latency": latency})
-    return Done(done.point, {**(done.row or {}), **dict(timed.row().items() - untimed.row().items())})
+    return dict(timed.row().items() - untimed.row().items())
 
 
 def _timed_lineage(plan: Lineage, finished: list[Done], folder: Path) -> Iterator[Done]:

@@ -16,9 +16,11 @@ import pytest
 from distributed import LocalCluster
 from optuna.trial import TrialState
 
+from compression.measure import latencies
 from compression.pipeline import run
 from compression.registry import UserError
-from compression.studies import control, engine, store
+from compression.results import Latency
+from compression.studies import control, engine, store, timing
 from compression.studies.space import recipe_at
 from compression.studies.study import Study
 from compression.studies.trial import Made, Trial, carry_out
@@ -99,6 +101,24 @@ def test_what_is_measured_is_not_measured_again(cluster: str) -> None:
     engine.run_study("other", cluster)
     reused = [trial.user_attrs.get("reused", False) for trial in store.trials("other")]
     assert (len(once(other)), sum(reused)) == (8, 6)
+
+
+@pytest.mark.slow
+def test_latencies_come_last_once_for_each_shape(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[str] = []
+
+    def quick(candidates: dict[str, object], *rest: object) -> dict[str, tuple[Latency, ...]]:
+        timed.extend(candidates)
+        return latencies(candidates, *rest, pairs=5, seconds=0.01)
+
+    monkeypatch.setattr(timing, "latencies", quick)
+    made(GRID + "latency: true\n")
+    assert engine.run_study("grid", cluster) == "done"
+    rows = store.rows("grid")
+    assert all(row["speedup_low"] <= row["speedup"] <= row["speedup_high"] for row in rows)
+    assert len(timed) == len({row["params"] for row in rows}) == 4  # three times zeros in one shape, and three shapes
+    engine.run_study("grid", cluster)
+    assert len(timed) == 4
 
 
 @pytest.mark.parametrize("search", ["random", "tpe", "nsga2"])
@@ -194,6 +214,8 @@ def test_a_paused_study_goes_on(cluster: str) -> None:
 def test_a_cluster_over_plain_tcp_must_be_asked_for() -> None:
     with pytest.raises(UserError, match="which is not encrypted; use tls://, or say --insecure"):
         engine.check_address("tcp://10.0.0.7:8786", insecure=False)
+    with pytest.raises(UserError, match="not encrypted"):
+        engine.check_address("tcp://127.0.0.1.example.org:8786", insecure=False)
     engine.check_address("tcp://10.0.0.7:8786", insecure=True)
     engine.check_address("tls://10.0.0.7:8786", insecure=False)
     engine.check_address("tcp://127.0.0.1:8786", insecure=False)
