@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 
 from compression.cli_tables import interval, progress, table
+from compression.goals import feasible
 from compression.registry import UserError, quoted
 from compression.report.text import count, percent, size
 from compression.studies import control, store
-from compression.studies.goals import feasible
 from compression.studies.study import Study
 
 Row = dict[str, Any]

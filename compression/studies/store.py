@@ -24,11 +24,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from compression.data.sets import data_root
+from compression.goals import OBJECTIVES, PROXIES, Direction
 from compression.measure.hardware import versions
 from compression.models.zoo import FOLDER, SAMPLES
 from compression.recipe import Recipe, validated
 from compression.registry import UserError, quoted, unknown
-from compression.studies.goals import OBJECTIVES, PROXIES, Direction
 from compression.studies.space import Choice, Open, Values
 from compression.studies.study import Study
 

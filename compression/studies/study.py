@@ -9,9 +9,9 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
+from compression.goals import OBJECTIVES, Constraint, check_together
 from compression.recipe import Frozen, Recipe, validated
 from compression.registry import UserError, quoted, unknown
-from compression.studies.goals import OBJECTIVES, Constraint, check_together
 from compression.studies.plan import SplitName
 from compression.studies.space import MOST, Body, Space
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from compression.goals import OBJECTIVES, Constraint, feasible
 from compression.recipe import Recipe
 from compression.registry import UserError
-from compression.studies.goals import OBJECTIVES, Constraint, feasible
 from compression.studies.space import Space, recipe_at
 from compression.studies.study import Study
 
