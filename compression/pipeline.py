@@ -123,8 +123,10 @@ def steps(
             break
         done += _units(stage)
         models.append(present.subject.model)
-        last = stages[-1].measurement if stages else before
-        stages.append(_report(present, stage, last, split, limit))
+        reported = _report(present, stage, split, limit)
+        if stages or isinstance(stage, Train):  # before any other stage a student starts from new weights
+            reported = _with_harm(reported, stages[-1].measurement if stages else before)
+        stages.append(reported)
         yield Event(f"measured after {stage.kind}", done / units, finished=(number, present.subject))
         if present.stopped:
             break
@@ -181,7 +183,7 @@ def _told(work: Work, done: int, units: int, history: list[Epoch]) -> Generator[
         yield Event(message, done / units, epoch)
 
 
-def _report(present: Outcome, stage: Stage, last: Measurement, split: str, limit: int | None) -> StageResult:
+def _report(present: Outcome, stage: Stage, split: str, limit: int | None) -> StageResult:
     _, measured = judge(present.subject, present.subject.model, split, limit)
     pruned = present.pruned if isinstance(stage, Cut | Lottery) else None  # a recalibration hands on what came before
     return StageResult(
@@ -190,17 +192,19 @@ def _report(present: Outcome, stage: Stage, last: Measurement, split: str, limit
         layers=pruned.layers if pruned else (),
         asked_sparsity=pruned.asked if pruned else None,
         achieved_sparsity=pruned.achieved if pruned else None,
-        notes=(*present.notes, *_harmed(stage, last, measured)),
+        notes=present.notes,
         drift=present.drift,
     )
 
 
-def _harmed(stage: Stage, before: Measurement, after: Measurement) -> tuple[str, ...]:
-    """A note where training that is there to heal did harm, beyond what chance explains."""
+def _with_harm(done: StageResult, before: Measurement) -> StageResult:
+    """A note more where training that is there to heal did harm, beyond what chance explains."""
+    stage, after = done.stage, done.measurement
     heals = isinstance(stage, Train) or (isinstance(stage, Distill) and stage.student == "same")
     if not heals or after.accuracy_high >= before.accuracy_low:
-        return ()
-    return (f"Accuracy fell from {before.accuracy:.1%} to {after.accuracy:.1%} in this training; lower lr.",)
+        return done
+    line = f"Accuracy fell from {before.accuracy:.1%} to {after.accuracy:.1%} in this training; lower lr."
+    return done.model_copy(update={"notes": (*done.notes, line)})
 
 
 def _with_latency(
