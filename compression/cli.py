@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from compression.cli_parser import command_parser
 from compression.cli_sensitivity import sensitivity
-from compression.cli_study import study
 from compression.cli_tables import (
     measurement_table,
     models_table,
@@ -261,6 +260,12 @@ def sparsities(text: str) -> tuple[float, ...]:
         ) from None
 
 
+def _studies(arguments: argparse.Namespace) -> None:
+    from compression.cli_study import study  # here, since it loads Optuna, which no other command needs
+
+    study(arguments)
+
+
 def _serve(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.port <= 65535:
         raise UserError(f"port is {arguments.port}; it must lie in 1 to 65535")
@@ -289,7 +294,7 @@ COMMANDS = {
     "sensitivity": sensitivity,
     "sweep": _sweep,
     "distill": _distill,
-    "study": study,
+    "study": _studies,
     "serve": _serve,
 }
 

@@ -22,13 +22,18 @@ with numbers:
     baseline_numbers(chosen)
 first_chart(chosen, place)
 st.divider()
-ways = st.columns(3)
-with ways[0]:
-    st.page_link("pages/prune.py", label="**Prune**", icon=":material/content_cut:")
-    st.caption("Move a slider and watch what falls: weights, layers, classes, single images.")
-with ways[1]:
-    st.page_link("pages/distill.py", label="**Distill**", icon=":material/school:")
-    st.caption("A teacher's answers soften with the temperature; students alone and taught, side by side.")
-with ways[2]:
-    st.page_link("pages/tradeoffs.py", label="**Trade-offs**", icon=":material/show_chart:")
-    st.caption("Many settings in one chart: accuracy against size, MACs or measured speed-up, with intervals.")
+ways = {
+    ("prune", "Prune", "content_cut"): "Move a slider and watch what falls: weights, layers, classes, single images.",
+    ("sensitivity", "Sensitivity", "tune"): "Cut each layer alone, then spend a budget where it hurts least.",
+    ("distill", "Distill", "school"): "A teacher's answers soften with the temperature; students alone and taught.",
+    ("pipeline", "Pipeline", "route"): "Prune, train, heal and distil in stages, beside honest controls.",
+    (
+        "tradeoffs",
+        "Trade-offs",
+        "show_chart",
+    ): "Many settings in one chart: accuracy against size, MACs or speed.",
+}
+for place, ((page, label, icon), about) in zip(st.columns(len(ways)), ways.items(), strict=True):
+    with place:
+        st.page_link(f"pages/{page}.py", label=f"**{label}**", icon=f":material/{icon}:")
+        st.caption(about)
