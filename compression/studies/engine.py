@@ -227,13 +227,18 @@ def _check_workers(client: Client) -> None:
 @contextmanager
 def _client(address: str | None) -> Iterator[Client]:
     if address:
-        with Client(address, timeout=store.SECONDS) as client:
+        try:
+            joined = Client(address, timeout=store.SECONDS)
+        except (OSError, ValueError) as fault:
+            reason = str(fault).splitlines()[0][:200]
+            raise UserError(f"No scheduler answers at {address} within {store.SECONDS} s: {reason}") from None
+        with joined as client:
             yield client
         return
     limit = int(0.8 * psutil.virtual_memory().total / cores())
     with (
         LocalCluster(
-            n_workers=cores(), threads_per_worker=1, memory_limit=limit, dashboard_address=":0",
+            n_workers=cores(), threads_per_worker=1, memory_limit=limit, dashboard_address="127.0.0.1:0",
             scheduler_kwargs={"allowed_failures": TRIES - 1},
         ) as cluster,
         Client(cluster) as client,

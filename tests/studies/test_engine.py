@@ -46,7 +46,7 @@ def cluster() -> Iterator[str]:
     """The address of a scheduler with two workers, as a team would have one."""
     settings = {"allowed_failures": engine.TRIES - 1}
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", scheduler_kwargs=settings, silence_logs=50
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", scheduler_kwargs=settings, silence_logs=50
     ) as running:
         yield running.scheduler_address
 
@@ -209,6 +209,15 @@ def test_a_paused_study_goes_on(cluster: str) -> None:
     store.ask("long", "run")
     engine.run_study("long", cluster)
     assert len(once(study)) == 3
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "SECONDS", 0.5)
+    made(GRID)
+    with pytest.raises(UserError, match="No scheduler answers at tcp://127.0.0.1:1 within 0.5 s"):
+        engine.run_study("grid", "tcp://127.0.0.1:1")
+    assert control.status("grid").state == "failed"
+    assert "No scheduler answers" in control.status("grid").message
 
 
 def test_a_cluster_over_plain_tcp_must_be_asked_for() -> None:
