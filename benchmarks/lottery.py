@@ -20,7 +20,7 @@ from compression.training import fit, inputs, predict, prepare_process
 
 MODEL = "mnist-lenet-300-100"
 ROUNDS = 15
-STAGE = Lottery(sparsity=1 - 0.8**ROUNDS, rounds=ROUNDS, epochs=8, lr=0.1)
+STAGE = Lottery(sparsity=1 - 0.8**ROUNDS, rounds=ROUNDS, epochs=5, lr=0.1)
 COMPARED = (3, 5, 7, 9, 12, 15)
 """After these rounds the ticket is reinitialised too, and one-shot pruning compared."""
 SEEDS = 3
