@@ -46,6 +46,7 @@ BENCHMARKS = {
     "sensitivity": Benchmark("Sensitivity: every layer alone, prefixes replayed", sensitivity.rows),
     "channels": Benchmark("Pruning over time: ResNet-20 at half its MACs, by channels", channels.rows),
     "han": Benchmark("Pruning over time: Han 2015, twelve times fewer weights", over_time.han),
+    "pushed": Benchmark("Pruning over time: Han's networks pushed until they break", over_time.pushed),
     "lottery": Benchmark("Pruning over time: lottery tickets of LeNet-300-100", lottery.rows),
     "schedules": Benchmark("Pruning over time: one shot, iterative, gradual on LeNet-5", over_time.schedules),
 }
