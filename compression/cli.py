@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import re
@@ -14,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from compression.cli_parser import command_parser
+from compression.cli_parser import command_parser, listed
 from compression.cli_sensitivity import sensitivity
 from compression.cli_tables import (
     measurement_table,
     models_table,
+    print_json,
     progress,
     result_tables,
     set_table,
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _models(arguments: argparse.Namespace) -> None:
     cards = [model_card(name) for name in available()]
-    return _json(cards) if arguments.json else models_table(cards)
+    return print_json(cards) if arguments.json else models_table(cards)
 
 
 def _data(arguments: argparse.Namespace) -> None:
@@ -83,11 +83,11 @@ def _data(arguments: argparse.Namespace) -> None:
             "std": list(dataset.std),
             "note": dataset.note,
         }
-        return _json(about) if arguments.json else set_table(about)
-    listed = [
+        return print_json(about) if arguments.json else set_table(about)
+    known = [
         {"name": s.name, "here": s.here(), "megabytes": s.megabytes, "sentence": s.sentence} for s in DATASETS.values()
     ]
-    return _json(listed) if arguments.json else sets_table(listed, data_root())
+    return print_json(known) if arguments.json else sets_table(known, data_root())
 
 
 def _measure(arguments: argparse.Namespace) -> None:
@@ -96,7 +96,7 @@ def _measure(arguments: argparse.Namespace) -> None:
         bar.add_task(f"measuring {arguments.model}", total=None)
         measured = measure(arguments.model, arguments.data, arguments.split, latency=not arguments.no_latency)
     if arguments.json:
-        return _json(measured.model_dump(mode="json"))
+        return print_json(measured.model_dump(mode="json"))
     measurement_table(arguments.model, measured)
 
 
@@ -116,7 +116,7 @@ def _run(arguments: argparse.Namespace) -> None:
         result.save(arguments.out)
         print(f"wrote {arguments.out}/model.safetensors, recipe.yaml and result.json", file=sys.stderr)
     if arguments.json:
-        _json(result.model_dump(mode="json") | {"final": result.final.model_dump(mode="json")})
+        print_json(result.model_dump(mode="json") | {"final": result.final.model_dump(mode="json")})
     else:
         result_tables(result)
     if result.stopped:
@@ -146,8 +146,8 @@ def _sweep(arguments: argparse.Namespace) -> None:
         {
             "model": arguments.model,
             "data": arguments.data,
-            "granularities": _listed(arguments.granularity),
-            "criteria": _listed(arguments.criterion),
+            "granularities": listed(arguments.granularity),
+            "criteria": listed(arguments.criterion),
             "scope": arguments.scope,
             "sparsities": sparsities(arguments.sparsity),
             "epochs": arguments.epochs,
@@ -171,8 +171,8 @@ def _distill(arguments: argparse.Namespace) -> None:
             name: getattr(arguments, name)
             for name in ("student", "width", "depth", "epochs", "lr", "augment", "copies")
         },
-        "hidden": _listed(arguments.hidden),
-        "without": _listed(arguments.without),
+        "hidden": listed(arguments.hidden),
+        "without": listed(arguments.without),
     }
     plan = _planned(
         Teaching,
@@ -180,9 +180,9 @@ def _distill(arguments: argparse.Namespace) -> None:
             "model": arguments.teacher,
             "data": arguments.data,
             "stage": stage,
-            "methods": _listed(arguments.method),
-            "temperatures": _listed(arguments.temperature),
-            "alphas": _listed(arguments.alpha),
+            "methods": listed(arguments.method),
+            "temperatures": listed(arguments.temperature),
+            "alphas": listed(arguments.alpha),
             "seeds": arguments.seeds,
             "split": arguments.split or "test",
         },
@@ -273,17 +273,9 @@ def _serve(arguments: argparse.Namespace) -> int:
     return subprocess.call([sys.executable, "-m", "pages._serve", "--server.port", str(arguments.port)], cwd=root)
 
 
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def _json_rows(rows: list[Row]) -> None:
     """Rows of a study, without their number in its plan."""
-    _json([{key: value for key, value in row.items() if key != "point"} for row in rows])
-
-
-def _json(body: Any) -> None:
-    print(json.dumps(body, indent=2, ensure_ascii=False))
+    print_json([{key: value for key, value in row.items() if key != "point"} for row in rows])
 
 
 COMMANDS = {

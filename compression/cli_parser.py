@@ -20,6 +20,11 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
+def listed(text: str) -> list[str]:
+    """The parts of a list that is given with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def command_parser(commands: Mapping[str, Command]) -> Parser:
     """The parser of ``espalier``; what it parses carries the ``command`` that is to be called with it."""
     parser = Parser(prog="espalier", description="Prune and distil neural networks, and see what it costs.")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from compression.cli_tables import allocations_table, progress, readings_table
+from compression.cli_parser import listed
+from compression.cli_tables import allocations_table, print_json, progress, readings_table
 from compression.pruning.allocation import ALLOCATIONS
 from compression.pruning.budget import CURRENCIES, Budget, allocate
 from compression.pruning.costs import counter
@@ -43,14 +43,13 @@ def sensitivity(arguments: argparse.Namespace) -> None:
     costs = [asdict(cost) for cost in layer_costs(subject.model, asked.granularity, subject.groups)]
     made: list[Row] = []
     if budget:
-        locks = [part.strip() for part in arguments.keep.split(",") if part.strip()]
-        ground = ground_of(subject.model, asked.granularity, subject.groups, readings, locks)
+        ground = ground_of(subject.model, asked.granularity, subject.groups, readings, listed(arguments.keep))
         made = _allocations(subject, ground, budget, asked)
         if arguments.out:
             _keep(subject, made, arguments.method, arguments.out)
     if arguments.json:
         rows = {"layers": costs, "readings": [asdict(reading) for reading in readings], "allocations": made}
-        return print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return print_json(rows)
     readings_table(costs, [asdict(reading) for reading in readings])
     if made:
         allocations_table(made)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -12,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from compression.cli_tables import interval, progress, table
+from compression.cli_tables import interval, print_json, progress, table
 from compression.goals import feasible
 from compression.registry import UserError, quoted
+from compression.report.study_tables import settings_of
 from compression.report.text import count, percent, size
 from compression.studies import control, store
 from compression.studies.study import Study
@@ -67,7 +67,7 @@ def _follow(name: str, arguments: argparse.Namespace) -> None:
 def _ls(arguments: argparse.Namespace) -> None:
     found = [{"name": name, "model": store.plan(name).model, **asdict(control.status(name))} for name in store.names()]
     if arguments.json:
-        return print(json.dumps(found, indent=2))
+        return print_json(found)
     rows = [
         (one["name"], one["model"], one["state"], f"{one['done']} of {one['total'] or 'some'}", str(len(one["failed"])))
         for one in found
@@ -79,14 +79,13 @@ def _show(arguments: argparse.Namespace, name: str = "") -> None:
     name = name or arguments.what
     plan, present, rows = store.plan(name), control.status(name), store.rows(name)
     if arguments.json:
-        return print(json.dumps({"study": plan.model_dump(mode="json"), **asdict(present), "rows": rows}, indent=2))
+        return print_json({"study": plan.model_dump(mode="json"), **asdict(present), "rows": rows})
     print(
         f"{name}: {present.state}, {present.done} of {present.total or 'some'} settings measured on {plan.split} images"
     )
     for line in present.failed:
         print(f"left out: {line}", file=sys.stderr)
-    settings = [key for key in (rows[0] if rows else {}) if "." in key or key == "recipe"]
-    settings = list(dict.fromkeys(settings + [key for row in rows for key in row if "." in key]))
+    settings = settings_of(rows)
     best = sorted(rows, key=lambda row: (feasible(row, plan.bounds), row["accuracy"]), reverse=True)
     table(
         (

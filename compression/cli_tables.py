@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,11 @@ from compression.results import Measurement, Result
 Row = Mapping[str, Any]
 PIPE_WIDTH = 200
 """A pipe has no width of its own; wide enough that no column of ours is folded there."""
+
+
+def print_json(body: Any) -> None:
+    """Print for programs."""
+    print(json.dumps(body, indent=2, ensure_ascii=False))
 
 
 def table(names: Iterable[str], rows: Iterable[Sequence[str]]) -> None:

@@ -84,18 +84,13 @@ class Constraint(Frozen):
 
 def check_together(constraints: Iterable[Constraint]) -> None:
     """Raise UserError where two constraints leave nothing of a metric."""
-    least: dict[str, Constraint] = {}
-    most: dict[str, Constraint] = {}
+    by_metric: dict[str, list[Constraint]] = {}
     for one in constraints:
-        if one.least > least.get(one.metric, one).least or one.metric not in least:
-            least[one.metric] = one
-        if one.most < most.get(one.metric, one).most or one.metric not in most:
-            most[one.metric] = one
-    for metric in least:
-        if least[metric].least > most[metric].most:
-            raise UserError(
-                f"the constraints {least[metric].written()} and {most[metric].written()} contradict each other"
-            )
+        by_metric.setdefault(one.metric, []).append(one)
+    for own in by_metric.values():
+        least, most = max(own, key=lambda one: one.least), min(own, key=lambda one: one.most)
+        if least.least > most.most:
+            raise UserError(f"the constraints {least.written()} and {most.written()} contradict each other")
 
 
 def feasible(row: Mapping[str, Any], constraints: Iterable[Constraint]) -> bool:

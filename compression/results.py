@@ -173,6 +173,12 @@ class Result(Frozen):
     hardware: dict[str, Any] = Field(default_factory=dict)
 
     @property
+    def achieved_sparsity(self) -> float:
+        """What the last stage that pruned removed; 0 where none did."""
+        pruned = [stage.achieved_sparsity for stage in self.stages if stage.achieved_sparsity is not None]
+        return pruned[-1] if pruned else 0.0
+
+    @property
     def final(self) -> Measurement:
         """The measurement after the last stage; the baseline where there is none."""
         return self.stages[-1].measurement if self.stages else self.baseline

@@ -23,7 +23,7 @@ def settings_of(rows: Iterable[Row]) -> tuple[str, ...]:
 
 
 def best_feasible(rows: Sequence[Row], constraints: Sequence[Constraint], cost: str) -> Row | None:
-    """The point that meets all constraints and costs least; of those alike within noise the most accurate.
+    """The point that meets all constraints and costs least; of those that cost the same the most accurate.
 
     Args:
         rows: measured points.

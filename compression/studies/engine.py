@@ -34,7 +34,7 @@ from compression.studies.proposals import Proposal, proposals
 from compression.studies.study import Study
 from compression.studies.sweep import cores
 from compression.studies.timing import time_candidates
-from compression.studies.trial import Made, Trial, carry_out
+from compression.studies.trial import Made, Trial, carry_out, differing
 
 TRIES = 2
 """How many workers a setting may take with it before it is marked failed."""
@@ -220,8 +220,7 @@ def _check_workers(client: Client) -> None:
     """Raise UserError where a worker has other versions of the libraries that numbers depend on."""
     for worker, found in client.run(versions).items():
         if found != versions():
-            differing = {name: found.get(name) for name, own in versions().items() if found.get(name) != own}
-            raise UserError(f"The worker {worker} has {differing}, this engine {versions()}; give both the same")
+            raise UserError(f"The worker {worker} has {differing(found, versions())}")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import optuna
 from compression.recipe import Recipe
 from compression.registry import UserError
 from compression.studies import store
-from compression.studies.space import Choice, Open, Values, recipe_at
+from compression.studies.space import Body, Choice, Open, Values, recipe_at
 from compression.studies.study import Study
 
 RECIPE = "recipe"
@@ -34,32 +34,32 @@ def proposals(study: Study) -> Iterator[Proposal]:
 
 
 def _grid(study: Study) -> Iterator[Proposal]:
-    choice = _choice(study)
+    choice, space = _choice(study), study.space
     for seed in range(study.seeds):
-        for name, values in study.space.grid():
-            given = {**choice, **study.space.open(name)}
+        for name, values in space.grid():
+            given = {**choice, **space.open(name)}
             setting = ({RECIPE: name} if choice else {}) | values
-            yield _proposal(study, name, setting, given, seed)
+            yield _proposal(study, space.stages(name, setting), setting, given, seed)
 
 
 def _asked(study: Study) -> Iterator[Proposal]:
     searched = optuna.load_study(study_name=study.name, storage=store.opened(), sampler=sampler(study))
-    choice = _choice(study)
+    choice, space = _choice(study), study.space
     while True:
         trial = searched.ask()
         name = str(_suggested(trial, RECIPE, choice[RECIPE])) if choice else next(iter(study.recipes))
-        given = study.space.open(name)
+        given = space.open(name)
         setting = {parameter: _suggested(trial, parameter, one) for parameter, one in given.items()}
         whole = ({RECIPE: name} if choice else {}) | setting
-        yield _proposal(study, name, whole, {**choice, **given}, 0, trial._trial_id)
+        yield _proposal(study, space.stages(name, setting), whole, {**choice, **given}, 0, trial._trial_id)
 
 
 def _proposal(
-    study: Study, name: str, setting: Values, given: dict[str, Open], seed: int, number: int | None = None
+    study: Study, stages: list[Body], setting: Values, given: dict[str, Open], seed: int, number: int | None = None
 ) -> Proposal:
     base = study.base.model_copy(update={"seed": study.seed + seed})
     try:
-        recipe = recipe_at(base, study.space.stages(name, setting))
+        recipe = recipe_at(base, stages)
     except UserError as fault:
         return Proposal(setting, given, None, str(fault), number)
     return Proposal(setting, given, recipe, "", number)

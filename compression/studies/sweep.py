@@ -139,12 +139,11 @@ def run_point(point: Point, split: str, limit: int | None, keep: bool, folder: P
         return Done(point, None, str(fault))
     if folder and traced:
         jobs.keep_result(folder, point.index, result)
-    pruned = [stage.achieved_sparsity for stage in result.stages if stage.achieved_sparsity is not None]
     subject = load_subject(point.recipe.model, point.recipe.data)
     row = {
         **point.row(),
         "data": subject.dataset.name,
-        "achieved_sparsity": pruned[-1] if pruned else 0.0,
+        "achieved_sparsity": result.achieved_sparsity,
         **result.final.row(),
     }
     if "method" in point.coordinates:

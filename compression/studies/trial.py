@@ -62,7 +62,7 @@ def carry_out(trial: Trial) -> Made:
     from distributed import get_client
 
     if versions() != trial.versions:
-        return Made(reason=_differing(trial.versions), refused=True)
+        return Made(reason=f"the worker has {differing(versions(), trial.versions)}", refused=True)
     flag = Flag(trial.flag, client=get_client())
     looked = time.monotonic()
 
@@ -93,20 +93,19 @@ def made(trial: Trial) -> Made:
         return Made(stopped=True)
     except UserError as fault:
         return Made(reason=str(fault), seconds=time.perf_counter() - began)
-    pruned = [stage.achieved_sparsity for stage in result.stages if stage.achieved_sparsity is not None]
     row = {
         "model": trial.recipe.model,
         "seed": trial.recipe.seed,
         **trial.setting,
-        "achieved_sparsity": pruned[-1] if pruned else 0.0,
+        "achieved_sparsity": result.achieved_sparsity,
         **result.final.row(),
     }
     seconds = time.perf_counter() - began
     return Made(row, result.stopped, False, False, result.weights, seconds, epochs, hardware())
 
 
-def _differing(wanted: dict[str, str]) -> str:
-    here = versions()
+def differing(here: dict[str, str], wanted: dict[str, str]) -> str:
+    """In which libraries two machines differ, in words."""
     names = sorted(name for name in {*wanted, *here} if wanted.get(name) != here.get(name))
     told = ", ".join(f"{name} {here.get(name, 'missing')} instead of {wanted.get(name, 'none')}" for name in names)
-    return f"the worker has {told}; give it the same versions"
+    return f"{told}; give it the same versions"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -15,20 +14,13 @@ from compression.registry import UserError
 from compression.studies import control, store
 from compression.studies.study import Study
 
+pytestmark = pytest.mark.usefixtures("own_store")
 PLAN = """
 name: first look
 model: digits-mlp
 stages: [{kind: prune, granularity: {choose: [weights, rows]}, sparsity: {choose: [0.5, 0.9]}}]
 constraints: [accuracy >= 97 %]
 """
-
-
-@pytest.fixture(autouse=True)
-def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("ESPALIER_DATA", str(tmp_path))
-    monkeypatch.delenv(store.VARIABLE, raising=False)
-    yield tmp_path
-    store.let_go()
 
 
 @pytest.mark.slow

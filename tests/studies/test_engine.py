@@ -25,7 +25,7 @@ from compression.studies.space import recipe_at
 from compression.studies.study import Study
 from compression.studies.trial import Made, Trial, carry_out
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("own_store")]
 WAIT = 60
 GRID = """
 name: grid
@@ -49,14 +49,6 @@ def cluster() -> Iterator[str]:
         n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", scheduler_kwargs=settings, silence_logs=50
     ) as running:
         yield running.scheduler_address
-
-
-@pytest.fixture(autouse=True)
-def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("ESPALIER_DATA", str(tmp_path))
-    monkeypatch.delenv(store.VARIABLE, raising=False)
-    yield tmp_path
-    store.let_go()
 
 
 def made(text: str) -> Study:
