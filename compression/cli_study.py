@@ -16,7 +16,7 @@ from compression.goals import feasible
 from compression.registry import UserError, quoted
 from compression.report.study_tables import settings_of
 from compression.report.text import count, percent, size
-from compression.studies import control, store
+from compression.studies import control, records, store
 from compression.studies.study import Study
 
 Row = dict[str, Any]
@@ -77,7 +77,7 @@ def _ls(arguments: argparse.Namespace) -> None:
 
 def _show(arguments: argparse.Namespace, name: str = "") -> None:
     name = name or arguments.what
-    plan, present, rows = store.plan(name), control.status(name), store.rows(name)
+    plan, present, rows = store.plan(name), control.status(name), records.rows(name)
     if arguments.json:
         return print_json({"study": plan.model_dump(mode="json"), **asdict(present), "rows": rows})
     print(
@@ -129,7 +129,7 @@ def _rm(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     if not arguments.out or arguments.out.suffix not in WRITERS:
         raise UserError(f"--out is {quoted(str(arguments.out))}; give a file that ends in {', '.join(WRITERS)}")
-    frame = pd.DataFrame(store.rows(arguments.what))
+    frame = pd.DataFrame(records.rows(arguments.what))
     WRITERS[arguments.out.suffix](frame, arguments.out)
     print(f"wrote {len(frame)} rows to {arguments.out}", file=sys.stderr)
 

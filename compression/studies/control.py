@@ -14,7 +14,8 @@ from optuna.trial import TrialState
 
 from compression.data.sets import data_root
 from compression.registry import UserError
-from compression.studies import store
+from compression.studies import records, store
+from compression.studies.proposals import CONFIRMED, outlook, setting_words
 from compression.studies.study import Study
 
 State = Literal["waiting", "running", "paused", "done", "cancelled", "failed", "lost"]
@@ -30,7 +31,8 @@ class Status:
     Attributes:
         state: ``lost`` where the engine fell silent: what it measured is kept, and resuming goes on.
         done: settings measured.
-        failed: settings that could not be, each with its reason.
+        failed: settings that could not be, or contradict themselves, each with its reason.
+        behind: settings that were stopped early, behind their rivals.
         total: settings to try; None where a search ends by minutes alone.
         running: trials under way.
         seconds_left: an estimate from the pace so far.
@@ -40,6 +42,7 @@ class Status:
     state: State
     done: int
     failed: tuple[str, ...]
+    behind: int
     total: int | None
     running: int
     seconds_left: float | None
@@ -104,32 +107,27 @@ def delete(name: str) -> None:
 
 def status(name: str) -> Status:
     """How a study is, read from the store alone. Raises UserError where there is no such study."""
-    study, said, trials = store.plan(name), store.told(name), store.trials(name)
-    keys = {trial.user_attrs.get("key") for trial in trials if trial.state == TrialState.COMPLETE}
-    failures = {
-        trial.user_attrs.get("key") or trial.number: f"{_setting(trial.params)}: {trial.user_attrs['reason']}"
-        for trial in trials
-        if trial.state == TrialState.FAIL and trial.user_attrs.get("reason") not in store.GIVEN_UP
-    }
+    study, said, found = store.plan(name), store.told(name), records.records(name, "key")
+    keys = {one.kept["key"] for one in found if one.state == TrialState.COMPLETE}
+    failures = {key: f"{setting_words(setting)}: {reason}" for key, setting, reason in records.failures(name)}
     failed = tuple(line for key, line in failures.items() if key not in keys)
+    left_out = outlook(study).left_out if study.search == "grid" else ()
+    behind = sum(one.state == TrialState.PRUNED for one in found)
     state: State = said.get("state", "waiting")
     if state in (*UNDER_WAY, "starting"):
         silent = said and time.time() - said["seen"] > SILENT
         state = "lost" if silent else "waiting" if state == "waiting" else "running"
-    total = total_of(study)
-    done, left = len(keys), None
-    if state == "running" and total and done:
-        left = (time.time() - said["started"]) / done * max(0, total - done - len(failed))
-    return Status(state, done, failed, total, len(said.get("running", ())), left, str(said.get("message", "")))
+    total, settled, left = total_of(study), len(keys) + len(failed) + behind, None
+    if state == "running" and total and len(keys) > said.get("before", 0):
+        pace = (time.time() - said["started"]) / (len(keys) - said.get("before", 0))
+        left = pace * max(0, total - settled)
+    message = str(said.get("message", ""))
+    return Status(state, len(keys), (*left_out, *failed), behind, total, len(said.get("running", ())), left, message)
 
 
 def total_of(study: Study) -> int | None:
     """How many settings a study tries; None where it ends by minutes alone."""
     if study.search != "grid":
-        return study.trials
-    whole = int(study.space.size) * study.seeds
+        return study.trials and study.trials + (study.seeds - 1) * min(CONFIRMED, study.trials)
+    whole = outlook(study).trials
     return min(whole, study.trials) if study.trials else whole
-
-
-def _setting(params: dict[str, object]) -> str:
-    return ", ".join(f"{name.split('.', 1)[-1]} {value}" for name, value in params.items())

@@ -16,43 +16,28 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
-from urllib.parse import urlsplit
 
-import psutil
-from distributed import Client, Future, KilledWorker, LocalCluster, wait
+from distributed import Client, Future, KilledWorker, wait
 from distributed import Event as Flag
 
 from compression.data.sets import data_root
 from compression.measure.hardware import versions
-from compression.recipe import Recipe
 from compression.registry import UserError
-from compression.studies import store
-from compression.studies.proposals import Proposal, proposals
+from compression.studies import records, store
+from compression.studies.cluster import TRIES, check_address, check_workers, connected
+from compression.studies.race import referee, stop_name
 from compression.studies.study import Study
-from compression.studies.sweep import cores
+from compression.studies.tasks import Task, tasks
 from compression.studies.timing import time_candidates
-from compression.studies.trial import Made, Trial, carry_out, differing
+from compression.studies.trial import Made, carry_out
 
-TRIES = 2
-"""How many workers a setting may take with it before it is marked failed."""
 BEAT = 2.0
 """Seconds between two heartbeats."""
 ENDED = {"run": "done", "pause": "paused", "cancel": "cancelled"}
 """The state in which a study is left, by what was wanted of it."""
 Told = Callable[..., None]
-LOCAL = ("127.0.0.1", "localhost", "::1")
-
-
-@dataclass(frozen=True)
-class Task:
-    """A trial that the store has as running and that needs a worker."""
-
-    number: int
-    key: str
-    trial: Trial
 
 
 def run_study(name: str, cluster: str | None = None, insecure: bool = False) -> str:
@@ -70,28 +55,21 @@ def run_study(name: str, cluster: str | None = None, insecure: bool = False) -> 
     study = store.plan(name)
     with _alone(name), _state(name) as told:
         store.release(name)
-        tasks = _tasks(study)
-        first = next(tasks, None)
+        todo = tasks(study)
+        first = next(todo, None)
         if first:  # else there is nothing to do, and no cluster to start for it
-            with _client(cluster) as client:
-                _check_workers(client)
-                _search(study, client, chain([first], tasks), told)
+            with connected(cluster) as client:
+                check_workers(client)
+                _search(study, client, chain([first], todo), told)
         if study.latency:
             for left in time_candidates(study, lambda: store.wanted(name) == "run"):
                 told(state="running", timing=left)
         return ENDED[store.wanted(name)]
 
 
-def check_address(cluster: str | None, insecure: bool) -> None:
-    """Raise UserError for plain tcp to another machine: whoever listens could run code in its name."""
-    parts = urlsplit(cluster or "tls:")
-    if not insecure and parts.scheme != "tls" and parts.hostname not in LOCAL:
-        raise UserError(f"--cluster is {cluster}, which is not encrypted; use tls://, or say --insecure")
-
-
-def _search(study: Study, client: Client, tasks: Iterator[Task], told: Told) -> None:
+def _search(study: Study, client: Client, todo: Iterator[Task], told: Told) -> None:
     """Keep every worker busy until there are no more tasks, or the study is to stop."""
-    flag = Flag(_flag(study), client=client)
+    flag, judge = Flag(stop_name(study), client=client), referee(study, client)
     flag.clear()
     slots = sum(client.nthreads().values()) + 1  # one waits, so that no worker does
     running: dict[Future[Any], Task] = {}
@@ -101,14 +79,16 @@ def _search(study: Study, client: Client, tasks: Iterator[Task], told: Told) -> 
             flag.set()
             ended = True
         while not ended and len(running) < slots:
-            task = next(tasks, None)
+            task = next(todo, None)
             if task is None:
                 ended = True
             else:
                 future = client.submit(carry_out, task.trial, key=f"trial-{task.number}-{time.time_ns()}", pure=False)
                 running[future] = task
-        for future in _finished(list(running)):
-            _record(study, future, running.pop(future))
+        done, lost = _finished(list(running)), judge()
+        for future in done:
+            task = running.pop(future)
+            _record(study, future, task, lost.get(task.number, ""))
         if time.monotonic() - beaten > BEAT:
             beaten = time.monotonic()
             told(state="running", running=[task.number for task in running.values()])
@@ -125,85 +105,29 @@ def _finished(futures: list[Future[Any]]) -> Collection[Future[Any]]:
     return done
 
 
-def _tasks(study: Study) -> Iterator[Task]:
-    """Every trial that needs a worker, noted as running; what is known or cannot be is settled here."""
-    done = {
-        trial.user_attrs.get("key") or str(trial.number)
-        for trial in store.trials(study.name)
-        if trial.state.is_finished() and trial.user_attrs.get("reason") not in store.GIVEN_UP
-    }
-    begun, started, source = len(done), time.time(), proposals(study)
-    while not _spent(study, begun, started):
-        proposal = next(source, None)
-        if proposal is None:
-            return
-        if proposal.recipe is None:
-            begun += _refused(proposal)
-            continue
-        key = store.key_of(proposal.recipe, study)
-        if key in done and proposal.number is None:
-            continue
-        begun += 1
-        done.add(key)
-        number = _noted(study, proposal, proposal.recipe, key)
-        if not _reused(study, number, key):
-            trial = Trial(proposal.recipe, dict(proposal.setting), study.split, study.limit, versions(), _flag(study))
-            yield Task(number, key, trial)
-
-
-def _spent(study: Study, begun: int, started: float) -> bool:
-    """Whether the budget of trials or minutes is used up."""
-    minutes = (time.time() - started) / 60
-    return bool((study.trials and begun >= study.trials) or (study.minutes and minutes >= study.minutes))
-
-
-def _refused(proposal: Proposal) -> int:
-    """Note a setting that contradicts itself where a sampler asked for it; how many trials that is."""
-    if proposal.number is None:
-        return 0
-    store.fail(proposal.number, proposal.reason)
-    return 1
-
-
-def _noted(study: Study, proposal: Proposal, recipe: Recipe, key: str) -> int:
-    """The trial's number in the store, which has it as running."""
-    if proposal.number is None:
-        return store.begin(study.name, key, recipe, proposal.given, proposal.setting)
-    store.note(proposal.number, {"key": key, "recipe": recipe.model_dump(mode="json"), "seed": recipe.seed})
-    return proposal.number
-
-
-def _reused(study: Study, number: int, key: str) -> bool:
-    """Whether this was measured before, in whatever study; the numbers are then taken over."""
-    known = store.measured(key)
-    if known is None:
-        return False
-    kept = {name: known.user_attrs[name] for name in ("epochs", "versions", "hardware", "weights", "seconds")}
-    store.finish(number, study, known.user_attrs["row"], {**kept, "reused": True})
-    return True
-
-
-def _flag(study: Study) -> str:
-    return f"stop {study.name}"
-
-
-def _record(study: Study, future: Future[Any], task: Task) -> None:
-    """Keep what came of a trial, or why nothing did."""
+def _record(study: Study, future: Future[Any], task: Task, lost: str) -> None:
+    """Keep what came of a trial, or why nothing did; ``lost`` says that it fell behind in a race."""
     try:
         made: Made = future.result()
     except KilledWorker:
-        return store.fail(task.number, f"it took {TRIES} workers with it")
+        made = Made(reason=f"it took {TRIES} workers with it")
     except Exception as fault:  # whatever breaks in a worker is that setting's fate, not the study's
-        return store.fail(task.number, f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]}")
-    if made.refused:
+        made = Made(reason=f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]}")
+    if made.refused or (task.number == records.BASELINE and made.row is None and not made.stopped):
         raise UserError(made.reason)
-    if made.row is None:
-        return store.fail(task.number, store.STOPPED if made.stopped else made.reason)
-    about = {
-        "epochs": made.epochs, "versions": versions(), "hardware": made.hardware, "seconds": made.seconds,
-        "weights": keep_weights(task.key, made.weights), "stopped": made.reason,
-    }  # fmt: skip
-    store.finish(task.number, study, made.row, about)
+    if task.number == records.BASELINE:
+        if made.row:
+            store.keep_baseline(study.name, made.row)
+    elif made.stopped and lost:
+        store.give_up(task.number, lost)
+    elif made.row is None:
+        store.fail(task.number, store.STOPPED if made.stopped else made.reason)
+    else:
+        about = {
+            "epochs": made.epochs, "versions": versions(), "hardware": made.hardware, "seconds": made.seconds,
+            "weights": keep_weights(task.key, made.weights), "stopped": made.reason,
+        }  # fmt: skip
+        store.finish(task.number, study, made.row, about)
 
 
 def keep_weights(key: str, weights: bytes) -> str:
@@ -214,35 +138,6 @@ def keep_weights(key: str, weights: bytes) -> str:
     partial.write_bytes(weights)
     partial.replace(folder / f"{key}.safetensors")
     return f"studies/{key}.safetensors"
-
-
-def _check_workers(client: Client) -> None:
-    """Raise UserError where a worker has other versions of the libraries that numbers depend on."""
-    for worker, found in client.run(versions).items():
-        if found != versions():
-            raise UserError(f"The worker {worker} has {differing(found, versions())}")
-
-
-@contextmanager
-def _client(address: str | None) -> Iterator[Client]:
-    if address:
-        try:
-            joined = Client(address, timeout=store.SECONDS)
-        except (OSError, ValueError) as fault:
-            reason = str(fault).splitlines()[0][:200]
-            raise UserError(f"No scheduler answers at {address} within {store.SECONDS} s: {reason}") from None
-        with joined as client:
-            yield client
-        return
-    limit = int(0.8 * psutil.virtual_memory().total / cores())
-    with (
-        LocalCluster(
-            n_workers=cores(), threads_per_worker=1, memory_limit=limit, dashboard_address="127.0.0.1:0",
-            scheduler_kwargs={"allowed_failures": TRIES - 1},
-        ) as cluster,
-        Client(cluster) as client,
-    ):  # fmt: skip
-        yield client
 
 
 @contextmanager
@@ -261,7 +156,8 @@ def _alone(name: str) -> Iterator[None]:
 @contextmanager
 def _state(name: str) -> Iterator[Told]:
     """Tell the store how the engine is, the last word included."""
-    who = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time()}
+    before = len(records.rows(name))
+    who = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time(), "before": before}
 
     def told(state: str, **more: Any) -> None:
         store.tell(name, {**who, "state": state, "seen": time.time(), **more})

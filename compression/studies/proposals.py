@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import optuna
 
-from compression.recipe import Recipe
+from compression.goals import PROXIES, feasible
+from compression.pruning import kind_of
+from compression.recipe import Cut, Recalibrate, Recipe, epochs_of
 from compression.registry import UserError
-from compression.studies import store
-from compression.studies.space import Body, Choice, Open, Values, recipe_at
+from compression.studies import records, store
+from compression.studies.space import RECIPE, Body, Choice, Open, Values, is_setting, recipe_at
 from compression.studies.study import Study
 
-RECIPE = "recipe"
-"""The parameter that chooses among several lists of stages."""
+EXACT = 5_000
+"""Points of a grid that are counted one by one before they are run."""
+CONFIRMED = 5
+"""How many of a search's best settings are run again with the other seeds."""
+
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,81 @@ def _grid(study: Study) -> Iterator[Proposal]:
         for name, values in space.grid():
             given = {**choice, **space.open(name)}
             setting = ({RECIPE: name} if choice else {}) | values
-            yield _proposal(study, space.stages(name, setting), setting, given, seed)
+            proposal = _proposal(study, space.stages(name, setting), setting, given, seed)
+            if seed == 0 or (proposal.recipe and by_chance(proposal.recipe)):
+                yield proposal
+
+
+def confirmations(study: Study) -> Iterator[Proposal]:
+    """The best settings of a search once more with each of the other seeds; none for a grid, which has them all."""
+    if study.search == "grid" or study.seeds == 1:
+        return
+    choice, space = _choice(study), study.space
+    own = [row for row in records.rows(study.name) if row["seed"] == study.seed]
+    for row in best(own, study):
+        name = str(row.get(RECIPE, next(iter(study.recipes))))
+        setting = {key: value for key, value in row.items() if is_setting(key)}
+        for seed in range(1, study.seeds):
+            given = {**choice, **space.open(name)}
+            proposal = _proposal(study, space.stages(name, setting), setting, given, seed)
+            if proposal.recipe and by_chance(proposal.recipe):
+                yield proposal
+
+
+def best(rows: Sequence[Row], study: Study) -> list[Row]:
+    """Up to CONFIRMED rows that no other beats in all objectives, those that meet the constraints first.
+
+    Where there are more, the ones that are evenly spread along the front are taken.
+    """
+    sound = [row for row in rows if feasible(row, study.bounds)] or list(rows)
+    signs = [1.0 if way == "maximize" else -1.0 for way in store.directions(study)]
+    names = [PROXIES.get(name, (name,))[0] for name in study.objectives]
+    values = [tuple(sign * row[name] for sign, name in zip(signs, names, strict=True)) for row in sound]
+
+    def beaten(own: tuple[float, ...]) -> bool:
+        return any(other != own and all(a >= b for a, b in zip(other, own, strict=True)) for other in values)
+
+    front = [row for row, own in sorted(zip(sound, values, strict=True), key=lambda one: one[1]) if not beaten(own)]
+    if len(front) <= CONFIRMED:
+        return front
+    return [front[round(place * (len(front) - 1) / (CONFIRMED - 1))] for place in range(CONFIRMED)]
+
+
+def by_chance(recipe: Recipe) -> bool:
+    """Whether another seed gives another model: something is trained, drawn at random, or looks at drawn images."""
+    return any(
+        epochs_of(stage) > 0
+        or isinstance(stage, Recalibrate)
+        or (isinstance(stage, Cut) and (stage.criterion == "random" or kind_of(stage.criterion) != ""))
+        for stage in recipe.stages
+    )
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a grid comes to: how many trials, and the settings that contradict themselves, a line each."""
+
+    trials: int
+    left_out: tuple[str, ...]
+
+
+def outlook(study: Study) -> Outlook:
+    """What the grid of a study comes to; a grid of more than EXACT points is estimated."""
+    if study.space.size > EXACT:
+        return Outlook(int(study.space.size) * study.seeds, ())
+    return _outlook(study.to_yaml())
+
+
+@lru_cache(maxsize=64)
+def _outlook(plan: str) -> Outlook:
+    found = list(_grid(Study.from_yaml(plan)))
+    left_out = (f"{setting_words(one.setting)}: {one.reason}" for one in found if one.recipe is None)
+    return Outlook(sum(one.recipe is not None for one in found), tuple(left_out))
+
+
+def setting_words(setting: Mapping[str, object]) -> str:
+    """A setting in a line: "prune.sparsity 0.5, train.epochs 3"."""
+    return ", ".join(f"{name.split('.', 1)[-1]} {value}" for name, value in setting.items())
 
 
 def _asked(study: Study) -> Iterator[Proposal]:

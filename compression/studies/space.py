@@ -23,6 +23,13 @@ Values = dict[str, Value]
 Body = dict[str, Any]
 MOST = 100_000
 """Points of a grid: more are a search."""
+RECIPE = "recipe"
+"""The parameter that chooses among several lists of stages."""
+
+
+def is_setting(name: str) -> bool:
+    """Whether a column of a row is what was set, rather than what was measured."""
+    return name == RECIPE or "." in name
 
 
 class Choice(Frozen):

@@ -19,7 +19,6 @@ from typing import Any, Literal
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -55,7 +54,7 @@ def create(study: Study) -> None:
     Raises:
         UserError: another one has this name, or the database does not answer.
     """
-    with _talking() as storage:
+    with talking() as storage:
         if study.name in _ids(storage):
             if plan(study.name) != study:
                 raise UserError(f"There is another study named {quoted(study.name)}; choose another name, or delete it")
@@ -71,14 +70,13 @@ def directions(study: Study) -> list[Direction]:
 
 def names() -> tuple[str, ...]:
     """All studies, the newest last. Raises UserError where the database does not answer."""
-    with _talking() as storage:
+    with talking() as storage:
         return tuple(_ids(storage))
 
 
 def plan(name: str) -> Study:
     """A study's plan. Raises UserError: there is no such study, or it was not made by this program."""
-    with _talking() as storage:
-        attributes = storage.get_study_user_attrs(_id(storage, name))
+    attributes = about(name)
     if "plan" not in attributes:
         raise UserError(f"The study {quoted(name)} has no plan: another program made it")
     found: Study = validated(Study, attributes["plan"])
@@ -87,7 +85,7 @@ def plan(name: str) -> Study:
 
 def delete(name: str) -> None:
     """Take a study with all its trials out of the store; weights that others share stay."""
-    with _talking() as storage:
+    with talking() as storage:
         storage.delete_study(_id(storage, name))
 
 
@@ -99,15 +97,20 @@ def key_of(recipe: Recipe, study: Study) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def head(key: str, recipe: Recipe, setting: Values) -> Row:
+    """What is kept of a trial from its start."""
+    return {"key": key, "recipe": recipe.model_dump(mode="json"), "seed": recipe.seed, "setting": dict(setting)}
+
+
 def begin(name: str, key: str, recipe: Recipe, given: Mapping[str, Open], values: Values) -> int:
     """Note a trial as running; its number in the database."""
     trial = create_trial(
         state=TrialState.RUNNING,
         params=dict(values),
         distributions={parameter: distribution(one) for parameter, one in given.items()},
-        user_attrs={"key": key, "recipe": recipe.model_dump(mode="json"), "seed": recipe.seed},
+        user_attrs=head(key, recipe, values),
     )
-    with _talking() as storage:
+    with talking() as storage:
         return int(storage.create_new_trial(_id(storage, name), trial))
 
 
@@ -120,7 +123,7 @@ def finish(number: int, study: Study, row: Row, about: Mapping[str, Any]) -> Non
         row: flat names and numbers.
         about: epochs, versions, hardware, the path of the weights.
     """
-    with _talking() as storage:
+    with talking() as storage:
         for attribute, value in {**about, "row": row}.items():
             storage.set_trial_user_attr(number, attribute, value)
         values = [float(row[PROXIES.get(name, (name,))[0]]) for name in study.objectives]
@@ -129,64 +132,74 @@ def finish(number: int, study: Study, row: Row, about: Mapping[str, Any]) -> Non
 
 def fail(number: int, reason: str) -> None:
     """Keep why a trial could not be measured."""
-    with _talking() as storage:
+    with talking() as storage:
         storage.set_trial_user_attr(number, "reason", reason)
         storage.set_trial_state_values(number, TrialState.FAIL)
 
 
+def give_up(number: int, reason: str) -> None:
+    """Keep that a trial was stopped early, behind its rivals, and why."""
+    with talking() as storage:
+        storage.set_trial_user_attr(number, "reason", reason)
+        storage.set_trial_state_values(number, TrialState.PRUNED)
+
+
+def keep_baseline(name: str, row: Row) -> None:
+    """Keep what the model measured before anything was done to it."""
+    with talking() as storage:
+        storage.set_study_user_attr(_id(storage, name), "baseline", row)
+
+
+def about(name: str) -> Row:
+    """All that is kept of a study beside its trials: plan, baseline, engine, what is wanted, timings."""
+    with talking() as storage:
+        return dict(storage.get_study_user_attrs(_id(storage, name)))
+
+
 def add_timing(name: str, number: int, row: Row) -> None:
     """Keep what was timed of a finished trial: it comes last, and a finished trial takes no more."""
-    with _talking() as storage:
+    with talking() as storage:
         storage.set_study_user_attr(_id(storage, name), f"{TIMED}{number}", row)
 
 
 def note(number: int, attributes: Row) -> None:
     """Keep more about a trial that is running."""
-    with _talking() as storage:
+    with talking() as storage:
         for attribute, value in attributes.items():
             storage.set_trial_user_attr(number, attribute, value)
 
 
 def ask(name: str, what: Literal["run", "pause", "cancel"]) -> None:
     """Say what the engine of a study is to do; it looks about every two seconds."""
-    with _talking() as storage:
+    with talking() as storage:
         storage.set_study_user_attr(_id(storage, name), "wanted", what)
 
 
 def wanted(name: str) -> str:
     """What the engine is to do: run, pause or cancel."""
-    with _talking() as storage:
-        return str(storage.get_study_user_attrs(_id(storage, name)).get("wanted", "run"))
+    return str(about(name).get("wanted", "run"))
 
 
 def tell(name: str, state: Row) -> None:
     """Keep how a study's engine is."""
-    with _talking() as storage:
+    with talking() as storage:
         storage.set_study_user_attr(_id(storage, name), "engine", state)
 
 
 def told(name: str) -> Row:
     """What the engine said last; empty where none has run."""
-    with _talking() as storage:
-        return dict(storage.get_study_user_attrs(_id(storage, name)).get("engine", {}))
+    return dict(about(name).get("engine", {}))
 
 
 def opened() -> RDBStorage:
     """The store itself, for a sampler."""
-    with _talking() as storage:
+    with talking() as storage:
         return storage
-
-
-def timed(name: str) -> set[int]:
-    """The numbers of the trials that have a timing."""
-    with _talking() as storage:
-        about = storage.get_study_user_attrs(_id(storage, name))
-    return {int(key.removeprefix(TIMED)) for key in about if key.startswith(TIMED)}
 
 
 def release(name: str) -> int:
     """Give up the trials that nobody runs any more, so that they are run again; how many there were."""
-    with _talking() as storage:
+    with talking() as storage:
         stale = storage.get_all_trials(_id(storage, name), states=(TrialState.RUNNING,))
         for trial in stale:
             storage.set_trial_user_attr(trial._trial_id, "reason", LOST)
@@ -195,33 +208,9 @@ def release(name: str) -> int:
 
 
 def trials(name: str) -> list[FrozenTrial]:
-    """All trials of a study."""
-    with _talking() as storage:
+    """All trials of a study, whole; ``records`` reads what pages and tables need many times faster."""
+    with talking() as storage:
         return list(storage.get_all_trials(_id(storage, name), deepcopy=False))
-
-
-def rows(name: str) -> list[Row]:
-    """What every finished trial measured, each setting once: flat names and numbers, ``trial`` its number."""
-    with _talking() as storage:
-        about = storage.get_study_user_attrs(_id(storage, name))
-    found = {}
-    for trial in trials(name):
-        if trial.state == TrialState.COMPLETE:
-            timed = about.get(f"{TIMED}{trial._trial_id}", {})
-            found[trial.user_attrs["key"]] = {"trial": trial.number, **trial.user_attrs["row"], **timed}
-    return list(found.values())
-
-
-def measured(key: str) -> FrozenTrial | None:
-    """A finished trial of any study with this key; None where there is none."""
-    asked = text(
-        "SELECT trials.trial_id FROM trials JOIN trial_user_attributes AS own ON own.trial_id = trials.trial_id "
-        "WHERE own.key = 'key' AND own.value_json = :key AND trials.state = 'COMPLETE'"
-    )
-    with _talking() as storage:
-        with storage.engine.connect() as connection:
-            found = connection.execute(asked, {"key": json.dumps(key)}).first()
-        return storage.get_trial(found[0]) if found else None
 
 
 def distribution(given: Open) -> optuna.distributions.BaseDistribution:
@@ -236,7 +225,7 @@ def distribution(given: Open) -> optuna.distributions.BaseDistribution:
 
 
 @contextmanager
-def _talking() -> Iterator[RDBStorage]:
+def talking() -> Iterator[RDBStorage]:
     """The store; what it cannot do becomes one line that names the database, without its password."""
     url = storage_url()
     try:

@@ -11,7 +11,7 @@ from compression.data.sets import data_root
 from compression.measure import latencies
 from compression.models.files import load_weights
 from compression.models.structure import structure
-from compression.studies import store
+from compression.studies import records, store
 from compression.studies.study import Study
 from compression.studies.sweep import TOGETHER, timing_row
 from compression.subject import load_subject
@@ -56,7 +56,7 @@ def time_candidates(study: Study, going_on: Callable[[], bool]) -> Iterator[int]
 def _untimed(study: Study) -> Mapping[int, str]:
     """Where the weights of the trials lie that have no timing, the most promising first."""
     done = [trial for trial in store.trials(study.name) if trial.state == TrialState.COMPLETE]
-    timed = store.timed(study.name)
+    timed = records.timed(study.name)
     return {trial._trial_id: trial.user_attrs["weights"] for trial in _by_rank(done) if trial._trial_id not in timed}
 
 

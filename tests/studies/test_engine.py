@@ -20,7 +20,7 @@ from compression.measure import latencies
 from compression.pipeline import run
 from compression.registry import UserError
 from compression.results import Latency
-from compression.studies import control, engine, store, timing
+from compression.studies import control, engine, records, store, timing
 from compression.studies.space import recipe_at
 from compression.studies.study import Study
 from compression.studies.trial import Made, Trial, carry_out
@@ -74,13 +74,31 @@ def until(true: Callable[[], object]) -> None:
 def test_a_grid_is_measured_as_its_recipes_are(cluster: str) -> None:
     study = made(GRID)
     assert engine.run_study("grid", cluster) == "done"
-    rows = store.rows("grid")
+    rows = records.rows("grid")
     assert len(rows) == study.space.size == 6
     for name, values in study.space.grid():
         direct = run(recipe_at(study.base, study.space.stages(name, values)), split="val").final
         (row,) = [row for row in rows if values.items() <= row.items()]
         assert row["accuracy"] == direct.accuracy and row["packed_bytes"] == direct.packed_bytes
     assert control.status("grid").state == "done"
+
+
+def test_the_baseline_is_measured_once_and_leads_the_points(cluster: str) -> None:
+    study = made(GRID)
+    engine.run_study("grid", cluster)
+    direct = run(study.base, split="val").final
+    first, *others = records.points("grid")
+    assert (first["trial"], first["granularity"], first["accuracy"]) == (records.BASELINE, "baseline", direct.accuracy)
+    assert len(others) == 6 and {row["study"] for row in others} == {"grid"}
+    said = {(row["granularity"], row["sparsity"], row["recipe.1.prune.sparsity"]) for row in others}
+    assert said == {(style, amount, amount) for style in ("weights", "rows") for amount in (0.3, 0.5, 0.9)}
+
+
+def test_a_model_that_cannot_be_loaded_fails_the_study_at_once(cluster: str) -> None:
+    made(GRID.replace("digits-mlp", "digits-none"))
+    with pytest.raises(UserError, match="Unknown model 'digits-none'"):
+        engine.run_study("grid", cluster)
+    assert control.status("grid").state == "failed" and "digits-none" in control.status("grid").message
 
 
 def test_what_is_measured_is_not_measured_again(cluster: str) -> None:
@@ -106,7 +124,7 @@ def test_latencies_come_last_once_for_each_shape(cluster: str, monkeypatch: pyte
     monkeypatch.setattr(timing, "latencies", quick)
     made(GRID + "latency: true\n")
     assert engine.run_study("grid", cluster) == "done"
-    rows = store.rows("grid")
+    rows = records.rows("grid")
     assert all(row["speedup_low"] <= row["speedup"] <= row["speedup_high"] for row in rows)
     assert len(timed) == len({row["params"] for row in rows}) == 4  # three times zeros in one shape, and three shapes
     engine.run_study("grid", cluster)
@@ -127,12 +145,17 @@ def test_a_setting_that_cannot_be_is_left_out_with_its_reason(cluster: str) -> N
     made(GRID.replace("[weights, rows]", "[weights, '2:4']"))
     engine.run_study("grid", cluster)
     present = control.status("grid")
-    assert (present.state, present.done) == ("done", 4)
+    assert (present.state, present.done, present.total) == ("done", 4, 4)
+    assert len(present.failed) == 2 and "the pattern 2:4 fixes it at 0.5" in present.failed[0]
+
+
+def half(trial: Trial) -> bool:
+    return any(stage.kind == "prune" and stage.sparsity == 0.5 for stage in trial.recipe.stages)
 
 
 def suicidal(trial: Trial) -> Made:
     """One setting kills its worker, always."""
-    if trial.recipe.stages[0].sparsity == 0.5:
+    if half(trial):
         os.kill(os.getpid(), signal.SIGKILL)
     return carry_out(trial)
 
@@ -140,7 +163,7 @@ def suicidal(trial: Trial) -> Made:
 def unlucky(trial: Trial) -> Made:
     """One worker dies in the middle of a trial, once."""
     mark = Path(os.environ.get("ESPALIER_DATA", ".")) / "died"
-    if trial.recipe.stages[0].sparsity == 0.5 and not mark.exists():
+    if half(trial) and not mark.exists():
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return carry_out(trial)
@@ -186,7 +209,7 @@ def test_a_study_is_run_by_one_engine(cluster: str) -> None:
     with pytest.raises(UserError, match="The study 'long' is being run by another engine"):
         engine.run_study("long", cluster)
     other.join()
-    assert outcome == ["done"] and len(store.rows("long")) == 3
+    assert outcome == ["done"] and len(records.rows("long")) == 3
 
 
 def test_a_paused_study_goes_on(cluster: str) -> None:
@@ -221,3 +244,46 @@ def test_a_cluster_over_plain_tcp_must_be_asked_for() -> None:
     engine.check_address("tls://10.0.0.7:8786", insecure=False)
     engine.check_address("tcp://127.0.0.1:8786", insecure=False)
     engine.check_address(None, insecure=False)
+
+
+RACE = """
+name: race
+model: digits-mlp
+stages:
+- {kind: prune, granularity: rows, scope: layer, sparsity: 0.7, criterion: {choose: [magnitude, l2, random]}}
+- {kind: train, epochs: 100, lr: 0.001}
+halving: true
+"""
+
+
+def test_a_trial_that_falls_behind_is_stopped_and_says_when(cluster: str) -> None:
+    made(RACE)
+    assert engine.run_study("race", cluster) == "done"
+    *others, last = records.records("race", "rungs", "reason", "setting")
+    assert all([rung["rung"] for rung in one.kept["rungs"]] == [0, 1, 2, 4, 8, 16, 32, 64] for one in others)
+    assert last.kept["setting"]["recipe.1.prune.criterion"] == "random" and last.state == TrialState.PRUNED
+    assert last.kept["reason"].startswith("stopped before training: ") and len(last.kept["rungs"]) < 8
+    present = control.status("race")
+    assert (present.state, present.done, present.behind, present.failed) == ("done", 2, 1, ())
+    engine.run_study("race", cluster)
+    assert len(store.trials("race")) == 3  # who was stopped is not run again
+
+
+def test_the_best_of_a_search_are_run_with_the_other_seeds(cluster: str) -> None:
+    text = GRID.replace("{choose: [0.3, 0.5, 0.9]}}", "{low: 0.1, high: 0.9}}, {kind: recalibrate, biases: true}")
+    study = made(text + "search: random\ntrials: 8\nseeds: 3\n")
+    assert engine.run_study("grid", cluster) == "done"
+    rows = records.rows("grid")
+    own = [row for row in rows if row["seed"] == 0]
+    front = [
+        row for row in own
+        if not any(other["accuracy"] >= row["accuracy"] and other["packed_bytes"] <= row["packed_bytes"] and
+                   (other["accuracy"], other["packed_bytes"]) != (row["accuracy"], row["packed_bytes"])
+                   for other in own)
+    ]  # fmt: skip
+    again = Counter(row["recipe.1.prune.sparsity"] for row in rows if row["seed"] > 0)
+    assert len(own) == 8 and set(again.values()) == {2}
+    assert set(again) <= {row["recipe.1.prune.sparsity"] for row in front} and len(again) == min(5, len(front))
+    engine.run_study("grid", cluster)
+    assert len(store.trials("grid")) == len(rows)
+    assert study.seeds == 3

@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from compression.registry import UserError
-from compression.studies import store
+from compression.studies import records, store
 from compression.studies.space import recipe_at
 from compression.studies.study import Study
 
@@ -60,13 +60,13 @@ def test_another_study_of_the_same_name_is_refused() -> None:
 def test_what_a_trial_measured_comes_back_once() -> None:
     store.create(STUDY)
     number, key = begun()
-    assert store.rows("first") == []
+    assert records.rows("first") == []
     store.finish(number, STUDY, ROW, {"epochs": [{"epoch": 1}]})
     again, same = begun()
     store.finish(again, STUDY, ROW, {})
     assert key == same
-    assert store.rows("first") == [{"trial": 1, **ROW}]
-    assert store.measured(key).user_attrs["row"] == ROW and store.measured("0" * 16) is None
+    assert records.rows("first") == [{"trial": 1, **ROW}]
+    assert records.measured(key).user_attrs["row"] == ROW and records.measured("0" * 16) is None
 
 
 def test_optuna_reads_the_same_trials() -> None:
@@ -90,7 +90,7 @@ def test_a_search_for_speed_goes_by_macs_until_the_times_are_taken() -> None:
     store.finish(number, fast, ROW, {})
     assert optuna.load_study(study_name="fast", storage=store.storage_url()).trials[0].values == [0.9, 50.0]
     store.add_timing("fast", number, {"speedup": 2.0})
-    assert store.rows("fast")[0]["speedup"] == 2.0
+    assert records.rows("fast")[0]["speedup"] == 2.0
 
 
 def test_trials_that_nobody_runs_are_given_up() -> None:

@@ -1,0 +1,107 @@
+"""What the trials of a study came to, read in one query: thousands of them cost a page little."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import bindparam, text
+
+from compression.registry import UserError
+from compression.studies import store
+
+Row = dict[str, Any]
+BASELINE = -1
+"""The number that the baseline has among a study's trials."""
+_ATTRIBUTES = text(
+    "SELECT trials.trial_id, trials.number, trials.state, own.key, own.value_json FROM trials "
+    "JOIN studies ON studies.study_id = trials.study_id "
+    "LEFT JOIN trial_user_attributes AS own ON own.trial_id = trials.trial_id AND own.key IN :keys "
+    "WHERE studies.study_name = :name ORDER BY trials.number"
+).bindparams(bindparam("keys", expanding=True))
+_KNOWN = text(
+    "SELECT trials.trial_id FROM trials JOIN trial_user_attributes AS own ON own.trial_id = trials.trial_id "
+    "WHERE own.key = 'key' AND own.value_json = :key AND trials.state = 'COMPLETE'"
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A trial as the database has it: its number in the database and in its study, its state, what is kept of it."""
+
+    id: int
+    number: int
+    state: TrialState
+    kept: Row
+
+
+def records(name: str, *keys: str) -> list[Record]:
+    """All trials of a study in their order, with the attributes asked for; an unknown study has none."""
+    found: dict[int, Record] = {}
+    with store.talking() as storage, storage.engine.connect() as connection:
+        for trial, number, state, key, value in connection.execute(_ATTRIBUTES, {"name": name, "keys": keys}):
+            record = found.setdefault(trial, Record(trial, number, TrialState[state], {}))
+            if key:
+                record.kept[key] = json.loads(value)
+    return list(found.values())
+
+
+def rows(name: str) -> list[Row]:
+    """What every finished trial measured, each setting once: flat names and numbers, ``trial`` its number."""
+    about, found = store.about(name), dict[str, Row]()
+    for record in records(name, "key", "row"):
+        if record.state == TrialState.COMPLETE:
+            timed = about.get(f"{store.TIMED}{record.id}", {})
+            found[record.kept["key"]] = {"trial": record.number, **record.kept["row"], **timed}
+    return list(found.values())
+
+
+def points(name: str) -> list[Row]:
+    """All that a chart draws of a study: its baseline, where it was measured, and its rows; each says the study."""
+    start = store.about(name).get("baseline")
+    first = [{"trial": BASELINE, **start}] if start else []
+    return [{"study": name, **row} for row in first + rows(name)]
+
+
+def finished(name: str) -> int:
+    """A number that grows with everything that comes to be known of a study."""
+    ended = sum(record.state.is_finished() for record in records(name))
+    about = store.about(name)
+    return ended + ("baseline" in about) + sum(key.startswith(store.TIMED) for key in about)
+
+
+def trial(name: str, number: int) -> Row:
+    """All that is kept of one finished trial: recipe, row, epochs, seed, versions, hardware, weights, seconds.
+
+    Raises:
+        UserError: the study has no such trial, or it has not finished.
+    """
+    keys = ("recipe", "row", "epochs", "seed", "versions", "hardware", "weights", "seconds", "reused", "setting")
+    for record in records(name, *keys):
+        if record.number == number and record.state == TrialState.COMPLETE:
+            return record.kept
+    raise UserError(f"The study '{name}' has no finished trial {number}; it may have been deleted meanwhile")
+
+
+def failures(name: str) -> Iterator[tuple[str, Row, str]]:
+    """Key, setting and reason of every trial that could not be measured, those given up apart."""
+    for record in records(name, "key", "setting", "reason"):
+        reason = record.kept.get("reason", "")
+        if record.state == TrialState.FAIL and reason not in store.GIVEN_UP:
+            yield record.kept.get("key", str(record.number)), record.kept.get("setting", {}), reason
+
+
+def timed(name: str) -> set[int]:
+    """The numbers in the database of the trials that have a timing."""
+    return {int(key.removeprefix(store.TIMED)) for key in store.about(name) if key.startswith(store.TIMED)}
+
+
+def measured(key: str) -> FrozenTrial | None:
+    """A finished trial of any study with this key; None where there is none."""
+    with store.talking() as storage:
+        with storage.engine.connect() as connection:
+            known = connection.execute(_KNOWN, {"key": json.dumps(key)}).first()
+        return storage.get_trial(known[0]) if known else None
