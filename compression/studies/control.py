@@ -59,6 +59,14 @@ def start(study: Study, cluster: str | None = None) -> None:
     resume(study.name, cluster)
 
 
+def distinct(study: Study) -> Study:
+    """The study under a name that no other one has: its own, or with a number behind it."""
+    taken, number, name = store.names(), 1, study.name
+    while name in taken and store.plan(name) != study.model_copy(update={"name": name}):
+        number, name = number + 1, f"{study.name[:60]} {number + 1}"
+    return study.model_copy(update={"name": name})
+
+
 def resume(name: str, cluster: str | None = None) -> None:
     """Start an engine for a study in the store; where one runs already, the second ends at once.
 
