@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from compression.goals import OBJECTIVES, Constraint, feasible
+from compression.goals import Constraint, feasible
 from compression.report.compare import within_noise
-from compression.report.text import AXES
+from compression.report.text import AXES, MEASURES
 
 Row = Mapping[str, Any]
 
@@ -28,12 +28,12 @@ def best_feasible(rows: Sequence[Row], constraints: Sequence[Constraint], cost: 
     Args:
         rows: measured points.
         constraints: each must hold.
-        cost: the metric that counts, of OBJECTIVES.
+        cost: the measure that counts, of MEASURES.
     """
     sound = [row for row in rows if feasible(row, constraints) and _known(row.get(cost))]
     if not sound:
         return None
-    sign = 1 if OBJECTIVES[cost] == "minimize" else -1
+    sign = -1 if MEASURES[cost].more_is_better else 1
     return min(sound, key=lambda row: (sign * row[cost], -row["accuracy"]))
 
 

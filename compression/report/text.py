@@ -81,11 +81,12 @@ def short(key: str) -> str:
 
 
 def worth(value: float, key: str) -> str:
-    """A measure's number with its unit: "43 KB", "98.2 %", "1.2 M MACs"."""
-    scale = MEASURES[key].scale
-    if scale == "fraction":
+    """A measure's number so that it speaks for itself: "43 KB", "98.2 %", "1.2 M MACs", "2.1× faster"."""
+    axis = MEASURES[key]
+    if axis.scale == "fraction":
         return percent(value)
-    return f"{amount(value, scale)} {short(key)}" if scale == "count" else amount(value, scale)
+    word = {"count": short(key), "times": axis.gain}.get(axis.scale, "")
+    return f"{amount(value, axis.scale)} {word}".rstrip()
 
 
 def thousands(value: float, steps: tuple[str, ...]) -> str:
