@@ -10,12 +10,13 @@ from typing import Any
 from compression.goals import Constraint
 from compression.report.cloud_marks import Plane, Row, Side, Spot
 from compression.report.cloud_titles import bound_words, numbers
-from compression.report.labels import Label
+from compression.report.labels import LABEL_PX, Label
 from compression.report.setting_words import fitted
 from compression.report.text import percent
 from compression.report.themes import Theme, faded
 
-LABEL_WORDS = 6
+LABEL_PART = 0.6
+"""Of the plot's width that a label may take: one beside, below or above any point then fits."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,17 @@ def remark_labels(
             more = f" {percent(row['accuracy'])}" if "accuracy" in (plane.x.key, plane.y.key) else ""
             labels.append(Label(f"{row['label']}{more}", [plane.at(row)], leader=True, clear=3))
     for letter, row in zip("ABCDEF", marked if len(marked) <= 6 else marked[:0], strict=False):
-        labels.append(Label(f"<b>{letter}</b>", [plane.at(row)], leader=True, clear=8))
+        labels.append(Label(f"<b>{letter}</b>", [plane.at(row)], leader=True, clear=6))
     if best and plane.shows(best):
-        lead = "best feasible" if sound else "best"
-        words = f"<b>{lead}: {fitted(best['label'], LABEL_WORDS)}, {numbers(best)}</b>"
-        labels.append(Label(words, [plane.at(best)], leader=True, clear=5))
+        words = _short_name(best, "best feasible" if sound else "best", plane.x.scale.length)
+        labels.append(Label(f"<b>{words}</b>", [plane.at(best)], leader=True, clear=5))
     if turn and plane.shows(turn):
         labels.append(Label("knee (furthest from chord)", [plane.at(turn)], leader=True, clear=5))
     return labels
+
+
+def _short_name(row: Row, lead: str, across: float) -> str:
+    """A row's name with its numbers, cut until a label holds it."""
+    most = LABEL_PART * across / (0.52 * LABEL_PX)
+    names = (f"{lead}: {fitted(row['label'], words)}, {numbers(row)}" for words in range(6, 0, -1))
+    return next((name for name in names if len(name) <= most), f"{lead}: {numbers(row)}")

@@ -96,7 +96,7 @@ def cloud_chart(
     subtitle = titles.cloud_subtitle(everything, constraints, plane.bars, _hidden(rows, plane) + unseen)
     frame = Frame(width, height, left=68, top=headroom(title, subtitle, width))
     plane = _sized(plane, frame)
-    turn = knee(rows, plane.x.scale.log, "y", plane.y.scale.log, not plane.y.up) if show_knee else None
+    turn = _knee(rows, plane) if show_knee else None
     marked = [row for row in (_found(rows, key) for key in (pinned, *selected) if key) if row]
     remarks = remark_labels(rows, named, turn, marked, plane, bool(constraints))
     groups = _grouped(rows)
@@ -150,6 +150,12 @@ def _sized(plane: Plane, frame: Frame) -> Plane:
     """The plane in the frame's pixels; a floor keeps its line."""
     x = replace(plane.x, scale=replace(plane.x.scale, length=frame.across))
     return replace(plane, x=x, y=replace(plane.y, scale=replace(plane.y.scale, length=frame.upward)))
+
+
+def _knee(rows: Sequence[Row], plane: Plane) -> Row | None:
+    """The knee of the front in view: points far below would bend it anywhere."""
+    shown = [row for row in rows if plane.shows(row)]
+    return knee(shown, plane.x.scale.log, "y", plane.y.scale.log, not plane.y.up)
 
 
 def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:

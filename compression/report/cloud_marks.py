@@ -9,7 +9,7 @@ from typing import Any
 
 from compression.report.drawing import error_bars
 from compression.report.labels import Scale
-from compression.report.text import MEASURES, Axis, amount, interval, percent, short, unit_of
+from compression.report.text import MEASURES, Axis, interval, percent, short, unit_of
 from compression.report.themes import STYLES, Style, Theme, faded
 
 Row = dict[str, Any]
@@ -118,23 +118,15 @@ def points_traces(name: str, own: Sequence[Row], look: Style, plane: Plane, them
 
 def _points(name: str, rows: list[Row], look: Style, plane: Plane, theme: Theme, sound: bool) -> dict[str, Any]:
     colour = theme.palette[look.colour]
-    rim = {"color": theme.page, "width": 0.5} if sound else {"width": 1.5}
+    front, near, beaten = (1, 0.6, 0.35) if sound else (1, 0.75, 0.55)  # a thin line needs more ink than a disc
     marker = {
         "symbol": look.symbol if sound else f"{look.symbol}-open",
         "size": 9 if plane.kind == "scatter" else 7,
         "color": colour,
-        "line": rim,
-        "opacity": [1 if row["front"] else 0.6 if row["near"] else 0.35 for row in rows],
+        "line": {"color": theme.page, "width": 0.5} if sound else {"width": 1.5},
+        "opacity": [front if row["front"] else near if row["near"] else beaten for row in rows],
     }
-    return (
-        _spots(name, rows, plane, marker)
-        | _bars(rows, plane, colour)
-        | {
-            "text": [hover(row) for row in rows],
-            "hovertemplate": f"%{{text}}{'' if sound else '<br>fails a constraint'}<br>"
-            "trial %{customdata[1]} of %{customdata[0]}<extra></extra>",
-        }
-    )
+    return _spots(name, rows, plane, marker) | _bars(rows, plane, colour) | hovers(rows, plane, sound)
 
 
 def _spots(name: str, rows: Iterable[Row], plane: Plane, marker: dict[str, Any]) -> dict[str, Any]:
@@ -153,20 +145,28 @@ def _spots(name: str, rows: Iterable[Row], plane: Plane, marker: dict[str, Any])
     }
 
 
-def hover(row: Row) -> str:
-    """A row's settings, its two measures and how it stands."""
-    lines = [f"<b>{row['label']}</b>"]
-    for name in ("y", "x"):
-        key = row[f"{name}_axis"]
-        told = f"{short(key)} {percent(row[name]) if key == 'accuracy' else amount(row[name], MEASURES[key].scale)}"
-        if key == "accuracy" and row[f"{name}_low"] < row[f"{name}_high"]:
-            told += f" ({interval(row[f'{name}_low'], row[f'{name}_high'])})"
-        lines.append(told)
+def hovers(rows: Sequence[Row], plane: Plane, sound: bool = True) -> dict[str, Any]:
+    """What is told of a point: its settings, accuracy, costs and standing; once a trace what all its points share."""
+    lines = ["<b>%{text}</b>", "accuracy %{hovertext}"]
+    for name, one in (("x", plane.x), ("y", plane.y)):
+        if one.key != "accuracy":
+            unit = {"thousands": "K", "millions": "M", "billions": "G"}.get(one.unit, one.unit)
+            lines.append(f"{short(one.key)} %{{{name}:.3~g}} {unit}".rstrip())
+    lines += [] if sound else ["fails a constraint"]
+    lines.append("trial %{customdata[1]} of %{customdata[0]}<extra></extra>")
+    told = {"text": [row["label"] for row in rows], "hovertext": [_standing(row) for row in rows]}
+    return {**told, "hovertemplate": "<br>".join(lines)}
+
+
+def _standing(row: Row) -> str:
+    words = percent(row["accuracy"])
+    if row["accuracy_low"] < row["accuracy_high"]:
+        words += f" ({interval(row['accuracy_low'], row['accuracy_high'])})"
     if row["seeds"] > 1:
-        lines.append(f"{row['seeds']} seeds")
+        words += f", {row['seeds']} seeds"
     if row["front"] or row["near"]:
-        lines.append("on the Pareto front" if row["front"] else "within noise of the front")
-    return "<br>".join(lines)
+        words += ", on the front" if row["front"] else ", within noise of the front"
+    return words
 
 
 def _bars(rows: Sequence[Row], plane: Plane, colour: str) -> dict[str, Any]:
@@ -206,8 +206,7 @@ def baseline_trace(rows: Sequence[Row], plane: Plane, theme: Theme) -> dict[str,
     own = [row for row in rows if row["baseline"]]
     marker = {"symbol": STYLES["baseline"].symbol, "size": 14, "color": theme.baseline}
     marker |= {"line": {"color": theme.page, "width": 1}}
-    trace = _spots("baseline", own, plane, marker) | _bars(own, plane, theme.baseline)
-    return trace | {"text": [hover(row) for row in own], "hovertemplate": "%{text}<extra></extra>"}
+    return _spots("baseline", own, plane, marker) | _bars(own, plane, theme.baseline) | hovers(own, plane)
 
 
 def ring_trace(name: str, rows: Sequence[Row], plane: Plane, theme: Theme) -> dict[str, Any]:

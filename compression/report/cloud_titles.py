@@ -24,7 +24,8 @@ from compression.report.titles import (
 
 Row = dict[str, Any]
 Rows = Sequence[Row]
-MOST_WORDS = 15
+MOST_WORDS, NAME_WORDS = 15, 6
+"""Of a title, and of the settings in it."""
 
 
 def best_of(rows: Rows, constraints: Sequence[Constraint]) -> Row | None:
@@ -72,13 +73,14 @@ def cloud_title(rows: Rows, constraints: Sequence[Constraint], best: Row | None)
     if best["ratio"] != best["ratio"]:
         return _led("Named:", best)
     rest = f"{AXES[cost].verb.format(times(best['ratio']))} and {cost_words(rows, best)}"
-    return capital(f"{fitted(best['label'], MOST_WORDS - len(rest.split()))} {rest}")
+    return capital(f"{fitted(best['label'], min(NAME_WORDS, MOST_WORDS - len(rest.split())))} {rest}")
 
 
 def _led(lead: str, row: Row) -> str:
     """A row's name between a few words and its numbers."""
     told = numbers(row)
-    return f"{lead} {fitted(row['label'], MOST_WORDS - len(f'{lead} {told}'.split()))}, {told}"
+    room = MOST_WORDS - len(f"{lead} {told}".split())
+    return f"{lead} {fitted(row['label'], min(NAME_WORDS, room))}, {told}"
 
 
 def numbers(row: Row) -> str:

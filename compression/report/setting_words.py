@@ -18,6 +18,8 @@ SWEPT = ("granularity", "criterion", "scope", "sparsity", "epochs")
 WORDS = {"lr": "learning rate"}
 SPEAKS = ("recipe", "granularity", "criterion", "scope", "method", "schedule", "penalty", "student")
 """Settings whose value says by itself what it is."""
+COUNTED = ("epochs", "rounds", "images")
+"""Settings that say how many of something there are."""
 _NAME = re.compile(r"(?:(.+)\.)?(\d+)\.([^.]+)\.(.+)")
 
 
@@ -90,9 +92,16 @@ def _label(row: Row, varying: Sequence[str], names: Mapping[str, str]) -> str:
         if field == "sparsity" and told and last in ("recipe", "granularity"):
             words[-1] += f" {value}"
         else:
-            words.append(shortened(value, 24) if told else f"{names[name]} {value}")
+            words.append(shortened(value, 24) if told else _told(names[name], value))
         last = field
     return ", ".join(words)
+
+
+def _told(name: str, value: str) -> str:
+    """A value with its name: "learning rate 0.01", "3 epochs"."""
+    if name in COUNTED:
+        return f"{value} {name.removesuffix('s') if value == '1' else name}"
+    return f"{name} {value}"
 
 
 def fitted(label: str, words: int) -> str:
