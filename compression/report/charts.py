@@ -6,6 +6,7 @@ least width in pixels at which it must look right; it stretches to any width abo
 """
 
 from compression.report.attention_charts import attention_chart, head_chart
+from compression.report.cloud_chart import cloud_chart
 from compression.report.cost_chart import cost_chart
 from compression.report.curve import curve_chart
 from compression.report.distill_charts import judged_chart, learning_chart
@@ -35,6 +36,7 @@ __all__ = [
     "attention_chart",
     "change_chart",
     "class_chart",
+    "cloud_chart",
     "cost_chart",
     "curve_chart",
     "dark_chart",

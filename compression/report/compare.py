@@ -104,38 +104,58 @@ def standing(rows: Rows) -> tuple[list[bool], list[bool]]:
     """Which rows are on the front, and which beaten ones are near it; see :func:`pareto`."""
     if not rows:
         return [], []
-    sign = 1.0 if AXES[rows[0]["axis"]].more_is_better else -1.0
-    ends = np.sort([[sign * row["x_low"], sign * row["x_high"]] for row in rows], axis=1)
+    costs = ends(rows, "x", AXES[rows[0]["axis"]].more_is_better)
     accuracy = np.array([row["accuracy"] for row in rows])
-    known = ~np.isnan(ends).any(axis=1)
-    cheaper = ends[:, None, 0] > ends[None, :, 1]  # [q, p]: q's cost is clearly better than p's
-    no_dearer = ~cheaper.T & known[:, None] & known[None, :]
-    above = accuracy[:, None] > accuracy[None, :]
-    beats = no_dearer & (above | (cheaper & (accuracy[:, None] == accuracy[None, :])))
-    front = known & ~beats.any(axis=0)
-    rivals = np.where(no_dearer, accuracy[:, None], -np.inf).argmax(axis=0)
-    near = [bool(known[p] and not front[p] and within_noise(rows[p], rows[rivals[p]])) for p in range(len(rows))]
-    return front.tolist(), near
+    front = unbeaten(costs, np.column_stack([accuracy, accuracy]))
+    return front.tolist(), near_front(rows, costs, front)
 
 
-def knee(rows: Rows, log: bool = False) -> Row | None:
+def ends(rows: Rows, name: str, more_is_better: bool) -> Any:
+    """The interval of a metric in each row, a line a row, turned so that more is better."""
+    sign = 1.0 if more_is_better else -1.0
+    pairs = [[sign * row[f"{name}_low"], sign * row[f"{name}_high"]] for row in rows]
+    return np.sort(np.array(pairs, float).reshape(-1, 2), axis=1)
+
+
+def unbeaten(a: Any, b: Any) -> Any:
+    """Which rows no other beats, for two metrics of which more is better, each a line (low, high) a row.
+
+    A row beats another that is clearly better than it in neither and clearly worse in one: better
+    where the intervals do not overlap. Rows that lack a metric neither beat nor stay.
+    """
+    no_worse = (a[:, None, 1] >= a[None, :, 0]) & (b[:, None, 1] >= b[None, :, 0])  # [q, p]: of q against p
+    better = (a[:, None, 0] > a[None, :, 1]) | (b[:, None, 0] > b[None, :, 1])
+    known = ~(np.isnan(a).any(axis=1) | np.isnan(b).any(axis=1))
+    return known & ~(no_worse & better).any(axis=0)
+
+
+def near_front(rows: Rows, costs: Any, front: Any) -> list[bool]:
+    """Which rows off the front have an accuracy within noise of the best that costs no more."""
+    order = np.argsort([-row["accuracy"] for row in rows], kind="stable")
+    no_dearer = costs[None, order, 1] >= costs[:, None, 0]  # [p, q]: q, the most accurate first, costs no more than p
+    rivals = order[no_dearer.argmax(axis=1)]
+    known = ~np.isnan(costs).any(axis=1)
+    return [bool(known[p] and not front[p] and within_noise(rows[p], rows[rivals[p]])) for p in range(len(rows))]
+
+
+def knee(rows: Rows, log: bool = False, y: str = "accuracy", log_y: bool = False, fall: bool = False) -> Row | None:
     """The front row that lies furthest above the chord between the front's ends.
 
-    ``rows`` carry ``front``. Both axes are scaled to [0, 1] first, the cost after its logarithm
-    when it is drawn so. None where the front has fewer than three points or nothing rises
-    above the chord.
+    ``rows`` carry ``front``. Both axes are scaled to [0, 1] first, each after its logarithm when it
+    is drawn so. With ``fall`` less of ``y`` is better, and the row furthest below is meant. None where
+    the front has fewer than three points or nothing rises above the chord.
 
     Source: Satopää et al. 2011, "Finding a 'Kneedle' in a Haystack", without the smoothing.
     """
     front = sorted((row for row in rows if row["front"]), key=lambda row: row["x"])
     if len(front) < 3:
         return None
-    x = np.array([row["x"] for row in front], float)
-    x, y = np.log(x) if log else x, np.array([row["accuracy"] for row in front], float)
-    if x[-1] == x[0] or y[-1] == y[0]:
+    x, up = np.array([row["x"] for row in front], float), np.array([row[y] for row in front], float)
+    x, up = np.log(x) if log else x, np.log(up) if log_y else up
+    if x[-1] == x[0] or up[-1] == up[0]:
         return None
-    across, up = (x - x[0]) / (x[-1] - x[0]), (y - y.min()) / (y.max() - y.min())
-    height = up - (up[0] + (up[-1] - up[0]) * across)
+    across, up = (x - x[0]) / (x[-1] - x[0]), (up - up.min()) / (up.max() - up.min())
+    height = (up - (up[0] + (up[-1] - up[0]) * across)) * (-1 if fall else 1)
     best = int(height.argmax())
     return front[best] if height[best] > 1e-9 else None
 

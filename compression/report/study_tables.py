@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from compression.goals import OBJECTIVES, Constraint, feasible
+from compression.goals import Constraint, feasible
 from compression.report.compare import within_noise
-from compression.report.text import AXES
+from compression.report.text import AXES, MEASURES
 
 Row = Mapping[str, Any]
 
@@ -28,13 +28,17 @@ def best_feasible(rows: Sequence[Row], constraints: Sequence[Constraint], cost: 
     Args:
         rows: measured points.
         constraints: each must hold.
-        cost: the metric that counts, of OBJECTIVES.
+        cost: the measure that counts, of MEASURES.
     """
-    sound = [row for row in rows if feasible(row, constraints) and row.get(cost) is not None]
+    sound = [row for row in rows if feasible(row, constraints) and _known(row.get(cost))]
     if not sound:
         return None
-    sign = 1 if OBJECTIVES[cost] == "minimize" else -1
+    sign = -1 if MEASURES[cost].more_is_better else 1
     return min(sound, key=lambda row: (sign * row[cost], -row["accuracy"]))
+
+
+def _known(value: Any) -> bool:
+    return value is not None and value == value
 
 
 def nearest_miss(rows: Sequence[Row], constraints: Sequence[Constraint]) -> tuple[Row, tuple[Constraint, ...]] | None:
@@ -55,7 +59,7 @@ def nearest_miss(rows: Sequence[Row], constraints: Sequence[Constraint]) -> tupl
 def _overstep(row: Row, constraint: Constraint) -> float:
     """By what fraction of its bound a constraint is missed; infinite where the metric was not measured."""
     value = row.get(constraint.metric)
-    if value is None:
+    if value is None or math.isnan(value):
         return math.inf
     bound = constraint.least if constraint.least > -math.inf else constraint.most
     return float(abs(value - bound) / max(abs(bound), 1e-12))
@@ -73,7 +77,7 @@ def importance_table(rows: Sequence[Row], metric: str = "accuracy") -> pd.DataFr
     """
     found = []
     for name in settings_of(rows):
-        own = [row for row in rows if name in row and row.get(metric) is not None]
+        own = [row for row in rows if name in row and _known(row.get(metric))]
         groups = _grouped([row[name] for row in own])
         values = [float(row[metric]) for row in own]
         share = _explained(groups, values)

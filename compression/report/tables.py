@@ -37,7 +37,7 @@ def tradeoff_table(rows: Iterable[Row], x: str = "packed_bytes") -> pd.DataFrame
         UserError: ``x`` is not one of AXES.
     """
     axis = pick(AXES, x, "axis")
-    groups = _grouped(rows, IDENTITY + ("sparsity",))
+    groups = grouped(rows, IDENTITY + ("sparsity",))
     body = [_point(members, x, axis.low, axis.high) for members in groups]
     base = {tuple(row[k] for k in IDENTITY[:3]): row for row in body if row["baseline"]}
     labels = _series_labels(body)
@@ -45,7 +45,7 @@ def tradeoff_table(rows: Iterable[Row], x: str = "packed_bytes") -> pd.DataFrame
         start = base.get(tuple(row[k] for k in IDENTITY[:3]))
         row["series"] = label
         row["change"] = row["accuracy"] - start["accuracy"] if start else math.nan
-        row["ratio"] = _ratio(row["x"], start["x"] if start else math.nan, axis.more_is_better)
+        row["ratio"] = improvement(row["x"], start["x"] if start else math.nan, axis.more_is_better)
     return pd.DataFrame(body, columns=TRADEOFF)
 
 
@@ -90,7 +90,7 @@ def speed_table(rows: Iterable[Row]) -> pd.DataFrame:
     base = [row["packed_bytes"] for row in rows if row["granularity"] == "baseline"]
     timed = [r for r in rows if r["granularity"] != "baseline" and _number(r.get("speedup")) and base]
     body = []
-    for members in _grouped(timed, ("granularity", "sparsity")):
+    for members in grouped(timed, ("granularity", "sparsity")):
         first = members[0]
         body.append(
             {
@@ -103,7 +103,7 @@ def speed_table(rows: Iterable[Row]) -> pd.DataFrame:
                 "low": min(row.get("speedup_low", row["speedup"]) for row in members),
                 "high": max(row.get("speedup_high", row["speedup"]) for row in members),
                 "accuracy": fmean(row["accuracy"] for row in members),
-                "batch": _plain(first.get("batch")),
+                "batch": plain(first.get("batch")),
             }
         )
     columns = "kind granularity label sparsity size_ratio speedup low high accuracy batch".split()
@@ -150,32 +150,37 @@ def change_table(before: Row, after: Row, keys: Sequence[str] = ("packed_bytes",
     return table.assign(left=table["after"] / table["before"])
 
 
-def _grouped(rows: Iterable[Row], keys: tuple[str, ...]) -> list[list[Row]]:
+def grouped(rows: Iterable[Row], keys: Sequence[str]) -> list[list[Row]]:
+    """The rows that are equal in these keys, in the order in which each group first appears."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(_plain(row.get(key)) for key in keys), []).append(row)
+        groups.setdefault(tuple(plain(row.get(key)) for key in keys), []).append(row)
     return list(groups.values())
 
 
 def _point(members: list[Row], x: str, x_low: str, x_high: str) -> dict[str, Any]:
     first = members[0]
-    row = {key: _plain(first.get(key)) for key in (*IDENTITY, "sparsity", "batch")}
+    row = {key: plain(first.get(key)) for key in (*IDENTITY, "sparsity", "batch")}
     row["baseline"] = first["granularity"] == "baseline"
     row |= {"axis": x, "n": first["n"], "seeds": len(members)}
     row["achieved_sparsity"] = fmean(_number(r.get("achieved_sparsity")) or 0.0 for r in members)
-    middle, low, high, spread = _spread(members, "accuracy", "accuracy_low", "accuracy_high")
-    row |= {"accuracy": middle, "accuracy_low": low, "accuracy_high": high, "spread": spread}
-    row["x"], row["x_low"], row["x_high"], _ = _spread(members, x, x_low, x_high)
+    middle, low, high, kind = spread(members, "accuracy", "accuracy_low", "accuracy_high")
+    row |= {"accuracy": middle, "accuracy_low": low, "accuracy_high": high, "spread": kind}
+    row["x"], row["x_low"], row["x_high"], _ = spread(members, x, x_low, x_high)
     if row["baseline"] and AXES[x].more_is_better:
         row["x"] = row["x_low"] = row["x_high"] = 1.0
     return row
 
 
-def _spread(members: list[Row], name: str, low: str, high: str) -> tuple[float, float, float, str]:
+def spread(members: Sequence[Row], name: str, low: str, high: str) -> tuple[float, float, float, str]:
+    """Mean of one metric over seeds, its ends, and what they are.
+
+    Seeds that differ give mean ± one standard deviation, "sd"; else the first one's ends, "interval".
+    """
     values = [value for row in members if (value := _number(row.get(name))) is not None]
     if not values:
         return math.nan, math.nan, math.nan, ""
-    middle = fmean(values)
+    middle = fmean(values) if len(values) > 1 else values[0]
     if max(values) > min(values):
         sd = stdev(values)
         return middle, middle - sd, middle + sd, "sd"
@@ -199,7 +204,8 @@ def _series_labels(body: list[dict[str, Any]]) -> list[str]:
     return labels
 
 
-def _ratio(value: float, start: float, more_is_better: bool) -> float:
+def improvement(value: float, start: float, more_is_better: bool) -> float:
+    """How many times better than the start; what is a ratio already stays as it is."""
     if more_is_better:
         return value
     return start / value if value else math.nan
@@ -209,5 +215,6 @@ def _number(value: Any) -> float | None:
     return None if value is None or value != value else float(value)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The value, or "" for one that is missing."""
     return "" if value is None or value != value else value

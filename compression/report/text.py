@@ -40,8 +40,8 @@ class Axis:
 
     @property
     def more_is_better(self) -> bool:
-        """True of the speed-ups only."""
-        return self.scale == "times"
+        """True of accuracy and the speed-ups only."""
+        return self.scale in ("times", "fraction")
 
 
 _SMALLER = ("smaller", "makes it {} smaller")
@@ -60,6 +60,33 @@ AXES: dict[str, Axis] = {
     "latency_ms": Axis("Latency", "ms", *_FASTER, "measured", where="ONNX Runtime, this machine"),
     "energy_mj": Axis("Energy per image", "mj", "less energy", "cuts energy {}", "estimated"),
 }
+MEASURES: dict[str, Axis] = {
+    "accuracy": Axis("Accuracy", "fraction", "more accurate", "", "measured", "accuracy_low", "accuracy_high"),
+    **AXES,
+}
+"""All that a model is judged by: accuracy and the costs."""
+SHORT = {
+    "packed_bytes": "packed size",
+    "file_bytes": "file size",
+    "nonzero": "nonzeros",
+    "macs": "MACs",
+    "energy_mj": "energy",
+}
+"""Names of measures for the middle of a sentence, where theirs is long."""
+
+
+def short(key: str) -> str:
+    """A measure in one or two words: "packed size", "accuracy"."""
+    return SHORT.get(key, lowered(MEASURES[key].label))
+
+
+def worth(value: float, key: str) -> str:
+    """A measure's number so that it speaks for itself: "43 KB", "98.2 %", "1.2 M MACs", "2.1× faster"."""
+    axis = MEASURES[key]
+    if axis.scale == "fraction":
+        return percent(value)
+    word = {"count": short(key), "times": axis.gain}.get(axis.scale, "")
+    return f"{amount(value, axis.scale)} {word}".rstrip()
 
 
 def thousands(value: float, steps: tuple[str, ...]) -> str:

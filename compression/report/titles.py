@@ -71,10 +71,11 @@ def tradeoff_title(rows: Rows, tolerance: float = TOLERANCE) -> str:
     if best is None:
         return f"Nothing {axis.gain} stays within {tolerated(tolerance)} of the baseline"
     verb = axis.verb.format(times(best["ratio"]))
-    return f"{removing(best['granularity'], best['sparsity'])} {verb} and {_cost(rows, best)}"
+    return f"{removing(best['granularity'], best['sparsity'])} {verb} and {cost_words(rows, best)}"
 
 
-def _cost(rows: Rows, best: dict[str, Any]) -> str:
+def cost_words(rows: Rows, best: dict[str, Any]) -> str:
+    """What accuracy a row gives up: "costs 0.3 points, within noise"."""
     loss = round(-100 * best["change"], 1)
     if loss <= 0:
         return "costs no accuracy"
@@ -131,7 +132,7 @@ def accuracy_words(rows: Rows) -> str:
 
 def _trained(rows: Rows) -> str:
     """Whether the pruned models were fine-tuned, where all were treated alike."""
-    epochs = {row["epochs"] for row in rows if not row["baseline"]}
+    epochs = {row["epochs"] for row in rows if not row["baseline"] and "epochs" in row}
     if len(epochs) != 1:
         return ""
     number = epochs.pop()

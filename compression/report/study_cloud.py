@@ -1,0 +1,133 @@
+"""A study's trials on two measures: what they cost and do, which are on the front, which meet the constraints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from compression.goals import Constraint, feasible
+from compression.registry import UserError, pick, unknown
+from compression.report.compare import ends, near_front, unbeaten
+from compression.report.setting_words import SWEPT, grouped_values, setting_labels
+from compression.report.study_tables import settings_of
+from compression.report.tables import grouped, improvement, plain, spread
+from compression.report.text import AXES, MEASURES, unique
+
+Row = Mapping[str, Any]
+PLACE = ("study", "model", "data", "split")
+CLOUD = [
+    *("study", "trial", "trials", "seed", "seeds", "baseline", "model", "data", "split", "n", "batch"),
+    *("group", "label", "x_axis", "y_axis", "axis", "x", "x_low", "x_high", "y", "y_low", "y_high"),
+    *("feasible", "front", "near", "spread", "change", "ratio", "accuracy_low", "accuracy_high", *MEASURES),
+]
+
+
+def cloud_table(
+    rows: Iterable[Row],
+    x: str,
+    y: str = "accuracy",
+    group: str = "recipe",
+    constraints: Sequence[Constraint] = (),
+) -> pd.DataFrame:
+    """Two measures of every trial of a study, a row a setting, its seeds taken together.
+
+    Seeds that differ give mean ± one standard deviation, as in a ``tradeoff_table``; ``trial`` is then
+    the first of ``trials``. ``group`` names what the trials are told apart by; see ``grouped_values``.
+    ``front`` marks what no other beats in both measures, clearly where they have intervals; accuracies
+    are compared by their means. ``near`` marks, where y is accuracy, what is beaten within noise.
+    ``axis`` is the measure that counts as the cost, ``ratio`` how many times better it is than the
+    baseline's, ``change`` the change of accuracy. What was not measured is NaN.
+
+    Args:
+        rows: flat dicts; a baseline's ``granularity`` is "baseline".
+        x: a measure, of MEASURES.
+        y: another.
+        group: a setting's name, "recipe", "study" or "model".
+        constraints: of ``feasible``.
+
+    Raises:
+        UserError: x or y is no measure, or no trial has a setting named ``group``.
+    """
+    pick(MEASURES, x, "axis")
+    pick(MEASURES, y, "axis")
+    rows = list(rows)
+    settings = [*settings_of(rows), *(name for name in SWEPT if any(name in row for row in rows))]
+    members = grouped(rows, tuple(dict.fromkeys((*PLACE, "granularity", *settings))))
+    body = [_point(own, x, y) for own in members]
+    firsts = [own[0] for own in members]
+    _name(body, firsts, settings, group)
+    _compare(body)
+    for row in body:
+        row["feasible"] = feasible(row, constraints)
+    _stand(body, x, y)
+    return pd.DataFrame(body, columns=CLOUD)
+
+
+def _point(members: Sequence[Row], x: str, y: str) -> dict[str, Any]:
+    """One setting, its seeds together."""
+    first = members[0]
+    row: dict[str, Any] = {key: plain(first.get(key)) for key in (*PLACE, "n", "batch", "seed")}
+    row |= {"trial": int(first.get("trial", -1)), "trials": tuple(int(one.get("trial", -1)) for one in members)}
+    row |= {"seeds": len({plain(one.get("seed")) for one in members})}
+    row |= {"baseline": first.get("granularity") == "baseline"}
+    row |= {"x_axis": x, "y_axis": y, "axis": next((key for key in (x, y) if key != "accuracy"), "")}
+    for key, axis in MEASURES.items():
+        middle, low, high, kind = spread(members, key, axis.low, axis.high)
+        if row["baseline"] and axis.scale == "times":
+            middle = low = high = 1.0
+        row[key] = middle
+        for side in (side for side, shown in (("x", x), ("y", y)) if shown == key):
+            row |= {side: middle, f"{side}_low": low, f"{side}_high": high}
+        if key == "accuracy":
+            row |= {"accuracy_low": low, "accuracy_high": high, "spread": kind}
+    return row
+
+
+def _name(body: list[dict[str, Any]], firsts: Sequence[Row], settings: Sequence[str], group: str) -> None:
+    """Give every row its label and its group."""
+    trials = [at for at, row in enumerate(body) if not row["baseline"]]
+    known = ("recipe", "study", "model", *settings)
+    if group not in known:
+        raise UserError(unknown("setting", group, known))
+    labels = setting_labels([firsts[at] for at in trials], settings)
+    groups, _ = grouped_values(group, [firsts[at].get(group) for at in trials])
+    if set(groups) == {"not set"}:
+        groups = ["trials"] * len(groups)
+    for at, label, own in zip(trials, labels, groups, strict=True):
+        body[at] |= {"label": label, "group": own}
+    several = len(unique(row["model"] for row in body)) > 1
+    for row in body:
+        if row["baseline"]:
+            row |= {"label": f"baseline {row['model']}" if several else "baseline", "group": "baseline"}
+
+
+def _compare(body: list[dict[str, Any]]) -> None:
+    """Set each row against the baseline of its study, model, data and split."""
+    starts = {tuple(row[key] for key in PLACE): row for row in body if row["baseline"]}
+    for row in body:
+        start = starts.get(tuple(row[key] for key in PLACE))
+        row["change"] = row["accuracy"] - start["accuracy"] if start else math.nan
+        cost = row["axis"]
+        row["ratio"] = improvement(row[cost], start[cost], AXES[cost].more_is_better) if start and cost else math.nan
+
+
+def _stand(body: list[dict[str, Any]], x: str, y: str) -> None:
+    """Mark what is on the front and what is near it."""
+    if not body:
+        return
+    front = unbeaten(_ends(body, "x", x), _ends(body, "y", y))
+    near = [False] * len(body)
+    if y == "accuracy":
+        near = near_front(body, _ends(body, "x", x), front)
+    for row, on, by in zip(body, front.tolist(), near, strict=True):
+        row |= {"front": on, "near": by}
+
+
+def _ends(body: list[dict[str, Any]], side: str, key: str) -> Any:
+    if key == "accuracy":
+        return np.array([[row[side], row[side]] for row in body], float)
+    return ends(body, side, MEASURES[key].more_is_better)
