@@ -55,11 +55,11 @@ def cloud_table(
     pick(MEASURES, x, "axis")
     pick(MEASURES, y, "axis")
     rows = list(rows)
-    settings = [*settings_of(rows), *(name for name in SWEPT if any(name in row for row in rows))]
-    members = grouped(rows, tuple(dict.fromkeys((*PLACE, "granularity", *settings))))
+    settings = settings_of(rows)
+    members = grouped(rows, tuple(dict.fromkeys((*PLACE, *SWEPT, *settings))))
     body = [_point(own, x, y) for own in members]
     firsts = [own[0] for own in members]
-    _name(body, firsts, settings, group)
+    _name(body, firsts, settings or SWEPT, group)
     _compare(body)
     for row in body:
         row["feasible"] = feasible(row, constraints)
@@ -90,7 +90,7 @@ def _point(members: Sequence[Row], x: str, y: str) -> dict[str, Any]:
 def _name(body: list[dict[str, Any]], firsts: Sequence[Row], settings: Sequence[str], group: str) -> None:
     """Give every row its label and its group."""
     trials = [at for at, row in enumerate(body) if not row["baseline"]]
-    known = ("recipe", "study", "model", *settings)
+    known = tuple(dict.fromkeys(("recipe", "study", "model", *SWEPT, *settings)))
     if group not in known:
         raise UserError(unknown("setting", group, known))
     labels = setting_labels([firsts[at] for at in trials], settings)
