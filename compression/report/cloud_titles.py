@@ -153,8 +153,8 @@ def cloud_subtitle(rows: Rows, constraints: Sequence[Constraint], bars: bool, hi
 def _counted(rows: Rows) -> str:
     trials = [row for row in rows if not row["baseline"]]
     runs = sum(len(row["trials"]) for row in trials)
-    word = f"{runs:,} trial{'' if runs == 1 else 's'}"
-    return word if runs == len(trials) else f"{len(trials):,} settings in {word}"
+    words = f"{runs:,} trial{'' if runs == 1 else 's'}"
+    return words if runs == len(trials) else f"{words} of {len(trials):,} setting{'' if len(trials) == 1 else 's'}"
 
 
 def _origin(rows: Rows, key: str) -> str:
