@@ -9,7 +9,19 @@ from typing import Any
 from compression.goals import Constraint
 from compression.report.setting_words import fitted
 from compression.report.study_tables import best_feasible, nearest_miss
-from compression.report.text import AXES, MEASURES, amount, capital, percent, share, short, times, unique, worth
+from compression.report.text import (
+    AXES,
+    MEASURES,
+    amount,
+    capital,
+    lowered,
+    percent,
+    share,
+    short,
+    times,
+    unique,
+    worth,
+)
 from compression.report.titles import (
     NOTHING_YET,
     ONLY_BASELINE,
@@ -126,7 +138,7 @@ def cloud_subtitle(rows: Rows, constraints: Sequence[Constraint], bars: bool, hi
     parts = [_counted(rows)]
     axes = (rows[0]["x_axis"], rows[0]["y_axis"])
     if "accuracy" in axes:
-        parts.append(accuracy_words(rows) + ("" if bars else " (on hover)"))
+        parts.append(lowered(accuracy_words(rows)) + ("" if bars else " (on hover)"))
     else:
         splits = " and ".join(split_word(split) for split in unique(row["split"] for row in rows))
         parts.append(f"measured on {splits} images, n = {', '.join(f'{n:,}' for n in unique(r['n'] for r in rows))}")
@@ -141,8 +153,8 @@ def cloud_subtitle(rows: Rows, constraints: Sequence[Constraint], bars: bool, hi
 def _counted(rows: Rows) -> str:
     trials = [row for row in rows if not row["baseline"]]
     runs = sum(len(row["trials"]) for row in trials)
-    word = f"{runs:,} trial{'' if runs == 1 else 's'}"
-    return word if runs == len(trials) else f"{len(trials):,} settings in {word}"
+    words = f"{runs:,} trial{'' if runs == 1 else 's'}"
+    return words if runs == len(trials) else f"{words} of {len(trials):,} setting{'' if len(trials) == 1 else 's'}"
 
 
 def _origin(rows: Rows, key: str) -> str:
