@@ -1,6 +1,6 @@
 // Parallel coordinates: a line for every trial across all axes. Dragging along an axis brushes it;
 // what lies outside any brush fades, and the brushes go back to the page, which filters by them.
-const TOP = 40, BOTTOM = 26, SIDE = 46
+const TOP = 40, BOTTOM = 26, LEFT = 30, RIGHT = 74
 
 const seen = new WeakMap()
 
@@ -12,7 +12,8 @@ export default function ({ data, parentElement, setStateValue }) {
   seen.set(parentElement, state)
   Object.assign(state, { data, brushes: { ...data.brushes } })
 
-  const x = place => SIDE + (place * (root.clientWidth - 2 * SIDE)) / Math.max(1, data.axes.length - 1)
+  const apart = () => (root.clientWidth - LEFT - RIGHT) / Math.max(1, data.axes.length - 1)
+  const x = place => LEFT + place * apart()
   const y = at => TOP + (1 - at) * (data.height - TOP - BOTTOM)
   const at = pixel => Math.min(1, Math.max(0, 1 - (pixel - TOP) / (data.height - TOP - BOTTOM)))
   const colour = name => getComputedStyle(root).getPropertyValue(name).trim()
@@ -26,14 +27,10 @@ export default function ({ data, parentElement, setStateValue }) {
   const line = (pen, row) => {
     let drawing = false
     row.forEach((value, place) => {
-      if (value === null) {
-        drawing = false
-      } else if (drawing) {
-        pen.lineTo(x(place), y(value))
-      } else {
-        pen.moveTo(x(place), y(value))
-        drawing = true
-      }
+      if (value === null) return // an axis of another recipe: the line passes it by
+      if (drawing) pen.lineTo(x(place), y(value))
+      else pen.moveTo(x(place), y(value))
+      drawing = true
     })
   }
 
@@ -81,16 +78,17 @@ export default function ({ data, parentElement, setStateValue }) {
     group.tabIndex = 0
     group.setAttribute("role", "group")
     group.setAttribute("aria-label", `${axis.label}: drag to filter; arrow keys move the lower end, with shift the upper end, delete clears`)
-    const edge = number === 0 ? "first" : number === data.axes.length - 1 ? "last" : ""
-    group.innerHTML = `<span class="name ${edge}"></span><i class="rule"></i><i class="brush" hidden></i>`
-    group.querySelector(".name").textContent = axis.label
-    group.querySelector(".name").title = axis.label
+    group.innerHTML = `<span class="name"></span><i class="rule"></i><i class="brush" hidden></i>`
+    const name = group.querySelector(".name")
+    name.textContent = name.title = axis.label
+    name.style.width = `${Math.min(130, apart() - 6)}px`
+    name.classList.toggle("first", number === 0)
     const rule = group.querySelector(".rule")
     rule.style.top = `${TOP}px`
     rule.style.height = `${data.height - TOP - BOTTOM}px`
     for (const [height, text] of axis.ticks) {
       const tick = document.createElement("span")
-      tick.className = `tick ${edge}`
+      tick.className = "tick"
       tick.textContent = text
       tick.style.top = `${y(height)}px`
       group.append(tick)

@@ -35,6 +35,7 @@ class Status:
         behind: settings that were stopped early, behind their rivals.
         total: settings to try; None where a search ends by minutes alone.
         running: trials under way.
+        timing: trials whose latency is still to be taken, once all accuracies are there.
         seconds_left: an estimate from the pace so far.
         message: why it failed.
     """
@@ -45,6 +46,7 @@ class Status:
     behind: int
     total: int | None
     running: int
+    timing: int
     seconds_left: float | None
     message: str
 
@@ -129,8 +131,9 @@ def status(name: str) -> Status:
     if state == "running" and total and len(keys) > said.get("before", 0):
         pace = (time.time() - said["started"]) / (len(keys) - said.get("before", 0))
         left = pace * max(0, total - settled)
+    running, timing = len(said.get("running", ())), int(said.get("timing", 0))
     message = str(said.get("message", ""))
-    return Status(state, len(keys), (*left_out, *failed), behind, total, len(said.get("running", ())), left, message)
+    return Status(state, len(keys), (*left_out, *failed), behind, total, running, timing, left, message)
 
 
 def total_of(study: Study) -> int | None:
