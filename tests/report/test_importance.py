@@ -44,7 +44,7 @@ def test_bars_are_shares_with_the_number_of_values() -> None:
 
 def test_settings_that_only_some_trials_have_say_how_many() -> None:
     chart = charts.importance_chart(importance_table(ROWS + PART), LIGHT, cap=2)
-    assert chart.figure.data[0].text[0].endswith("4 values · n = 8")
+    assert [text.endswith("n = 8 trials") for text in chart.figure.data[0].hovertext] == [True, True]
     assert "n = 2 to 8 trials" in chart.subtitle and "the 2 of 3 that explain most" in chart.subtitle
 
 

@@ -115,7 +115,13 @@ def test_paths_have_an_axis_for_each_setting_that_varies_and_each_metric() -> No
     assert axes["recipe"]["ticks"] == [[0.0, "soft"], [1.0, "weights"]]
     assert axes["weights.1.prune.sparsity"]["ticks"] == [[0.0, "20 %"], [1.0, "60 %"]]
     assert axes["weights.2.train.lr"]["log"] and axes["weights.2.train.lr"]["ticks"] == [[0.0, "0.001"], [1.0, "0.1"]]
-    assert axes["packed_bytes"]["ticks"] == [[0.0, "100 bytes"], [0.5, "1 KB"], [1.0, "10 KB"]]
+    assert axes["packed_bytes"]["ticks"] == [
+        [0.0, "100 bytes"],
+        [0.23856, "300 bytes"],
+        [0.5, "1 KB"],
+        [0.73856, "3 KB"],
+        [1.0, "10 KB"],
+    ]
     assert axes["accuracy"]["ticks"] == [
         [0.0, "70.0 %"],
         [0.25, "75.0 %"],
