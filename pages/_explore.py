@@ -15,7 +15,7 @@ from compression.report.cloud_titles import best_of
 from compression.report.compare import records as rows_of
 from compression.report.setting_words import short_names
 from compression.report.study_cloud import cloud_table
-from compression.report.study_tables import importance_table, paths_table, settings_of, within
+from compression.report.study_tables import importance_table, merged, paths_table, settings_of, within
 from compression.report.tables import speed_table
 from compression.report.text import MEASURES
 from compression.studies import records, store
@@ -37,7 +37,7 @@ MANY = 300
 @st.fragment
 def explore(names: Sequence[str]) -> None:
     """All that is drawn of the studies; a change here redraws nothing else."""
-    rows = [row for name in names for row in study_points(name, records.finished(name))]
+    rows = merged(row for name in names for row in study_points(name, records.finished(name)))
     trials = [row for row in rows if row["trial"] != records.BASELINE]
     if not trials:
         st.info("The first trials are under way; their chart appears here.", icon=":material/hourglass:")

@@ -117,7 +117,7 @@ def points_traces(name: str, own: Sequence[Row], look: Style, plane: Plane, them
 
 def _points(name: str, rows: list[Row], look: Style, plane: Plane, theme: Theme, sound: bool) -> dict[str, Any]:
     colour = theme.palette[look.colour]
-    front, near, beaten = (1, 0.6, 0.35) if sound else (1, 0.75, 0.55)  # a thin line needs more ink than a disc
+    front, near, beaten = (1, 0.6, 0.35) if sound else (1, 0.7, 0.45)  # a thin line needs more ink than a disc
     marker = {
         "symbol": look.symbol if sound else f"{look.symbol}-open",
         "size": 9 if plane.kind == "scatter" else 7,

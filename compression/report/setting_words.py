@@ -31,7 +31,7 @@ def parts_of(name: str) -> tuple[str, str, str, str]:
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """The shortest words for each setting that no other one has: the field; before it its stage, recipe, place."""
+    """The shortest words that no other setting has: the field, its stage or recipe before it, its place."""
     written = {name: _candidates(name) for name in dict.fromkeys(names)}
     taken = [Counter(words[level] for words in written.values()) for level in range(6)]
     return {

@@ -12,7 +12,7 @@ import pandas as pd
 from compression.goals import Constraint, feasible
 from compression.registry import UserError, pick, unknown
 from compression.report.compare import ends, near_front, unbeaten
-from compression.report.setting_words import SWEPT, grouped_values, setting_labels
+from compression.report.setting_words import SWEPT, grouped_values, setting_labels, short_names
 from compression.report.study_tables import settings_of
 from compression.report.tables import grouped, improvement, plain, spread
 from compression.report.text import AXES, MEASURES, unique
@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 PLACE = ("study", "model", "data", "split")
 CLOUD = [
     *("study", "trial", "trials", "seed", "seeds", "baseline", "model", "data", "split", "n", "batch"),
-    *("group", "turn", "label", "x_axis", "y_axis", "axis", "x", "x_low", "x_high", "y", "y_low", "y_high"),
+    *("by", "group", "turn", "label", "x_axis", "y_axis", "axis", "x", "x_low", "x_high", "y", "y_low", "y_high"),
     *("feasible", "front", "near", "spread", "change", "ratio", "accuracy_low", "accuracy_high", *MEASURES),
 ]
 
@@ -37,7 +37,7 @@ def cloud_table(
 
     Seeds that differ give mean ± one standard deviation, as in a ``tradeoff_table``; ``trial`` is then
     the first of ``trials``. ``group`` is the name of the range or value by which trials are told apart,
-    ``turn`` its place among them; see ``grouped_values``.
+    ``turn`` its place among them, ``by`` what it is of; see ``grouped_values``.
     ``front`` marks what no other beats in both measures, clearly where they have intervals; accuracies
     are compared by their means. ``near`` marks, where y is accuracy, what is beaten within noise.
     ``axis`` is the measure that counts as the cost, ``ratio`` how many times better it is than the
@@ -101,6 +101,7 @@ def _name(body: list[dict[str, Any]], firsts: Sequence[Row], settings: Sequence[
         body[at] |= {"label": label, "group": own if order != ["not set"] else "trials", "turn": order.index(own)}
     several = len(unique(row["model"] for row in body)) > 1
     for row in body:
+        row["by"] = short_names([group])[group]
         if row["baseline"]:
             row |= {"label": f"baseline {row['model']}" if several else "baseline", "group": "baseline", "turn": -1}
 

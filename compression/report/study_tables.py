@@ -12,7 +12,7 @@ import pandas as pd
 from compression.goals import Constraint, feasible
 from compression.registry import pick
 from compression.report.compare import within_noise
-from compression.report.setting_words import is_number, short_names, spreads_wide, steps, value_words
+from compression.report.setting_words import is_number, parts_of, short_names, spreads_wide, steps, value_words
 from compression.report.tables import plain
 from compression.report.text import AXES, MEASURES, amount, percent, unique
 
@@ -23,6 +23,25 @@ def settings_of(rows: Iterable[Row]) -> tuple[str, ...]:
     """The names of what was set in any of the rows: ``recipe`` where there are several, and ``1.prune.sparsity``."""
     names = dict.fromkeys(key for row in rows for key in row if key == "recipe" or "." in key)
     return tuple(names)
+
+
+def merged(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Rows in which the same field of several recipes is one setting: ``1.prune.sparsity`` for all of them.
+
+    A setting is then named by the number of its stage among those of its kind, its kind and its
+    field, so that ``cut.1.prune.sparsity`` and ``healed.1.prune.sparsity`` can be compared.
+    """
+    rows = list(rows)
+    names = {name: parts_of(name) for name in settings_of(rows) if name != "recipe"}
+    places: dict[tuple[str, str], list[int]] = {}
+    for recipe, place, kind, _ in names.values():
+        own = places.setdefault((recipe, kind), [])
+        own += [int(place)] if int(place) not in own else []
+    short = {
+        name: f"{sorted(places[recipe, kind]).index(int(place)) + 1}.{kind}.{field}"
+        for name, (recipe, place, kind, field) in names.items()
+    }
+    return [{short.get(name, name): value for name, value in row.items()} for row in rows]
 
 
 def best_feasible(rows: Sequence[Row], constraints: Sequence[Constraint], cost: str) -> Row | None:
@@ -71,12 +90,14 @@ def _overstep(row: Row, constraint: Constraint) -> float:
 def importance_table(rows: Sequence[Row], metric: str = "accuracy") -> pd.DataFrame:
     r"""How much of a metric's variance each setting alone explains: setting, share in [0, 1], values tried.
 
-    .. math:: \eta^2 = \frac{\sum_v n_v (\bar y_v - \bar y)^2}{\sum_i (y_i - \bar y)^2}
+    .. math:: \varepsilon^2 = 1 - \frac{n - 1}{n - k} \cdot
+              \frac{\sum_v \sum_{i \in v} (y_i - \bar y_v)^2}{\sum_i (y_i - \bar y)^2}
 
-    A number with more than ten values is grouped into tenths of its range first. Shares of several
-    settings need not add up to one: settings act together.
+    for n trials in k groups of equal setting; 0 where the groups explain no more than chance would,
+    and where there are as many groups as trials. A number with more than ten values is grouped into tenths of its
+    range first. Shares of several settings need not add up to one: settings act together.
 
-    Source: Fisher 1925, Statistical methods for research workers, chapter 8.
+    Source: Kelley 1935, An unbiased correlation ratio measure, PNAS 21:554-559.
     """
     found = []
     for name in settings_of(rows):
@@ -99,14 +120,19 @@ def _grouped(values: Sequence[Any]) -> list[Any]:
 
 
 def _explained(groups: Sequence[Any], values: Sequence[float]) -> float:
-    mean = fmean(values) if values else 0.0
-    whole = sum((value - mean) ** 2 for value in values)
-    if whole <= 0:
-        return 0.0
     members: dict[Any, list[float]] = {}
     for group, value in zip(groups, values, strict=True):
         members.setdefault(group, []).append(value)
-    return sum(len(own) * (fmean(own) - mean) ** 2 for own in members.values()) / whole
+    whole = _scatter(values)
+    if whole <= 0 or len(members) >= len(values):
+        return 0.0
+    inside = sum(map(_scatter, members.values()))
+    return max(0.0, 1 - (len(values) - 1) / (len(values) - len(members)) * inside / whole)
+
+
+def _scatter(values: Sequence[float]) -> float:
+    mean = fmean(values) if values else 0.0
+    return sum((value - mean) ** 2 for value in values)
 
 
 def differing(a: Row, b: Row) -> pd.DataFrame:

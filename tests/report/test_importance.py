@@ -36,15 +36,15 @@ def test_bars_are_shares_with_the_number_of_values() -> None:
     (bars,) = chart.figure.data
     shown = table[table["values"] > 1]
     assert bars.x == pytest.approx(shown["share"].round(4)) and bars.orientation == "h"
-    assert bars.text == ("95 % · 4 values", "5 % · 2 values")
+    assert bars.text == ("92 % · 4 values", "0 % · 2 values")
     assert chart.figure.layout.yaxis.ticktext == ("sparsity", "criterion"), "what was never varied has no bar"
     assert chart.title == "Sparsity explains 95 % of the differences in accuracy"
-    assert "η², correlation ratio" in chart.subtitle and "n = 8 trials" in chart.subtitle
+    assert "ε², corrected for chance" in chart.subtitle and "n = 8 trials" in chart.subtitle
 
 
 def test_settings_that_only_some_trials_have_say_how_many() -> None:
     chart = charts.importance_chart(importance_table(ROWS + PART), LIGHT, cap=2)
-    assert chart.figure.data[0].text[0].endswith("4 values · n = 8")
+    assert [text.endswith("n = 8 trials") for text in chart.figure.data[0].hovertext] == [True, True]
     assert "n = 2 to 8 trials" in chart.subtitle and "the 2 of 3 that explain most" in chart.subtitle
 
 

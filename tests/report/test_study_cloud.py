@@ -297,7 +297,9 @@ def test_best_knee_and_marked_points_are_ringed_and_named() -> None:
     words = [note.text for note in chart.figure.layout.annotations]
     assert "<b>best feasible: channels 50 %, 30 KB at 94.0 %</b>" in words
     assert "<b>A</b>" in words and "<b>B</b>" in words and "<b>C</b>" not in words
-    knee = draw(FEW, LIGHT, show_knee=True)
+    both = draw(FEW, LIGHT, bounds("accuracy >= 95 %"), show_knee=True)
+    assert "<b>best feasible and knee (furthest from chord)</b>" in [n.text for n in both.figure.layout.annotations]
+    knee = draw(FEW, LIGHT, bounds("accuracy >= 93 %"), show_knee=True)
     assert any("knee (furthest from chord)" in note.text for note in knee.figure.layout.annotations)
     chosen = draw(FEW, LIGHT, best=("s", 3))
     assert named(chosen, "best").x == (20,) and chosen.title.startswith("Channels 70 % makes it 5.0× smaller")
@@ -361,6 +363,7 @@ def test_the_subtitle_says_on_what_and_what_is_missing() -> None:
     assert "2 of 41 without speed-up are not drawn" in words and "faded: beaten by another" in words
     costs = draw(rows, LIGHT, x="packed_bytes", y="macs").subtitle
     assert "measured on validation images, n = 1,000 · packed size measured, MACs counted" in costs
+    assert " · symbols: epochs · " in draw(rows, LIGHT, group="epochs").subtitle
     seeds = [trial(at, 900 + at, 500, seed=at) for at in range(4)]
     assert draw(seeds, LIGHT).subtitle.startswith("4 trials of 1 setting · accuracy on validation images, n = 1,000, ±")
 

@@ -16,6 +16,7 @@ from compression.report.study_tables import (
     best_feasible,
     differing,
     importance_table,
+    merged,
     nearest_miss,
     paths_table,
     settings_of,
@@ -67,7 +68,7 @@ def test_importance_is_the_variance_between_groups() -> None:
             groups.setdefault(one[name], []).append(one["accuracy"])
         f = stats.f_oneway(*groups.values()).statistic
         between, within = len(groups) - 1, len(rows) - len(groups)
-        assert table.loc[name, "share"] == pytest.approx(f * between / (f * between + within))
+        assert table.loc[name, "share"] == pytest.approx(max(0, 1 - (len(rows) - 1) / (f * between + within)))
 
 
 def test_many_numbers_are_grouped_and_a_metric_that_never_changes_has_no_cause() -> None:
@@ -115,7 +116,13 @@ def test_paths_have_an_axis_for_each_setting_that_varies_and_each_metric() -> No
     assert axes["recipe"]["ticks"] == [[0.0, "soft"], [1.0, "weights"]]
     assert axes["weights.1.prune.sparsity"]["ticks"] == [[0.0, "20 %"], [1.0, "60 %"]]
     assert axes["weights.2.train.lr"]["log"] and axes["weights.2.train.lr"]["ticks"] == [[0.0, "0.001"], [1.0, "0.1"]]
-    assert axes["packed_bytes"]["ticks"] == [[0.0, "100 bytes"], [0.5, "1 KB"], [1.0, "10 KB"]]
+    assert axes["packed_bytes"]["ticks"] == [
+        [0.0, "100 bytes"],
+        [0.23856, "300 bytes"],
+        [0.5, "1 KB"],
+        [0.73856, "3 KB"],
+        [1.0, "10 KB"],
+    ]
     assert axes["accuracy"]["ticks"] == [
         [0.0, "70.0 %"],
         [0.25, "75.0 %"],
@@ -167,3 +174,21 @@ def test_filters_keep_the_rows_that_lie_within_all_of_them() -> None:
     ]  # fmt: skip
     assert 0 < len(kept) < 59 and within(rows, paths, {}) == rows
     assert within(PATHS, paths_table(PATHS, ()), {"recipe": (0, 0)}) == PATHS[2:]
+
+
+def test_as_many_groups_as_trials_explain_nothing() -> None:
+    rows = [{"1.prune.sparsity": place / 10, "accuracy": 0.9 - place / 50} for place in range(6)]
+    assert list(importance_table(rows)["share"]) == [0.0]
+
+
+def test_the_same_field_of_several_recipes_is_one_setting() -> None:
+    rows = [
+        {"recipe": "cut", "cut.1.prune.sparsity": 0.2, "accuracy": 0.9},
+        {"recipe": "healed", "healed.1.prune.sparsity": 0.4, "healed.3.train.epochs": 2, "accuracy": 0.8},
+        {"recipe": "twice", "twice.2.prune.sparsity": 0.1, "twice.4.prune.sparsity": 0.3, "twice.5.train.epochs": 1},
+    ]
+    assert merged(rows) == [
+        {"recipe": "cut", "1.prune.sparsity": 0.2, "accuracy": 0.9},
+        {"recipe": "healed", "1.prune.sparsity": 0.4, "1.train.epochs": 2, "accuracy": 0.8},
+        {"recipe": "twice", "1.prune.sparsity": 0.1, "2.prune.sparsity": 0.3, "1.train.epochs": 1},
+    ]
