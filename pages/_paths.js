@@ -66,7 +66,7 @@ export default function ({ data, parentElement, setStateValue }) {
       line(pen, row)
       pen.stroke()
     }
-    root.querySelector("#count").textContent = any ? `${chosen.length} of ${data.rows.length} trials` : ""
+    root.querySelector("#count").textContent = state.brushing ? `${chosen.length} of ${data.rows.length} trials` : ""
   }
 
   const send = () => setStateValue("brushes", { ...state.brushes })
@@ -111,6 +111,7 @@ export default function ({ data, parentElement, setStateValue }) {
     const height = event => event.clientY - root.getBoundingClientRect().top
     group.onpointerdown = event => {
       start = height(event)
+      state.brushing = true
       group.setPointerCapture(event.pointerId)
     }
     group.onpointermove = event => {
@@ -124,6 +125,7 @@ export default function ({ data, parentElement, setStateValue }) {
       if (start === null) return
       if (Math.abs(height(event) - start) <= 3) delete state.brushes[axis.key]
       start = null
+      state.brushing = false
       show(group, axis)
       drawLines()
       send()

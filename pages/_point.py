@@ -25,6 +25,7 @@ from pages._workbench import theme
 
 Row = dict[str, Any]
 LEAVE = "study_leave"
+"""Set where the page is to be left for the Pipeline."""
 
 
 def point(row: Row, start: Row | None, how: str) -> None:
@@ -101,9 +102,10 @@ def _actions(row: Row, kept: Row) -> None:
     path = data_root() / kept["weights"]
     stem = f"{row['study']}-{row['trial']}".replace(" ", "-")
     with st.container(horizontal=True):
-        if st.button("Open in Pipeline", icon=":material/account_tree:", key="study_to_pipeline"):
-            replace_stages([plain(stage) for stage in recipe.stages])
-            st.session_state[LEAVE] = ("pages/pipeline.py", {"model": row["model"]})
+        if st.button(
+            "Open in Pipeline", icon=":material/account_tree:", key="study_to_pipeline", on_click=_to_pipeline,
+            args=(recipe,),
+        ):  # fmt: skip
             st.rerun()
         st.download_button(
             "Model", lambda: path.read_bytes(), f"{stem}.safetensors", icon=":material/download:", key="study_model",
@@ -118,6 +120,12 @@ def _actions(row: Row, kept: Row) -> None:
             reused = ", taken over from an earlier study" if kept.get("reused") else ""
             st.caption(f"Seed {kept['seed']}, {kept['seconds']:.1f} s of one worker{reused}.")
             st.json({"hardware": kept["hardware"], "versions": kept["versions"]}, expanded=False)
+
+
+def _to_pipeline(recipe: Recipe) -> None:
+    replace_stages([plain(stage) for stage in recipe.stages])
+    st.session_state["model"] = recipe.model
+    st.session_state[LEAVE] = True
 
 
 def compared(a: Row, b: Row) -> None:

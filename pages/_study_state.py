@@ -27,23 +27,33 @@ MOST = 4
 def choose_studies(subject: Subject) -> list[str]:
     """The studies to look at: those of the link, else the latest of this model."""
     names = list(reversed(store.names()))
-    if started := st.session_state.pop("study_next", None):
-        st.session_state[CHOSEN] = [started]
-    kept = [name for name in st.session_state.get(CHOSEN, []) if name in names]
-    if kept != st.session_state.get(CHOSEN, kept):
-        st.session_state[CHOSEN] = kept
+    if lacking := [name for name in st.query_params.get_all(CHOSEN) if name not in names]:
+        st.warning(f"The link's study '{lacking[0][:80]}' is not in this store.", icon=":material/link_off:")
     if not names:
         return []
-    if CHOSEN not in st.session_state and "study" not in st.query_params:
-        st.session_state[CHOSEN] = [name for name in names if store.plan(name).model == subject.name][:1]
-    asked = st.query_params.get_all("study")
-    if lacking := [name for name in asked if name not in names]:
-        st.warning(f"The link's study '{lacking[0][:80]}' is not in this store.", icon=":material/link_off:")
-    return st.multiselect(
-        "Studies", names, key=CHOSEN, bind="query-params", max_selections=MOST,
-        placeholder="Choose a study, or several to compare",
+    _preset_choice(names, subject.name)
+    chosen = st.multiselect(
+        "Studies", names, key=CHOSEN, max_selections=MOST, placeholder="Choose a study, or several to compare",
         help="Several are drawn on one chart, whatever their models; their intervals say what is noise.",
     )  # fmt: skip
+    if chosen != st.query_params.get_all(CHOSEN):
+        st.query_params[CHOSEN] = chosen
+    return chosen
+
+
+def _preset_choice(names: list[str], model: str) -> None:
+    """Choose what was just started, or what a link names, or of a model just chosen the latest."""
+    if started := st.session_state.pop("study_next", None):
+        st.session_state[CHOSEN] = [started]
+    first = CHOSEN not in st.session_state
+    asked = st.query_params.get_all(CHOSEN) if first else st.session_state[CHOSEN]
+    present = [name for name in asked if name in names][:MOST]  # others were deleted
+    if st.session_state.get("study_subject") != model and not (first and present):
+        own = [name for name in names if store.plan(name).model == model]
+        present = present if set(present) & set(own) else own[:1]
+    st.session_state["study_subject"] = model
+    if first or present != asked:
+        st.session_state[CHOSEN] = present
 
 
 def show_states(names: list[str]) -> None:

@@ -26,9 +26,8 @@ def first_look(subject: Subject) -> None:
     draw(charts.tradeoff_chart(tradeoff_table(live_rows(quick)), theme()), "tradeoff")
 
 
-if left := st.session_state.pop(LEAVE, None):
-    page, query = left
-    st.switch_page(page, query_params=query)
+if st.session_state.pop(LEAVE, False):  # the page itself can leave, a part of it not
+    st.switch_page("pages/pipeline.py")
 subject = choose_subject()
 st.title("Trade-offs")
 try:

@@ -21,6 +21,8 @@ from compression.studies.study import Study
 State = Literal["waiting", "running", "paused", "done", "cancelled", "failed", "lost"]
 SILENT = 20.0
 """Seconds without a heartbeat after which an engine counts as lost."""
+START = 90.0
+"""Seconds that it may take from its start to the first one."""
 UNDER_WAY = ("waiting", "running")
 
 
@@ -125,7 +127,7 @@ def status(name: str) -> Status:
     behind = sum(one.state == TrialState.PRUNED for one in found)
     state: State = said.get("state", "waiting")
     if state in (*UNDER_WAY, "starting"):
-        silent = said and time.time() - said["seen"] > SILENT
+        silent = said and time.time() - said["seen"] > (START if state == "waiting" else SILENT)
         state = "lost" if silent else "waiting" if state == "waiting" else "running"
     total, settled, left = total_of(study), len(keys) + len(failed) + behind, None
     if state == "running" and total and len(keys) > said.get("before", 0):

@@ -38,7 +38,7 @@ def test_bars_are_shares_with_the_number_of_values() -> None:
     assert bars.x == pytest.approx(shown["share"].round(4)) and bars.orientation == "h"
     assert bars.text == ("92 % · 4 values", "0 % · 2 values")
     assert chart.figure.layout.yaxis.ticktext == ("sparsity", "criterion"), "what was never varied has no bar"
-    assert chart.title == "Sparsity explains 95 % of the differences in accuracy"
+    assert chart.title == "Sparsity explains 92 % of the differences in accuracy"
     assert "ε², corrected for chance" in chart.subtitle and "n = 8 trials" in chart.subtitle
 
 
