@@ -70,7 +70,7 @@ def test_a_study_from_click_to_chart_and_away(open_page: Open) -> None:
     settle(again)
     assert title(again, 0) == title(page, 0)
     with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
+        page.get_by_role("button", name="CSV", exact=True).click()
     lines = download.value.path().read_text().splitlines()
     assert len(lines) == 7 and lines[0].startswith("study,trial,model")
     page.get_by_role("button", name="Delete").click()
@@ -109,6 +109,7 @@ def test_brushing_an_axis_filters_the_chart_and_a_click_chooses_a_point(open_pag
     settle(page)
     expect(page.get_by_text(re.compile("first look, chosen"))).to_be_visible(timeout=WAIT_MS)
     page.get_by_role("button", name="Compare with another").click()
+    expect(page.get_by_role("button", name="Compare with another")).to_be_disabled(timeout=WAIT_MS)
     settle(page)
     points.nth(2).click(force=True)
     expect(page.get_by_role("button", name="Unpin")).to_be_visible(timeout=WAIT_MS)
