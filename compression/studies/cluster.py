@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 import psutil
 from distributed import Client, LocalCluster
 
-from compression.measure.hardware import versions
+from compression.machine import cores, versions
 from compression.registry import UserError
 from compression.studies import store
-from compression.studies.sweep import cores
 from compression.studies.trial import differing
 
 TRIES = 2

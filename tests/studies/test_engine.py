@@ -101,6 +101,12 @@ def test_a_model_that_cannot_be_loaded_fails_the_study_at_once(cluster: str) -> 
     assert control.status("grid").state == "failed" and "digits-none" in control.status("grid").message
 
 
+def test_an_engine_starts_without_torch() -> None:
+    """Its workers need it; an engine that waited for it too would lose a second before the first of them starts."""
+    command = [sys.executable, "-c", "import sys, compression.studies.engine; sys.exit('torch' in sys.modules)"]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+
+
 def test_what_is_measured_is_not_measured_again(cluster: str) -> None:
     made(GRID)
     engine.run_study("grid", cluster)
