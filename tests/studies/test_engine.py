@@ -16,11 +16,13 @@ import pytest
 from distributed import LocalCluster
 from optuna.trial import TrialState
 
+from compression.machine import cores
 from compression.measure import latencies
 from compression.pipeline import run
 from compression.registry import UserError
 from compression.results import Latency
 from compression.studies import control, engine, records, store, timing
+from compression.studies.cluster import connected
 from compression.studies.space import recipe_at
 from compression.studies.study import Study
 from compression.studies.trial import Made, Trial, carry_out
@@ -239,6 +241,13 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.Monkey
         engine.run_study("grid", "tcp://127.0.0.1:1")
     assert control.status("grid").state == "failed"
     assert "No scheduler answers" in control.status("grid").message
+
+
+def test_workers_keep_what_memory_they_freed() -> None:
+    """Dask has it given back at once, and every batch of images then waits for 300,000 pages a second to be cleared."""
+    with connected(None) as client:
+        found = client.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_")
+    assert set(found.values()) == {os.environ.get("MALLOC_TRIM_THRESHOLD_")} and len(found) == cores()
 
 
 def test_a_cluster_over_plain_tcp_must_be_asked_for() -> None:
