@@ -17,6 +17,7 @@ from benchmarks import (
     report,
     sensitivity,
     startup,
+    studies,
     surgery,
     sweep,
     teaching,
@@ -49,6 +50,7 @@ BENCHMARKS = {
     "pushed": Benchmark("Pruning over time: Han's networks pushed until they break", over_time.pushed),
     "lottery": Benchmark("Pruning over time: lottery tickets of LeNet-300-100", lottery.rows),
     "schedules": Benchmark("Pruning over time: one shot, iterative, gradual on LeNet-5", over_time.schedules),
+    "throughput": Benchmark("Studies: 64 trials on all cores, and again", studies.throughput),
 }
 
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from compression import load_model
-from compression.data.sets import data_root
+from compression.data.root import data_root
 
 
 def prune_weights(model: nn.Module, sparsity: float) -> None:

@@ -26,14 +26,16 @@ from compression.cli_tables import (
     sweep_table,
     teaching_table,
 )
-from compression.data.sets import DATASETS, data_root, fetch, load_data
+from compression.data.root import data_root
+from compression.data.sets import DATASETS, fetch, load_data
+from compression.machine import cores
 from compression.models.zoo import available, model_card
 from compression.pipeline import Event, measure, run
 from compression.recipe import Recipe, validated
 from compression.registry import UserError, quoted
 from compression.studies.jobs import Plan
 from compression.studies.plan import Sweep
-from compression.studies.sweep import cores, sweep
+from compression.studies.sweep import sweep
 from compression.studies.teaching import Teaching
 from compression.training import prepare_process
 

@@ -12,8 +12,9 @@ from pydantic import Field
 from torch import nn
 
 from compression.data.sets import Dataset
+from compression.machine import versions
 from compression.measure import latencies
-from compression.measure.hardware import hardware, versions
+from compression.measure.hardware import hardware
 from compression.models.files import load_weights, read_weights, weights_bytes
 from compression.recipe import Cut, Distill, Lottery, Recipe, Stage, Train, epochs_of, validated
 from compression.registry import UserError

@@ -9,6 +9,9 @@ from pydantic import Field
 
 from compression.recipe import Frozen, Recipe, Stage
 
+SplitName = Literal["val", "test"]
+"""The splits on which a study may measure."""
+
 
 def wilson(correct: int, n: int, z: float = 1.959964) -> tuple[float, float]:
     r"""The Wilson score interval of a proportion, 95 % by default.

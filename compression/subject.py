@@ -10,7 +10,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from compression.data.sets import Dataset, data_root, load_data
+from compression.data.root import data_root
+from compression.data.sets import Dataset, load_data
 from compression.measure import macs, measurement
 from compression.models.files import Blueprint, Loaded
 from compression.models.structure import CONVOLUTIONS

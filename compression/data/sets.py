@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from compression.data.images import read_tree
+from compression.data.root import data_root
 from compression.registry import UserError, pick
 
 Notify = Callable[[str], None]
@@ -132,11 +133,6 @@ def _shares(n: int, fractions: tuple[float, ...]) -> list[int]:
             shares[shares.index(max(shares))] -= 1
             shares[i] = 1
     return shares
-
-
-def data_root() -> Path:
-    """Where fetched data sets live: ``$ESPALIER_DATA`` or ``~/.cache/espalier/data``."""
-    return Path(os.environ.get("ESPALIER_DATA") or Path.home() / ".cache" / "espalier" / "data")
 
 
 def _digits(root: Path) -> tuple[Split, None]:

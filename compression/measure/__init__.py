@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from compression.machine import versions
 from compression.measure.accuracy import Changed, accuracy_fields, changed
 from compression.measure.energy import ENERGY_PJ, Counter, counted, counters, modelled
-from compression.measure.hardware import hardware, versions
+from compression.measure.hardware import hardware
 from compression.measure.latency import latencies, latency
 from compression.measure.macs import layer_macs, macs
 from compression.measure.memory import memory_bytes, weight_bytes

@@ -1,18 +1,16 @@
-"""Where a number was measured: the machine and the versions of the libraries."""
+"""Where a number was measured: the machine, as torch sees it too."""
 
 from __future__ import annotations
 
-import os
 import platform
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 
-LIBRARIES = ("torch", "torchvision", "onnxruntime", "torch-pruning", "espalier")
+from compression.machine import cores
 
 
 def hardware() -> dict[str, Any]:
@@ -21,22 +19,10 @@ def hardware() -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that numbers depend on; those not installed are left out."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-@lru_cache(maxsize=1)
 def _machine() -> dict[str, Any]:
     return {
         "cpu": cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         "platform": platform.platform(terse=True),

@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import dask
 import psutil
 from distributed import Client, LocalCluster
 
-from compression.measure.hardware import versions
+from compression.machine import cores, versions
 from compression.registry import UserError
 from compression.studies import store
-from compression.studies.sweep import cores
 from compression.studies.trial import differing
 
 TRIES = 2
 """How many workers a setting may take with it before it is marked failed."""
+SPAWN = "distributed.nanny.pre-spawn-environ"
+"""What Dask sets in the environment of its workers."""
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -50,8 +52,11 @@ def connected(address: str | None) -> Iterator[Client]:
         with joined as client:
             yield client
         return
+    # Dask has workers give every freed block back to the system, and each batch of images then waits twice as long.
+    kept = {name: value for name, value in dask.config.get(SPAWN).items() if name != "MALLOC_TRIM_THRESHOLD_"}
     limit = int(0.8 * psutil.virtual_memory().total / cores())
     with (
+        dask.config.set({SPAWN: kept, "distributed.worker.profile.enabled": False}),
         LocalCluster(
             n_workers=cores(), threads_per_worker=1, memory_limit=limit, dashboard_address="127.0.0.1:0",
             scheduler_kwargs={"allowed_failures": TRIES - 1},

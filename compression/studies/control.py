@@ -12,7 +12,7 @@ from typing import Literal
 
 from optuna.trial import TrialState
 
-from compression.data.sets import data_root
+from compression.data.root import data_root
 from compression.registry import UserError
 from compression.studies import records, store
 from compression.studies.proposals import CONFIRMED, outlook, setting_words

@@ -23,15 +23,14 @@ from typing import Any
 from distributed import Client, Future, KilledWorker, wait
 from distributed import Event as Flag
 
-from compression.data.sets import data_root
-from compression.measure.hardware import versions
+from compression.data.root import data_root
+from compression.machine import versions
 from compression.registry import UserError
 from compression.studies import records, store
 from compression.studies.cluster import TRIES, check_address, check_workers, connected
 from compression.studies.race import referee, stop_name
 from compression.studies.study import Study
 from compression.studies.tasks import Task, tasks
-from compression.studies.timing import time_candidates
 from compression.studies.trial import Made, carry_out
 
 BEAT = 2.0
@@ -63,6 +62,8 @@ def run_study(name: str, cluster: str | None = None, insecure: bool = False) -> 
                 check_workers(client)
                 _search(study, client, chain([first], todo), told)
         if study.latency:
+            from compression.studies.timing import time_candidates  # torch comes with it
+
             for left in time_candidates(study, lambda: store.wanted(name) == "run"):
                 told("running", timing=left)
         return ENDED[store.wanted(name)]

@@ -20,9 +20,9 @@ from typing import Any, Literal
 
 import psutil
 
-from compression.data.sets import data_root
-from compression.measure.hardware import versions
-from compression.models.zoo import FOLDER, SAMPLES
+from compression.data.root import data_root
+from compression.machine import versions
+from compression.models.samples import FOLDER, SAMPLES
 from compression.recipe import Frozen, validated
 from compression.registry import UserError, quoted
 from compression.results import Result

@@ -15,8 +15,9 @@ from compression.pruning.gradual import prune_at
 from compression.pruning.lottery import after_round
 from compression.recipe import Cut, Distill, Fit, Frozen, Gradual, Lottery, Prune, Recipe, Stage
 from compression.registry import UserError
+from compression.results import SplitName
 from compression.stages import student_of
-from compression.studies.plan import Point, SplitName
+from compression.studies.plan import Point
 from compression.subject import Subject, load_subject, prune_subject
 
 RUNS = {

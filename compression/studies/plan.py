@@ -21,8 +21,7 @@ from compression.recipe import (
     fixed_sparsity,
 )
 from compression.registry import unknown
-
-SplitName = Literal["val", "test"]
+from compression.results import SplitName
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import Any
 import optuna
 
 from compression.goals import PROXIES, feasible
-from compression.pruning import kind_of
 from compression.recipe import Cut, Recalibrate, Recipe, epochs_of
 from compression.registry import UserError
 from compression.studies import records, store
@@ -90,6 +89,8 @@ def best(rows: Sequence[Row], study: Study) -> list[Row]:
 
 def by_chance(recipe: Recipe) -> bool:
     """Whether another seed gives another model: something is trained, drawn at random, or looks at drawn images."""
+    from compression.pruning import kind_of  # which needs torch; an engine with nothing to do never asks
+
     return any(
         epochs_of(stage) > 0
         or isinstance(stage, Recalibrate)

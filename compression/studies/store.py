@@ -22,10 +22,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from compression.data.sets import data_root
+from compression.data.root import data_root
 from compression.goals import OBJECTIVES, PROXIES, Direction
-from compression.measure.hardware import versions
-from compression.models.zoo import FOLDER, SAMPLES
+from compression.machine import versions
+from compression.models.samples import FOLDER, SAMPLES
 from compression.recipe import Recipe, validated
 from compression.registry import UserError, quoted, unknown
 from compression.studies.space import Choice, Open, Values

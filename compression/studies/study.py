@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from compression.goals import OBJECTIVES, Constraint, check_together
 from compression.recipe import Frozen, Recipe, validated
 from compression.registry import UserError, quoted, unknown
-from compression.studies.plan import SplitName
+from compression.results import SplitName
 from compression.studies.space import MOST, Body, Space
 
 Search = Literal["grid", "random", "tpe", "nsga2"]

@@ -22,6 +22,7 @@ from typing import Any
 from torch import nn
 
 from compression.distillation.lesson import lesson
+from compression.machine import cores
 from compression.measure import latencies
 from compression.measure.calibration import agreement, reliability
 from compression.models.files import load_weights, read_weights, weights_bytes
@@ -236,11 +237,6 @@ def main(folder: Path) -> int:
         raise
     jobs.write_state(folder, state.model_copy(update={"state": "done", "message": ""}))
     return 0
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from compression.measure.hardware import versions
+from compression.machine import versions
 from compression.recipe import Recipe
 from compression.studies import records, store
 from compression.studies.proposals import Proposal, confirmations, proposals

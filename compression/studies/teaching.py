@@ -11,7 +11,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from compression.distillation.losses import DISTILLATIONS
 from compression.recipe import Distill, Distillation, Frozen, Recipe, Stage
 from compression.registry import unknown
-from compression.studies.plan import Point, SplitName
+from compression.results import SplitName
+from compression.studies.plan import Point
 
 
 class Teaching(Frozen):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from compression.data.sets import data_root
+from compression.data.root import data_root
 from compression.measure import latencies
 from compression.models.files import load_weights
 from compression.models.structure import structure

@@ -1,20 +1,17 @@
-"""One trial of a study, as a worker runs it: a recipe in, plain numbers and weights out."""
+"""One trial of a study, as it goes to a worker and comes back: a recipe in, plain numbers and weights out.
+
+The engine reads this without torch, which only the worker needs.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from compression.measure.hardware import hardware, versions
-from compression.pipeline import Event, run
-from compression.recipe import Cut, Recipe, fixed_sparsity
-from compression.registry import UserError
-from compression.studies.halving import Rung, first_look, is_rung
-from compression.subject import load_subject
-from compression.training import prepare_process
-from compression.training.stopping import Stopped, stoppable
+from compression.machine import versions
+from compression.recipe import Recipe
+from compression.studies.halving import Rung
 
 Row = dict[str, Any]
 LOOK = 1.0
@@ -68,6 +65,9 @@ def carry_out(trial: Trial) -> Made:
     from distributed import Event as Flag
     from distributed import get_client, get_worker
 
+    from compression.studies.making import made
+    from compression.training.stopping import stoppable
+
     if versions() != trial.versions:
         return Made(reason=f"the worker has {differing(versions(), trial.versions)}", refused=True)
     names = [trial.flag, f"{trial.flag} {trial.number}"] if trial.race else [trial.flag]
@@ -86,59 +86,6 @@ def carry_out(trial: Trial) -> Made:
 
     with stoppable(asked):
         return made(trial, tell if trial.race else None)
-
-
-def made(trial: Trial, tell: Callable[[Rung], None] | None = None) -> Made:
-    """Run a trial in this process; ``tell`` hears how it does at every rung."""
-    prepare_process(threads=1)
-    began = time.perf_counter()
-    epochs: list[Row] = []
-    try:
-        cost = _looked_at(trial, tell) if tell else None
-
-        def heard(event: Event) -> None:
-            if event.epoch:
-                epochs.append(event.epoch.model_dump(mode="json"))
-            if event.epoch and tell and cost is not None and is_rung(len(epochs)):
-                tell(Rung(trial.number, len(epochs), event.epoch.val_accuracy, cost))
-
-        result = run(trial.recipe, heard, split=trial.split, limit=trial.limit)
-    except Stopped:
-        return Made(stopped=True, seconds=time.perf_counter() - began)
-    except UserError as fault:
-        return Made(reason=str(fault), seconds=time.perf_counter() - began)
-    row = {
-        "model": trial.recipe.model,
-        "data": load_subject(trial.recipe.model, trial.recipe.data).dataset.name,
-        "seed": trial.recipe.seed,
-        **described(trial.recipe),
-        **trial.setting,
-        "achieved_sparsity": result.achieved_sparsity,
-        **result.final.row(),
-    }
-    seconds = time.perf_counter() - began
-    return Made(row, result.stopped, False, False, result.weights, seconds, epochs, hardware())
-
-
-def _looked_at(trial: Trial, tell: Callable[[Rung], None]) -> float | None:
-    """Tell how a trial does before it is trained; its packed size, or None where a first look says nothing."""
-    look = first_look(trial.recipe)
-    if look is None:
-        return None
-    found = run(look, split="val", limit=trial.limit).final
-    tell(Rung(trial.number, 0, found.accuracy, found.packed_bytes))
-    return found.packed_bytes
-
-
-def described(recipe: Recipe) -> Row:
-    """What a recipe does, as flat names: its last pruning, if it has one, and its epochs; "baseline" if nothing."""
-    cuts = [stage for stage in recipe.stages if isinstance(stage, Cut)]
-    nothing = "none" if recipe.stages else "baseline"
-    about: Row = {"granularity": nothing, "criterion": "", "scope": "", "sparsity": 0.0}
-    if cuts:
-        about = {name: getattr(cuts[-1], name) for name in about}
-        about["sparsity"] = about["sparsity"] or fixed_sparsity(about["granularity"])
-    return {**about, "epochs": recipe.epochs}
 
 
 def differing(here: dict[str, str], wanted: dict[str, str]) -> str:

@@ -16,11 +16,13 @@ import pytest
 from distributed import LocalCluster
 from optuna.trial import TrialState
 
+from compression.machine import cores
 from compression.measure import latencies
 from compression.pipeline import run
 from compression.registry import UserError
 from compression.results import Latency
 from compression.studies import control, engine, records, store, timing
+from compression.studies.cluster import connected
 from compression.studies.space import recipe_at
 from compression.studies.study import Study
 from compression.studies.trial import Made, Trial, carry_out
@@ -99,6 +101,12 @@ def test_a_model_that_cannot_be_loaded_fails_the_study_at_once(cluster: str) -> 
     with pytest.raises(UserError, match="Unknown model 'digits-none'"):
         engine.run_study("grid", cluster)
     assert control.status("grid").state == "failed" and "digits-none" in control.status("grid").message
+
+
+def test_an_engine_starts_without_torch() -> None:
+    """Its workers need it; an engine that waited for it too would lose a second before the first of them starts."""
+    command = [sys.executable, "-c", "import sys, compression.studies.engine; sys.exit('torch' in sys.modules)"]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
 
 
 def test_what_is_measured_is_not_measured_again(cluster: str) -> None:
@@ -233,6 +241,13 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.Monkey
         engine.run_study("grid", "tcp://127.0.0.1:1")
     assert control.status("grid").state == "failed"
     assert "No scheduler answers" in control.status("grid").message
+
+
+def test_workers_keep_what_memory_they_freed() -> None:
+    """Dask has it given back at once, and every batch of images then waits for 300,000 pages a second to be cleared."""
+    with connected(None) as client:
+        found = client.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_")
+    assert set(found.values()) == {os.environ.get("MALLOC_TRIM_THRESHOLD_")} and len(found) == cores()
 
 
 def test_a_cluster_over_plain_tcp_must_be_asked_for() -> None:

@@ -16,13 +16,14 @@ from torch.nn.utils import prune as torch_prune
 from torch.utils.data import DataLoader, TensorDataset
 
 from compression.data.sets import load_data
+from compression.machine import cores
 from compression.models.zoo import load_model
 from compression.pipeline import measure, run
 from compression.registry import UserError
 from compression.results import Latency
 from compression.studies import sweep as sweeping
 from compression.studies.plan import Point, Sweep
-from compression.studies.sweep import Done, cores, run_point, sweep
+from compression.studies.sweep import Done, run_point, sweep
 from compression.training import normalise
 
 GRID = Sweep(model="digits-mlp", granularities=("weights", "rows"), sparsities=(0, 0.5, 0.9), split="test")

@@ -1,0 +1,25 @@
+"""A study's recipes one after the other in one process of one thread: ``python -m benchmarks.studies_loop STUDY``."""
+
+from __future__ import annotations
+
+import sys
+
+from compression.machine import versions
+from compression.studies.making import made
+from compression.studies.proposals import proposals
+from compression.studies.study import Study
+from compression.studies.trial import Trial
+
+
+def main() -> None:
+    """Make every trial of a grid, as a worker makes it, and keep nothing."""
+    study = Study.from_yaml(sys.argv[1])
+    for number, one in enumerate(proposals(study)):
+        if one.recipe:
+            trial = Trial(one.recipe, dict(one.setting), study.split, study.limit, versions(), "", "", number)
+            if not made(trial).row:
+                sys.exit(f"no row of {one.setting}")
+
+
+if __name__ == "__main__":
+    main()

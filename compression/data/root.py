@@ -1,0 +1,11 @@
+"""Where data sets and studies lie on this machine; read without torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def data_root() -> Path:
+    """Where fetched data sets live: ``$ESPALIER_DATA`` or ``~/.cache/espalier/data``."""
+    return Path(os.environ.get("ESPALIER_DATA") or Path.home() / ".cache" / "espalier" / "data")
