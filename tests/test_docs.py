@@ -21,10 +21,8 @@ TABLE = re.compile(r"^\| (`\w+`.*?) \| (.*?) \|", re.MULTILINE)
 PRUNING, TRAINING = "What the stages that prune share", "What the stages that train share"
 
 
-STUDIES = (Path(__file__).parents[1] / "docs" / "studies.md").read_text()
-PLANS = re.findall(
-    r"```yaml\n(name:.*?)```", STUDIES + (Path(__file__).parents[1] / "README.md").read_text(), re.DOTALL
-)
+STUDIES, README = ((Path(__file__).parents[1] / name).read_text() for name in ("docs/studies.md", "README.md"))
+PLANS = re.findall(r"```yaml\n(name:.*?)```", STUDIES + README, re.DOTALL)
 
 
 def fields(section: str) -> dict[str, str]:
