@@ -11,9 +11,9 @@ from streamlit.testing.v1 import AppTest
 
 from compression.report.text import percent, size
 from compression.studies import control, engine, records, store
+from compression.studies.making import made
 from compression.studies.presets import autotune, first_look
 from compression.studies.study import Study
-from compression.studies.trial import made
 from compression.subject import load_subject
 
 Open = Callable[..., AppTest]
@@ -24,6 +24,7 @@ model: digits-mlp
 stages: [{kind: prune, granularity: rows, scope: {choose: [layer, global]}, sparsity: {choose: [0.25, 0.5]}}]
 constraints: [accuracy >= 90 %]
 """
+SETTING = {"recipe.1.prune.scope": "layer", "recipe.1.prune.sparsity": 0.5}
 
 
 @pytest.fixture(autouse=True)
@@ -216,8 +217,7 @@ def test_what_happened_to_an_engine_is_said(open_app: Open, filled: Study, said:
 
 
 def test_why_settings_were_not_measured_is_said(open_app: Open, filled: Study) -> None:
-    setting = {"recipe.1.prune.scope": "layer", "recipe.1.prune.sparsity": 0.5}
-    number = store.begin("cut rows", "0" * 16, filled.base, filled.space.open("recipe"), setting)
+    number = store.begin("cut rows", "0" * 16, filled.base, filled.space.open("recipe"), SETTING)
     store.fail(number, "All rows of layers.0 would be removed")
     at = sound(open_app("tradeoffs", model="digits-mlp"))
     assert "1.prune.scope layer, 1.prune.sparsity 0.5: All rows of layers.0 would be removed" in text_of(at)
@@ -232,3 +232,35 @@ def test_a_store_that_does_not_answer_is_one_line(open_app: Open, monkeypatch: p
     monkeypatch.setenv(store.VARIABLE, "sqlite:////proc/none/studies.db")
     at = sound(open_app("tradeoffs", model="digits-mlp"))
     assert len(at.error) == 1 and "The studies in sqlite:////proc/none/studies.db cannot be" in at.error[0].value
+
+
+def test_a_study_under_way_can_be_paused_and_cancelled(open_app: Open, filled: Study) -> None:
+    def says(**more: object) -> None:
+        now = time.time()
+        store.tell("cut rows", {"state": "running", "started": now - 10, "seen": now, "before": 2, **more})
+
+    says(running=[5])
+    at = sound(open_app("tradeoffs", model="digits-mlp"))
+    assert "running · 4 of 4 measured" in text_of(at)
+    labels = {button.label for button in at.button}
+    assert {"Pause", "Cancel"} <= labels and not labels & {"Resume", "Delete"}
+    says(running=[5])
+    sound(click(at, "Pause"))
+    assert store.wanted("cut rows") == "pause"
+    says(timing=3)
+    sound(click(at, "Cancel"))
+    assert store.wanted("cut rows") == "cancel"
+
+
+def test_several_studies_share_a_chart_and_their_table(open_app: Open, filled: Study) -> None:
+    other = filled.model_copy(update={"name": "other rows", "constraints": ()})
+    store.create(other)
+    number = store.begin("other rows", "1" * 16, other.base, other.space.open("recipe"), SETTING)
+    row = records.rows("cut rows")[0] | SETTING
+    store.finish(number, other, row, {name: {} for name in ("epochs", "versions", "hardware")} | {"weights": "none"})
+    store.tell("other rows", {"state": "done", "seen": time.time()})
+    at = sound(open_app("tradeoffs", model="digits-mlp"))
+    at = sound(at.multiselect(key="study").set_value(["cut rows", "other rows"]).run())
+    table = at.dataframe[-1].value
+    assert set(table["study"]) == {"cut rows", "other rows"} and len(table) == 5
+    assert at.selectbox(key="study_group").value == "study"
