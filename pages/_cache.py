@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 from torch import Tensor, nn
 
+from compression.data.sets import data_root
 from compression.measure import latencies, macs
 from compression.models.files import load_weights
 from compression.pruning import Pruned, ScoreIndex, score_index, weight_index
@@ -15,10 +16,10 @@ from compression.pruning.criteria import ABSOLUTE
 from compression.recipe import Distill, Prune, Recalibrate
 from compression.results import Latency, Measurement
 from compression.stages import Outcome, after, carry_out, finished, student_of
-from compression.studies import jobs
+from compression.studies import jobs, records
 from compression.studies.plan import Sweep
 from compression.studies.sweep import run_point
-from compression.subject import Preview, judge, live_limit, load_subject, preview, prune_subject, scores
+from compression.subject import Preview, baseline, judge, live_limit, load_subject, preview, prune_subject, scores
 
 Row = dict[str, Any]
 SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -127,3 +128,16 @@ def timed(model: str, data: str, stage: str) -> tuple[Latency, ...]:
     subject = load_subject(model, data)
     pruned = tried(model, data, stage).pruned.model
     return latencies({"it": pruned}, subject.model, subject.blueprint.input_shape)["it"]
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def study_points(name: str, known: int) -> list[Row]:
+    """Baseline and trials of a study; ``known`` is ``records.finished``, which grows with every new number."""
+    return records.points(name)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def tested(model: str, data: str, weights: str) -> tuple[Measurement, Measurement]:
+    """The test accuracy of a model as it is, and of the trial that left these weights."""
+    subject = load_subject(model, data)
+    return baseline(subject, "test")[1], judge(subject, load_weights(data_root() / weights).model, "test")[1]

@@ -1,4 +1,4 @@
-"""Widgets drawn from the registries, returning recipe stages and plans of sweeps."""
+"""Widgets drawn from the registries, returning recipe stages."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from compression.pruning import CRITERIA, GRANULARITIES, SCOPES, kind_of, sparsity_at, threshold_of
-from compression.recipe import ROUNDED, STRUCTURED, Prune, Recalibrate, fixed_sparsity, validated
+from compression.recipe import ROUNDED, Prune, Recalibrate, fixed_sparsity, validated
 from compression.registry import Method
-from compression.studies.plan import Sweep, spaced
 from compression.subject import Subject, criteria, granularities, layer_names
 from pages._cache import scores_index
 
@@ -162,72 +161,3 @@ def _overrides(layers: tuple[str, ...]) -> dict[str, float]:
             for layer in chosen
             if layer in layers
         }
-
-
-def sweep_form(subject: Subject) -> Sweep | None:
-    """The settings of a sweep; the plan once Run is pressed, else None. Raises UserError where nothing is chosen."""
-    with st.form("sweep"):
-        fields = {"model": subject.name, "data": subject.dataset.name, **_compared(subject)}
-        fields |= {"sparsities": _range(), **_conditions()}
-        with st.container(horizontal=True, vertical_alignment="center"):
-            asked = st.form_submit_button("Run sweep", icon=":material/play_arrow:")
-            fields["latency"] = st.toggle(
-                "Measure speed", key="sweep_latency", bind="query-params",
-                help="Afterwards, alone, in shuffled pairs against the baseline: several seconds a point.",
-            )  # fmt: skip
-    if not asked:
-        return None
-    plan: Sweep = validated(Sweep, fields)
-    return plan
-
-
-def _compared(subject: Subject) -> dict[str, Any]:
-    """Which styles and criteria: by default single weights and the largest units, by magnitude."""
-    styles = granularities(subject)
-    units = [style for style in styles if style in STRUCTURED]
-    usable = {key for style in styles for key in criteria(subject, style)}
-
-    def several(label: str, cards: Mapping[str, Method], options: list[str], default: list[str], about: str) -> Any:
-        return st.pills(
-            label,
-            options,
-            selection_mode="multi",
-            default=default,
-            key=f"sweep_{label.lower()}_{subject.name}",
-            format_func=lambda key: cards[key].label,
-            help=about,
-            wrap=True,
-        )
-
-    random = "What counts as unimportant. Random is the control that the others must beat."
-    return {
-        "granularities": several("Styles", GRANULARITIES, list(styles), ["weights", *units[-1:]], "What is removed."),
-        "criteria": several("Criteria", CRITERIA, [key for key in CRITERIA if key in usable], ["magnitude"], random),
-    }
-
-
-def _range() -> tuple[float, ...]:
-    first, second = st.columns(2)
-    low, high = first.slider(
-        "Sparsities", 0.05, 0.95, (0.1, 0.9), 0.05, format="percent", key="sweep_range", bind="query-params"
-    )
-    count = second.slider("How many sparsities", 2, 20, 9, key="sweep_count", bind="query-params")
-    return spaced(low, high, count)
-
-
-def _conditions() -> dict[str, Any]:
-    """Under which conditions all points are made."""
-    first, second, third = st.columns([1.5, 1, 1])
-    return {
-        "scope": first.selectbox(
-            "Scope", tuple(SCOPES), index=list(SCOPES).index("global"), key="sweep_scope", bind="query-params",
-            format_func=lambda key: SCOPES[key].label,
-        ),
-        "epochs": second.number_input(
-            "Fine-tune epochs", 0, 100, 0, key="sweep_epochs", bind="query-params", help="After pruning; 0 is none."
-        ),
-        "seeds": third.number_input(
-            "Seeds", 1, 10, 1, key="sweep_seeds", bind="query-params",
-            help="Where nothing is random, without fine-tuning, one seed is enough and one is run.",
-        ),
-    }  # fmt: skip

@@ -7,15 +7,22 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from pydantic_core import PydanticUndefined
 
 from compression.pipeline import run
 from compression.pruning.criteria import allowed
 from compression.recipe import STAGES, Fit, Granularity, Recipe, Stage
+from compression.studies.proposals import proposals
+from compression.studies.study import Study
 
 RECIPES = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text()
 SECTIONS = {part.splitlines()[0]: part for part in RECIPES.split("\n## ")[1:]}
 TABLE = re.compile(r"^\| (`\w+`.*?) \| (.*?) \|", re.MULTILINE)
 PRUNING, TRAINING = "What the stages that prune share", "What the stages that train share"
+
+
+STUDIES, README = ((Path(__file__).parents[1] / name).read_text() for name in ("docs/studies.md", "README.md"))
+PLANS = re.findall(r"```yaml\n(name:.*?)```", STUDIES + README, re.DOTALL)
 
 
 def fields(section: str) -> dict[str, str]:
@@ -72,3 +79,23 @@ def test_every_recipe_runs_and_keeps_its_accuracy(text: str) -> None:
 def test_every_stage_is_a_section() -> None:
     assert {kind for kind in SECTIONS if kind in STAGES} == set(STAGES)
     assert set(STAGES.values()) == set(get_args(get_args(Stage)[0]))
+
+
+def test_every_field_of_a_study_is_described_with_its_default() -> None:
+    told = {name.strip("`"): default.strip("`") for name, default in TABLE.findall(STUDIES)}
+    given = {name: field.default for name, field in Study.model_fields.items()}
+    assert {name for name in told if name in given} == set(given)
+    for name, default in given.items():
+        if default not in (None, (), PydanticUndefined):
+            assert told[name] == written(default), name
+
+
+@pytest.mark.parametrize("text", PLANS)
+def test_every_plan_in_the_documents_can_be_run(text: str) -> None:
+    study = Study.from_yaml(text)
+    first = next(proposals(study)) if study.search == "grid" else None
+    assert study.space.size > 1 and (first is None or first.recipe)
+
+
+def test_the_plans_are_found() -> None:
+    assert len(PLANS) == 2

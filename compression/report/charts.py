@@ -12,6 +12,7 @@ from compression.report.curve import curve_chart
 from compression.report.distill_charts import judged_chart, learning_chart
 from compression.report.drawing import CONFIG, NARROW, WIDE, Chart, empty_chart
 from compression.report.drift_charts import drift_chart, free_chart, schedule_chart
+from compression.report.importance import importance_chart
 from compression.report.lineage_charts import lineage_chart
 from compression.report.model_charts import change_chart, class_chart, history_chart, layer_chart
 from compression.report.recovery import recovery_chart
@@ -49,6 +50,7 @@ __all__ = [
     "head_chart",
     "histogram_chart",
     "history_chart",
+    "importance_chart",
     "judged_chart",
     "layer_chart",
     "learning_chart",

@@ -11,11 +11,11 @@ from compression.goals import Constraint
 from compression.report.cloud_marks import Plane, Row, Side, Spot
 from compression.report.cloud_titles import bound_words, numbers
 from compression.report.labels import LABEL_PX, Label
-from compression.report.setting_words import fitted
 from compression.report.text import percent
 from compression.report.themes import Theme, faded
 
-LABEL_PART = 0.6
+KNEE = "knee (furthest from chord)"
+LABEL_PART = 0.66
 """Of the plot's width that a label may take: one beside, below or above any point then fits."""
 
 
@@ -87,7 +87,7 @@ def bound_labels(bounds: Sequence[Bound], plane: Plane, theme: Theme) -> list[La
     labels = []
     for bound in bounds:
         other = plane.y if bound.across else plane.x
-        spots = [_spot(bound, _between(other, part)) for part in (0.03, 0.97, 0.2, 0.8, 0.35, 0.65, 0.5)]
+        spots = [_spot(bound, _between(other, part)) for part in (0.04, 0.93, 0.2, 0.8, 0.35, 0.65, 0.5)]
         labels.append(Label(f'<span style="color:{theme.muted}">{bound.words}</span>', spots))
     return labels
 
@@ -111,15 +111,20 @@ def remark_labels(
     for letter, row in zip("ABCDEF", marked if len(marked) <= 6 else marked[:0], strict=False):
         labels.append(Label(f"<b>{letter}</b>", [plane.at(row)], leader=True, clear=6))
     if best and plane.shows(best):
-        words = _short_name(best, "best feasible" if sound else "best", plane.x.scale.length)
+        lead = "best feasible" if sound else "best"
+        words = f"{lead} and {KNEE}" if best is turn else _short_name(best, lead, plane.x.scale.length)
         labels.append(Label(f"<b>{words}</b>", [plane.at(best)], leader=True, clear=5))
-    if turn and plane.shows(turn):
-        labels.append(Label("knee (furthest from chord)", [plane.at(turn)], leader=True, clear=5))
+    if turn and turn is not best:
+        labels.append(Label(KNEE, [plane.at(turn)], leader=True, clear=5))
     return labels
 
 
 def _short_name(row: Row, lead: str, across: float) -> str:
-    """A row's name with its numbers, cut until a label holds it."""
+    """A row's name with its numbers, cut at a comma until a label holds it; without the name where nothing does."""
     most = LABEL_PART * across / (0.52 * LABEL_PX)
-    names = (f"{lead}: {fitted(row['label'], words)}, {numbers(row)}" for words in range(6, 0, -1))
-    return next((name for name in names if len(name) <= most), f"{lead}: {numbers(row)}")
+    parts = row["label"].split(", ")
+    for kept in range(len(parts), 0, -1):
+        name = f"{lead}: {', '.join(parts[:kept])}{'…' if kept < len(parts) else ''}, {numbers(row)}"
+        if len(name) <= most:
+            return name
+    return f"{lead}: {numbers(row)}"

@@ -159,9 +159,9 @@ def _knee(rows: Sequence[Row], plane: Plane) -> Row | None:
 
 
 def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The rows of each group, the best drawn last."""
+    """The rows of each group in the groups' order, the best drawn last."""
     groups: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row["turn"]):
         if not row["baseline"]:
             groups.setdefault(row["group"], []).append(row)
     return {name: sorted(own, key=lambda row: (row["front"], row["near"])) for name, own in groups.items()}

@@ -23,7 +23,8 @@ LOOKS = (
     Style(2, "pentagon", "⬟"),
     Style(3, "hexagon", "⬢"),
 )
-OTHER = Style(4, "cross", "✚")
+REST = {"other": Style(4, "cross", "✚"), "not set": Style(4, "hourglass", "⧗")}
+"""What stands for no group of its own."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,8 @@ def looks_of(groups: Sequence[str]) -> dict[str, Style]:
     chosen = {name: STYLES[name] for name in groups if name in STYLES and STYLES[name] in LOOKS}
     spare = [look for look in LOOKS if look not in chosen.values()]
     for name in groups:
-        if name == "other":
-            chosen[name] = OTHER
-        elif name not in chosen:
-            chosen[name] = spare.pop(0) if spare else OTHER
+        if name not in chosen:
+            chosen[name] = REST[name] if name in REST else spare.pop(0)
     return chosen
 
 
@@ -118,7 +117,7 @@ def points_traces(name: str, own: Sequence[Row], look: Style, plane: Plane, them
 
 def _points(name: str, rows: list[Row], look: Style, plane: Plane, theme: Theme, sound: bool) -> dict[str, Any]:
     colour = theme.palette[look.colour]
-    front, near, beaten = (1, 0.6, 0.35) if sound else (1, 0.75, 0.55)  # a thin line needs more ink than a disc
+    front, near, beaten = (1, 0.6, 0.35) if sound else (1, 0.7, 0.45)  # a thin line needs more ink than a disc
     marker = {
         "symbol": look.symbol if sound else f"{look.symbol}-open",
         "size": 9 if plane.kind == "scatter" else 7,

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from compression.goals import Constraint
 from compression.report.setting_words import fitted
 from compression.report.study_tables import best_feasible, nearest_miss
-from compression.report.text import AXES, MEASURES, amount, capital, percent, share, short, times, unique, worth
+from compression.report.text import (
+    AXES,
+    MEASURES,
+    amount,
+    capital,
+    lowered,
+    percent,
+    share,
+    short,
+    times,
+    unique,
+    worth,
+)
 from compression.report.titles import (
     NOTHING_YET,
     ONLY_BASELINE,
@@ -24,6 +36,8 @@ from compression.report.titles import (
 
 Row = dict[str, Any]
 Rows = Sequence[Row]
+NAMED_BY = ("recipe", "study", "model")
+"""Groups whose names speak for themselves."""
 MOST_WORDS, NAME_WORDS = 15, 6
 """Of a title, and of the settings in it."""
 
@@ -46,8 +60,7 @@ def best_of(rows: Rows, constraints: Sequence[Constraint]) -> Row | None:
     free = "accuracy" in (trials[0]["x_axis"], trials[0]["y_axis"]) and "accuracy" not in _bounded(constraints)
     sign = -1 if AXES[cost].more_is_better else 1
     known = sorted((row for row in trials if row[cost] == row[cost]), key=lambda row: sign * row[cost])
-    found = best_feasible(known, constraints, "accuracy" if free else cost)
-    return None if found is None else dict(found)
+    return cast("Row | None", best_feasible(known, constraints, "accuracy" if free else cost))
 
 
 def _bounded(constraints: Sequence[Constraint]) -> set[str]:
@@ -126,11 +139,13 @@ def cloud_subtitle(rows: Rows, constraints: Sequence[Constraint], bars: bool, hi
     parts = [_counted(rows)]
     axes = (rows[0]["x_axis"], rows[0]["y_axis"])
     if "accuracy" in axes:
-        parts.append(accuracy_words(rows) + ("" if bars else " (on hover)"))
+        parts.append(lowered(accuracy_words(rows)) + ("" if bars else " (on hover)"))
     else:
         splits = " and ".join(split_word(split) for split in unique(row["split"] for row in rows))
         parts.append(f"measured on {splits} images, n = {', '.join(f'{n:,}' for n in unique(r['n'] for r in rows))}")
     parts.append(", ".join(dict.fromkeys(_origin(rows, key) for key in axes if key != "accuracy")))
+    groups = {row["group"] for row in drawn if not row["baseline"]}
+    parts.append(f"symbols: {rows[0]['by']}" if len(groups) > 1 and rows[0]["by"] not in NAMED_BY else "")
     marks = ["faded: beaten by another"] if not all(row["front"] for row in drawn) else []
     if constraints and not all(row["feasible"] for row in drawn):
         marks.append("hollow: fails a constraint")
@@ -141,8 +156,8 @@ def cloud_subtitle(rows: Rows, constraints: Sequence[Constraint], bars: bool, hi
 def _counted(rows: Rows) -> str:
     trials = [row for row in rows if not row["baseline"]]
     runs = sum(len(row["trials"]) for row in trials)
-    word = f"{runs:,} trial{'' if runs == 1 else 's'}"
-    return word if runs == len(trials) else f"{len(trials):,} settings in {word}"
+    words = f"{runs:,} trial{'' if runs == 1 else 's'}"
+    return words if runs == len(trials) else f"{words} of {len(trials):,} setting{'' if len(trials) == 1 else 's'}"
 
 
 def _origin(rows: Rows, key: str) -> str:

@@ -31,7 +31,7 @@ def parts_of(name: str) -> tuple[str, str, str, str]:
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """The shortest words for each setting that no other one has: the field, its stage before it, then its recipe."""
+    """The shortest words that no other setting has: the field, its stage or recipe before it, its place."""
     written = {name: _candidates(name) for name in dict.fromkeys(names)}
     taken = [Counter(words[level] for words in written.values()) for level in range(6)]
     return {
@@ -44,7 +44,8 @@ def _candidates(name: str) -> list[str]:
     recipe, place, kind, field = parts_of(name)
     words = WORDS.get(field, field.replace("_", " "))
     own = [words, f"{kind} {words}".strip(), f"{place} {kind} {words}".strip()]
-    return own + [f"{recipe}: {one}" if recipe else one for one in own]
+    led = [f"{recipe}: {one}" if recipe else one for one in own]
+    return [*own[:2], *led[:2], own[2], led[2]]
 
 
 def value_words(name: str, value: Any) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from compression.goals import Constraint, feasible
 from compression.registry import UserError, pick, unknown
 from compression.report.compare import ends, near_front, unbeaten
-from compression.report.setting_words import SWEPT, grouped_values, setting_labels
+from compression.report.setting_words import SWEPT, grouped_values, setting_labels, short_names
 from compression.report.study_tables import settings_of
 from compression.report.tables import grouped, improvement, plain, spread
 from compression.report.text import AXES, MEASURES, unique
@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 PLACE = ("study", "model", "data", "split")
 CLOUD = [
     *("study", "trial", "trials", "seed", "seeds", "baseline", "model", "data", "split", "n", "batch"),
-    *("group", "label", "x_axis", "y_axis", "axis", "x", "x_low", "x_high", "y", "y_low", "y_high"),
+    *("by", "group", "turn", "label", "x_axis", "y_axis", "axis", "x", "x_low", "x_high", "y", "y_low", "y_high"),
     *("feasible", "front", "near", "spread", "change", "ratio", "accuracy_low", "accuracy_high", *MEASURES),
 ]
 
@@ -36,7 +36,8 @@ def cloud_table(
     """Two measures of every trial of a study, a row a setting, its seeds taken together.
 
     Seeds that differ give mean ± one standard deviation, as in a ``tradeoff_table``; ``trial`` is then
-    the first of ``trials``. ``group`` names what the trials are told apart by; see ``grouped_values``.
+    the first of ``trials``. ``group`` is the name of the range or value by which trials are told apart,
+    ``turn`` its place among them, ``by`` what it is of; see ``grouped_values``.
     ``front`` marks what no other beats in both measures, clearly where they have intervals; accuracies
     are compared by their means. ``near`` marks, where y is accuracy, what is beaten within noise.
     ``axis`` is the measure that counts as the cost, ``ratio`` how many times better it is than the
@@ -46,7 +47,8 @@ def cloud_table(
         rows: flat dicts; a baseline's ``granularity`` is "baseline".
         x: a measure, of MEASURES.
         y: another.
-        group: a setting's name, "recipe", "study" or "model".
+        group: a setting's name, a field's that has one meaning in all recipes ("sparsity"), "recipe", "study"
+            or "model".
         constraints: of ``feasible``.
 
     Raises:
@@ -55,11 +57,11 @@ def cloud_table(
     pick(MEASURES, x, "axis")
     pick(MEASURES, y, "axis")
     rows = list(rows)
-    settings = [*settings_of(rows), *(name for name in SWEPT if any(name in row for row in rows))]
-    members = grouped(rows, tuple(dict.fromkeys((*PLACE, "granularity", *settings))))
+    settings = settings_of(rows)
+    members = grouped(rows, tuple(dict.fromkeys((*PLACE, *SWEPT, *settings))))
     body = [_point(own, x, y) for own in members]
     firsts = [own[0] for own in members]
-    _name(body, firsts, settings, group)
+    _name(body, firsts, settings or SWEPT, group)
     _compare(body)
     for row in body:
         row["feasible"] = feasible(row, constraints)
@@ -90,19 +92,23 @@ def _point(members: Sequence[Row], x: str, y: str) -> dict[str, Any]:
 def _name(body: list[dict[str, Any]], firsts: Sequence[Row], settings: Sequence[str], group: str) -> None:
     """Give every row its label and its group."""
     trials = [at for at, row in enumerate(body) if not row["baseline"]]
-    known = ("recipe", "study", "model", *settings)
-    if group not in known:
+    known = tuple(dict.fromkeys(("recipe", "study", "model", *SWEPT, *settings)))
+    if group not in known and not any(name.endswith(f".{group}") for name in settings):
         raise UserError(unknown("setting", group, known))
     labels = setting_labels([firsts[at] for at in trials], settings)
-    groups, _ = grouped_values(group, [firsts[at].get(group) for at in trials])
-    if set(groups) == {"not set"}:
-        groups = ["trials"] * len(groups)
+    groups, order = grouped_values(group, [_value(firsts[at], group) for at in trials])
     for at, label, own in zip(trials, labels, groups, strict=True):
-        body[at] |= {"label": label, "group": own}
+        body[at] |= {"label": label, "group": own if order != ["not set"] else "trials", "turn": order.index(own)}
     several = len(unique(row["model"] for row in body)) > 1
     for row in body:
+        row["by"] = short_names([group])[group]
         if row["baseline"]:
-            row |= {"label": f"baseline {row['model']}" if several else "baseline", "group": "baseline"}
+            row |= {"label": f"baseline {row['model']}" if several else "baseline", "group": "baseline", "turn": -1}
+
+
+def _value(row: Row, name: str) -> Any:
+    """A setting of a row, in whichever stage it is where the name is a field alone."""
+    return row[name] if name in row else next((value for key, value in row.items() if key.endswith(f".{name}")), None)
 
 
 def _compare(body: list[dict[str, Any]]) -> None:

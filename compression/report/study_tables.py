@@ -10,8 +10,11 @@ from typing import Any
 import pandas as pd
 
 from compression.goals import Constraint, feasible
+from compression.registry import pick
 from compression.report.compare import within_noise
-from compression.report.text import AXES, MEASURES
+from compression.report.setting_words import is_number, parts_of, short_names, spreads_wide, steps, value_words
+from compression.report.tables import plain
+from compression.report.text import AXES, MEASURES, amount, percent, unique
 
 Row = Mapping[str, Any]
 
@@ -20,6 +23,25 @@ def settings_of(rows: Iterable[Row]) -> tuple[str, ...]:
     """The names of what was set in any of the rows: ``recipe`` where there are several, and ``1.prune.sparsity``."""
     names = dict.fromkeys(key for row in rows for key in row if key == "recipe" or "." in key)
     return tuple(names)
+
+
+def merged(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Rows in which the same field of several recipes is one setting: ``1.prune.sparsity`` for all of them.
+
+    A setting is then named by the number of its stage among those of its kind, its kind and its
+    field, so that ``cut.1.prune.sparsity`` and ``healed.1.prune.sparsity`` can be compared.
+    """
+    rows = list(rows)
+    names = {name: parts_of(name) for name in settings_of(rows) if name != "recipe"}
+    places: dict[tuple[str, str], list[int]] = {}
+    for recipe, place, kind, _ in names.values():
+        own = places.setdefault((recipe, kind), [])
+        own += [int(place)] if int(place) not in own else []
+    short = {
+        name: f"{sorted(places[recipe, kind]).index(int(place)) + 1}.{kind}.{field}"
+        for name, (recipe, place, kind, field) in names.items()
+    }
+    return [{short.get(name, name): value for name, value in row.items()} for row in rows]
 
 
 def best_feasible(rows: Sequence[Row], constraints: Sequence[Constraint], cost: str) -> Row | None:
@@ -68,12 +90,14 @@ def _overstep(row: Row, constraint: Constraint) -> float:
 def importance_table(rows: Sequence[Row], metric: str = "accuracy") -> pd.DataFrame:
     r"""How much of a metric's variance each setting alone explains: setting, share in [0, 1], values tried.
 
-    .. math:: \eta^2 = \frac{\sum_v n_v (\bar y_v - \bar y)^2}{\sum_i (y_i - \bar y)^2}
+    .. math:: \varepsilon^2 = 1 - \frac{n - 1}{n - k} \cdot
+              \frac{\sum_v \sum_{i \in v} (y_i - \bar y_v)^2}{\sum_i (y_i - \bar y)^2}
 
-    A number with more than ten values is grouped into tenths of its range first. Shares of several
-    settings need not add up to one: settings act together.
+    for n trials in k groups of equal setting; 0 where the groups explain no more than chance would,
+    and where there are as many groups as trials. A number with more than ten values is grouped into tenths of its
+    range first. Shares of several settings need not add up to one: settings act together.
 
-    Source: Fisher 1925, Statistical methods for research workers, chapter 8.
+    Source: Kelley 1935, An unbiased correlation ratio measure, PNAS 21:554-559.
     """
     found = []
     for name in settings_of(rows):
@@ -96,14 +120,19 @@ def _grouped(values: Sequence[Any]) -> list[Any]:
 
 
 def _explained(groups: Sequence[Any], values: Sequence[float]) -> float:
-    mean = fmean(values) if values else 0.0
-    whole = sum((value - mean) ** 2 for value in values)
-    if whole <= 0:
-        return 0.0
     members: dict[Any, list[float]] = {}
     for group, value in zip(groups, values, strict=True):
         members.setdefault(group, []).append(value)
-    return sum(len(own) * (fmean(own) - mean) ** 2 for own in members.values()) / whole
+    whole = _scatter(values)
+    if whole <= 0 or len(members) >= len(values):
+        return 0.0
+    inside = sum(map(_scatter, members.values()))
+    return max(0.0, 1 - (len(values) - 1) / (len(values) - len(members)) * inside / whole)
+
+
+def _scatter(values: Sequence[float]) -> float:
+    mean = fmean(values) if values else 0.0
+    return sum((value - mean) ** 2 for value in values)
 
 
 def differing(a: Row, b: Row) -> pd.DataFrame:
@@ -121,3 +150,92 @@ def differing(a: Row, b: Row) -> pd.DataFrame:
         if a.get(name) is not None and b.get(name) is not None and a[name] != b[name]:
             lines.append({"name": name, "a": a[name], "b": b[name], "kind": "measured"})
     return pd.DataFrame(lines, columns=["name", "a", "b", "kind"])
+
+
+def paths_table(rows: Sequence[Row], metrics: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """What parallel coordinates draw, as plain data: ``axes``, and for each row of ``rows`` one of ``trials``.
+
+    An axis has key, label, kind ("number" or "choice"), low and high (of a number), log, and ticks, each
+    a position from 0 to 1 with its text. A trial has study, trial, and ``at``: by axis its position,
+    None where it has none. Settings come first, those that never change left out, then the metrics
+    that were measured.
+
+    Args:
+        rows: flat dicts of trials.
+        metrics: of MEASURES.
+
+    Raises:
+        UserError: one of them is no measure.
+    """
+    settings = [name for name in settings_of(rows) if len({plain(row[name]) for row in rows if name in row}) > 1]
+    words = short_names(settings)
+    axes, columns = [], []
+    for key in (*settings, *metrics):
+        values = [None if plain(row.get(key)) == "" else row[key] for row in rows]
+        if any(value is not None for value in values):
+            label = words.get(key) or pick(MEASURES, key, "metric").label
+            axis, column = (_numbers if is_number(unique(values)) else _choices)(key, label, values)
+            axes.append(axis)
+            columns.append(column)
+    trials = [
+        {
+            "study": row.get("study", ""),
+            "trial": row.get("trial"),
+            "at": {a["key"]: c[turn] for a, c in zip(axes, columns, strict=True)},
+        }
+        for turn, row in enumerate(rows)
+    ]
+    return {"axes": axes, "trials": trials}
+
+
+def _numbers(key: str, label: str, values: Sequence[Any]) -> tuple[dict[str, Any], list[float | None]]:
+    """An axis of numbers, and where each value is on it."""
+    known = sorted({float(value) for value in values if value is not None})
+    low, high = known[0], known[-1]
+    log = low > 0 and high / low > 8 and key != "accuracy" if key in MEASURES else spreads_wide(key, low, high)
+
+    def at(value: float) -> float:
+        if low == high:
+            return 0.5
+        part = math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
+        return round(part, 5)
+
+    inner = known if len(known) <= 6 and key not in MEASURES else steps(low, high, 5, log) if low < high else []
+    ends = [low, high] if low < high else [low]
+    kept = [value for value in inner if low < value < high and 0.1 <= at(value) <= 0.9]
+    ticks = [[at(value), _written(key, value)] for value in sorted({*ends, *kept})]
+    axis = {"key": key, "label": label, "kind": "number", "low": low, "high": high, "log": log, "ticks": ticks}
+    return axis, [None if value is None else at(float(value)) for value in values]
+
+
+def _written(key: str, value: float) -> str:
+    if key in MEASURES:
+        return percent(value) if key == "accuracy" else amount(value, MEASURES[key].scale)
+    return value_words(key, int(value) if value == int(value) else value)
+
+
+def _choices(key: str, label: str, values: Sequence[Any]) -> tuple[dict[str, Any], list[float | None]]:
+    """An axis of choices, evenly apart in the order of their words."""
+    known = sorted(unique(values), key=lambda value: value_words(key, value))
+    where = {value: round(turn / (len(known) - 1), 5) if len(known) > 1 else 0.5 for turn, value in enumerate(known)}
+    ticks = [[at, value_words(key, value)] for value, at in where.items()]
+    axis = {"key": key, "label": label, "kind": "choice", "low": None, "high": None, "log": False, "ticks": ticks}
+    return axis, [None if value is None else where[value] for value in values]
+
+
+def within(
+    rows: Sequence[Row], paths: Mapping[str, Sequence[Mapping[str, Any]]], filters: Mapping[str, Sequence[float]]
+) -> list[Row]:
+    """The rows whose positions lie in all filters: by axis, from where to where, both included.
+
+    Args:
+        rows: those of which ``paths`` was made.
+        paths: a ``paths_table``.
+        filters: positions from 0 to 1 by the key of an axis; a row that lacks the axis is out.
+    """
+
+    def inside(at: Mapping[str, float | None]) -> bool:
+        found = ((at.get(key), low, high) for key, (low, high) in filters.items())
+        return all(place is not None and low <= place <= high for place, low, high in found)
+
+    return [row for row, trial in zip(rows, paths["trials"], strict=True) if inside(trial["at"])]

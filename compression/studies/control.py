@@ -21,6 +21,8 @@ from compression.studies.study import Study
 State = Literal["waiting", "running", "paused", "done", "cancelled", "failed", "lost"]
 SILENT = 20.0
 """Seconds without a heartbeat after which an engine counts as lost."""
+START = 90.0
+"""Seconds that it may take from its start to the first one."""
 UNDER_WAY = ("waiting", "running")
 
 
@@ -35,6 +37,7 @@ class Status:
         behind: settings that were stopped early, behind their rivals.
         total: settings to try; None where a search ends by minutes alone.
         running: trials under way.
+        timing: trials whose latency is still to be taken, once all accuracies are there.
         seconds_left: an estimate from the pace so far.
         message: why it failed.
     """
@@ -45,6 +48,7 @@ class Status:
     behind: int
     total: int | None
     running: int
+    timing: int
     seconds_left: float | None
     message: str
 
@@ -123,14 +127,15 @@ def status(name: str) -> Status:
     behind = sum(one.state == TrialState.PRUNED for one in found)
     state: State = said.get("state", "waiting")
     if state in (*UNDER_WAY, "starting"):
-        silent = said and time.time() - said["seen"] > SILENT
+        silent = said and time.time() - said["seen"] > (START if state == "waiting" else SILENT)
         state = "lost" if silent else "waiting" if state == "waiting" else "running"
     total, settled, left = total_of(study), len(keys) + len(failed) + behind, None
     if state == "running" and total and len(keys) > said.get("before", 0):
         pace = (time.time() - said["started"]) / (len(keys) - said.get("before", 0))
         left = pace * max(0, total - settled)
+    running, timing = len(said.get("running", ())), int(said.get("timing", 0))
     message = str(said.get("message", ""))
-    return Status(state, len(keys), (*left_out, *failed), behind, total, len(said.get("running", ())), left, message)
+    return Status(state, len(keys), (*left_out, *failed), behind, total, running, timing, left, message)
 
 
 def total_of(study: Study) -> int | None:

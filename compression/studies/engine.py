@@ -13,9 +13,10 @@ import fcntl
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any
 
@@ -64,7 +65,7 @@ def run_study(name: str, cluster: str | None = None, insecure: bool = False) -> 
             from compression.studies.timing import time_candidates  # torch comes with it
 
             for left in time_candidates(study, lambda: store.wanted(name) == "run"):
-                told(state="running", timing=left)
+                told("running", timing=left)
         return ENDED[store.wanted(name)]
 
 
@@ -74,7 +75,7 @@ def _search(study: Study, client: Client, todo: Iterator[Task], told: Told) -> N
     flag.clear()
     slots = sum(client.nthreads().values()) + 1  # one waits, so that no worker does
     running: dict[Future[Any], Task] = {}
-    ended, beaten = False, 0.0
+    ended = False
     while running or not ended:
         if store.wanted(study.name) != "run":
             flag.set()
@@ -90,9 +91,7 @@ def _search(study: Study, client: Client, todo: Iterator[Task], told: Told) -> N
         for future in done:
             task = running.pop(future)
             _record(study, future, task, lost.get(task.number, ""))
-        if time.monotonic() - beaten > BEAT:
-            beaten = time.monotonic()
-            told(state="running", running=[task.number for task in running.values()])
+        told("running", running=[task.number for task in running.values()])
 
 
 def _finished(futures: list[Future[Any]]) -> Collection[Future[Any]]:
@@ -156,23 +155,35 @@ def _alone(name: str) -> Iterator[None]:
 
 @contextmanager
 def _state(name: str) -> Iterator[Told]:
-    """Tell the store how the engine is, the last word included."""
+    """Tell the store how the engine is, every few seconds from a thread of its own, the last word included."""
     before = len(records.rows(name))
     who = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time(), "before": before}
+    said: dict[str, Any] = {**who, "state": "starting"}
+    over = threading.Event()
 
     def told(state: str, **more: Any) -> None:
-        store.tell(name, {**who, "state": state, "seen": time.time(), **more})
+        said.update(more, state=state)
 
-    told("starting")
+    def beat() -> None:
+        while True:
+            with suppress(UserError):  # whoever needs the store says that it is away
+                store.tell(name, {**said, "seen": time.time()})
+            if over.wait(BEAT):
+                return
+
+    heart = threading.Thread(target=beat, daemon=True)
+    heart.start()
     try:
         yield told
-    except UserError as fault:
-        told("failed", message=str(fault))
-        raise
+        told(ENDED[store.wanted(name)])
     except Exception as fault:
-        told("failed", message=f"{type(fault).__name__}: {fault}")
+        known = isinstance(fault, UserError)
+        told("failed", message=str(fault) if known else f"{type(fault).__name__}: {fault}")
         raise
-    told(ENDED[store.wanted(name)])
+    finally:
+        over.set()
+        heart.join()
+        store.tell(name, {**said, "seen": time.time()})
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import floor
 from typing import Any, Literal, get_args
 
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -124,7 +125,7 @@ def autotune(
         recipes,
         **_place(subject),
         objectives=("accuracy", goal),
-        constraints=(f"accuracy >= {start - lose:.6f}", *([within] if within else [])),
+        constraints=(f"accuracy >= {floor(1e4 * (start - lose)) / 100:g} %", *([within] if within else [])),
         search="nsga2" if trials >= 100 else "tpe",
         trials=trials,
         seed=seed,

@@ -59,18 +59,64 @@ def test_a_link_to_a_model_that_is_not_here_says_so(open_page: Open) -> None:
     expect(page.get_by_text("The link's model 'nope' is not here; this is digits-cnn.")).to_be_visible(timeout=WAIT_MS)
 
 
-def test_a_sweep_from_click_to_chart(open_page: Open) -> None:
-    page = open_page("tradeoffs?model=digits-mlp&sweep_count=2")
+def test_a_study_from_click_to_chart_and_away(open_page: Open) -> None:
+    page = open_page("tradeoffs?model=digits-mlp&sweep_count=3")
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT_MS)
     page.get_by_role("button", name="Run sweep").click()
-    expect(page).to_have_url(re.compile("sweep=[0-9a-f]{12}"), timeout=WAIT_MS)
-    expect(page.get_by_text("5 of 5 points")).to_be_visible(timeout=WAIT_MS)
-    settle(page)
+    expect(page).to_have_url(re.compile("study=digits-mlp\\+sweep"), timeout=WAIT_MS)
+    expect(page.get_by_text("6 of 6 measured")).to_be_visible(timeout=WAIT_MS)
+    again = open_page(page.url.split("/")[-1])  # whoever opens the link later sees the same
+    expect(again.get_by_text("6 of 6 measured")).to_be_visible(timeout=WAIT_MS)
+    settle(again)
+    assert title(again, 0) == title(page, 0)
     with page.expect_download() as download:
-        page.get_by_test_id("stDownloadButton").get_by_role("button").click()
+        page.get_by_role("button", name="CSV", exact=True).click()
     lines = download.value.path().read_text().splitlines()
-    assert len(lines) == 6
-    assert lines[0].startswith("point,model,granularity")
+    assert len(lines) == 7 and lines[0].startswith("study,trial,model")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.get_by_text("A first look, one-shot")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("6 of 6 measured")).to_have_count(0)
+
+
+def test_brushing_an_axis_filters_the_chart_and_a_click_chooses_a_point(open_page: Open) -> None:
+    page = open_page("tradeoffs?model=digits-cnn&study_way=Preset")
+    page.get_by_role("button", name="Run preset").click()
+    expect(page.get_by_text("18 of 18 measured")).to_be_visible(timeout=WAIT_MS)
+    settle(page)
+    axis = page.get_by_role("group", name="sparsity: drag to filter")
+    axis.scroll_into_view_if_needed()
+    box = axis.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 14, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 14, box["y"] + 150, steps=4)
+    page.mouse.up()
+    passing = page.get_by_text(re.compile("of 18 trials pass the filters"))
+    expect(passing).to_be_visible(timeout=WAIT_MS)
+    kept = int(passing.inner_text().split()[0])
+    settle(page)
+    told = page.locator(".js-plotly-plot").first.locator(".gtitle-subtitle").text_content() or ""
+    assert 0 < kept < 18 and told.replace("\u00a0", " ").startswith(f"{kept} trials")
+    axis.focus()
+    page.keyboard.press("Delete")
+    expect(passing).to_have_count(0, timeout=WAIT_MS)
+    settle(page)
+    chosen = page.get_by_role("heading", level=3).first
+    before = chosen.inner_text()
+    points = page.locator(".js-plotly-plot").first.locator(".points path")
+    points.nth(0).click(force=True)
+    settle(page)
+    expect(page.get_by_text(re.compile("first look, chosen"))).to_be_visible(timeout=WAIT_MS)
+    page.get_by_role("button", name="Compare with another").click()
+    expect(page.get_by_role("button", name="Compare with another")).to_be_disabled(timeout=WAIT_MS)
+    settle(page)
+    points.nth(2).click(force=True)
+    expect(page.get_by_role("button", name="Unpin")).to_be_visible(timeout=WAIT_MS)
+    assert chosen.inner_text() != before
+    page.get_by_role("button", name="Open in Pipeline").click()
+    expect(page).to_have_url(re.compile("/pipeline"), timeout=WAIT_MS)
+    expect(page.get_by_role("button", name="delete icon")).to_have_count(1, timeout=WAIT_MS)
 
 
 def test_the_temperature_moves_what_the_teacher_says(open_page: Open) -> None:

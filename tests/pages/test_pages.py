@@ -29,23 +29,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def open_app(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
-    # AppTest forgets before each run that app.py makes the menu, as a fresh server does once; the
-    # second start that this asks for would swallow the click. The browser tests cover the real thing.
-    monkeypatch.setattr("pages._workbench._enter_by_app", lambda: None)
-
-    def opened(page: str, model: str | None = None, **query: str) -> AppTest:
-        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240)
-        for key, value in query.items():
-            at.query_params[key] = value
-        at.run()
-        at = at if page == "overview" else at.switch_page(f"pages/{page}.py").run()
-        return at.selectbox(key="model").set_value(model).run() if model else at
-
-    return opened
-
-
 def sound(at: AppTest) -> AppTest:
     assert not at.exception, [fault.value for fault in at.exception]
     return at
@@ -147,34 +130,6 @@ def test_absent_data_is_one_line_that_says_how_to_get_it(open_app: Open) -> None
     assert "espalier data mnist --get" in line
     assert "digits" in line
     assert "\n" not in line
-
-
-def test_a_small_sweep_runs_outside_the_page_and_fills_it(open_app: Open) -> None:
-    at = sound(open_app("tradeoffs", model="digits-mlp"))
-    at.slider(key="sweep_count").set_value(2)
-    next(button for button in at.button if button.label == "Run sweep").click().run()
-    name = at.query_params["sweep"]
-    name = name[0] if isinstance(name, list) else name
-    end = time.monotonic() + 200
-    while jobs.state(name).state in ("waiting", "running") and time.monotonic() < end:
-        time.sleep(0.5)
-    assert jobs.state(name).state == "done", jobs.state(name)
-    at.run()
-    table = sound(at).dataframe[0].value
-    assert len(table) == len(jobs.rows(name)) == 5  # a baseline, and 2 styles × 2 sparsities
-    subject = load_subject("digits-mlp", "digits")
-    pruned = preview(subject, prune_subject(subject, Prune(sparsity=0.9))).measurement
-    row = table[(table.granularity == "weights") & (table.sparsity == 0.9)].iloc[0]
-    assert row.accuracy == pruned.accuracy
-
-
-def test_a_sweep_of_nothing_is_one_line(open_app: Open) -> None:
-    at = open_app("tradeoffs", model="digits-mlp")
-    at.get("pills")
-    at.session_state["sweep_criteria_digits-mlp"] = []
-    next(button for button in at.button if button.label == "Run sweep").click().run()
-    (line,) = [fault.value for fault in sound(at).error]
-    assert "criteria" in line
 
 
 def test_the_softened_teacher_moves_with_the_temperature(open_app: Open) -> None:

@@ -33,7 +33,8 @@ def test_a_sweep_is_the_same_points_as_a_study(subject: Subject) -> None:
     )  # fmt: skip
     study = sweep_study(plan, "a sweep")
     points = {point.recipe.digest() for point in plan.points() if point.recipe.stages}
-    assert {one.recipe.digest() for one in proposals(study) if one.recipe} == points and len(points) == len(plan.points()) - 1
+    assert {one.recipe.digest() for one in proposals(study) if one.recipe} == points
+    assert len(points) == len(plan.points()) - 1
     assert (study.limit, study.seeds, study.split) == (100, 2, "val")
 
 
@@ -41,7 +42,7 @@ def test_a_search_for_the_smallest_asks_for_what_was_said(subject: Subject) -> N
     study = autotune(subject, "packed_bytes", lose=0.01, within="macs <= 100 K", epochs=2, trials=12)
     start = baseline(subject, "val", None)[1].accuracy
     accuracy, work = study.bounds
-    assert accuracy.least == pytest.approx(start - 0.01, abs=1e-6) and work.most == 100_000
+    assert accuracy.least == pytest.approx(start - 0.01, abs=1e-4) and work.most == 100_000
     assert (study.objectives, study.trials, study.halving) == (("accuracy", "packed_bytes"), 12, True)
     assert set(study.recipes) == {"channels", "weights"}
     assert all(stages[-1]["epochs"] == 2 for stages in study.recipes.values())

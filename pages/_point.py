@@ -1,0 +1,150 @@
+"""One trial: what it is, what it measured, on unseen images too, its recipe and its model to take away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from compression.data.sets import data_root
+from compression.recipe import Recipe
+from compression.registry import UserError
+from compression.report import charts
+from compression.report.compare import difference, headline, within_noise
+from compression.report.setting_words import setting_labels, short_names, value_words
+from compression.report.study_tables import differing, settings_of
+from compression.report.tables import history_table
+from compression.report.text import MEASURES, amount, count, delta, interval, percent, points, size, times
+from compression.results import Epoch, Measurement
+from compression.studies import records
+from pages._cache import tested
+from pages._draw import draw
+from pages._stages import plain, replace_stages
+from pages._workbench import theme
+
+Row = dict[str, Any]
+LEAVE = "study_leave"
+"""Set where the page is to be left for the Pipeline."""
+
+
+def point(row: Row, start: Row | None, how: str) -> None:
+    """Metrics, evidence on the test images, and what can be done with a trial."""
+    st.subheader(_label(row), anchor=False)
+    try:
+        kept = records.trial(row["study"], row["trial"])
+    except UserError as fault:
+        st.warning(str(fault), icon=":material/link_off:")
+        return
+    said = f"{headline(start, row)} · " if start else ""
+    st.caption(f"{said}trial {row['trial']} of {row['study']}, {how} · measured on {row['n']:,} {row['split']} images")
+    _numbers(row, start)
+    _evidence(row, kept)
+    _actions(row, kept)
+    if kept.get("epochs"):
+        epochs = [Epoch.model_validate(epoch) for epoch in kept["epochs"]]
+        with st.expander("Epoch by epoch"):
+            draw(charts.history_chart(history_table(epochs), theme(), width=560), "study_epochs")
+
+
+def _label(row: Row) -> str:
+    settings = settings_of([row])
+    words = short_names(settings)
+    parts = [value_words(name, row[name]) if name == "recipe" else f"{words[name]} {value_words(name, row[name])}"
+             for name in settings]  # fmt: skip
+    return ", ".join(parts) or setting_labels([row], ("granularity", "sparsity"))[0]
+
+
+def _numbers(row: Row, start: Row | None) -> None:
+    shown = {
+        "Accuracy": (percent(row["accuracy"]), start and delta(points(row["accuracy"] - start["accuracy"])), False),
+        "Size packed": (size(row["packed_bytes"]), _ratio(row, start, "packed_bytes"), True),
+        "MACs": (count(row["macs"]), _ratio(row, start, "macs"), True),
+    }
+    if row.get("speedup") is not None:
+        low, high = times(row["speedup_low"]), times(row["speedup_high"])
+        shown["Speed-up"] = (times(row["speedup"]), f"{low} to {high}", True)
+    with st.container(horizontal=True):
+        for label, (value, change, plain_delta) in shown.items():
+            style = {"delta_color": "off", "delta_arrow": "off"} if plain_delta else {}
+            st.metric(label, value, change, **style)  # type: ignore[arg-type]
+
+
+def _ratio(row: Row, start: Row | None, key: str) -> str | None:
+    if not start or not row[key]:
+        return None
+    ratio = start[key] / row[key]
+    return f"{times(ratio)} {MEASURES[key].gain}" if times(ratio) != times(1) else "as before"
+
+
+def _evidence(row: Row, kept: Row) -> None:
+    """Choosing among many flatters whoever is chosen: what images say that no trial has seen."""
+    path = data_root() / kept["weights"]
+    if row["split"] == "test" or not path.is_file():
+        return
+    with st.spinner("Measuring on the test images"):
+        before, after = (_flat(one) for one in tested(row["model"], row["data"], kept["weights"]))
+    change, low, high = difference(before, after)
+    noise = ", within noise" if within_noise(before, after) else ""
+    st.markdown(
+        f"**On {after['n']:,} test images that no choice has seen: {percent(after['accuracy'])}** "
+        f"({interval(after['accuracy_low'], after['accuracy_high'])}), {points(change)} against the model as it is "
+        f"({points(low)} to {points(high)}{noise})."
+    )
+
+
+def _flat(measured: Measurement) -> Row:
+    return measured.row()
+
+
+def _actions(row: Row, kept: Row) -> None:
+    recipe = Recipe.from_mapping(kept["recipe"])
+    path = data_root() / kept["weights"]
+    stem = f"{row['study']}-{row['trial']}".replace(" ", "-")
+    with st.container(horizontal=True):
+        if st.button(
+            "Open in Pipeline", icon=":material/account_tree:", key="study_to_pipeline", on_click=_to_pipeline,
+            args=(recipe,),
+        ):  # fmt: skip
+            st.rerun()
+        st.download_button(
+            "Model", lambda: path.read_bytes(), f"{stem}.safetensors", icon=":material/download:", key="study_model",
+            disabled=not path.is_file(), help="safetensors; `espalier measure FILE` reads it.",
+        )  # fmt: skip
+        st.download_button(
+            "Recipe", recipe.to_yaml(), f"{stem}.yaml", icon=":material/download:", key="study_recipe",
+            help="`espalier run FILE` runs it again.",
+        )  # fmt: skip
+        with st.popover("How it was measured", icon=":material/info:"):
+            st.code(recipe.to_yaml(), language="yaml")
+            reused = ", taken over from an earlier study" if kept.get("reused") else ""
+            st.caption(f"Seed {kept['seed']}, {kept['seconds']:.1f} s of one worker{reused}.")
+            st.json({"hardware": kept["hardware"], "versions": kept["versions"]}, expanded=False)
+
+
+def _to_pipeline(recipe: Recipe) -> None:
+    replace_stages([plain(stage) for stage in recipe.stages])
+    st.session_state["model"] = recipe.model
+    st.session_state[LEAVE] = True
+
+
+def compared(a: Row, b: Row) -> None:
+    """What differs between the pinned point, A, and the chosen one, B."""
+    table = differing(a, b)
+    words = short_names(settings_of([a, b])) | {key: axis.label for key, axis in MEASURES.items()}
+    st.markdown(f"**A** {_label(a)} · **B** {_label(b)}")
+    if table.empty:
+        st.caption("Nothing differs beyond noise.")
+        return
+    body = [
+        (words.get(line["name"], line["name"]), _written(line["name"], line["a"]), _written(line["name"], line["b"]),
+         line["kind"])
+        for line in table.to_dict("records")
+    ]  # fmt: skip
+    st.dataframe(pd.DataFrame(body, columns=["", "A", "B", "how"]), hide_index=True, key="study_differing")
+
+
+def _written(name: str, value: Any) -> str:
+    if value is None or value != value:
+        return "–"
+    return amount(value, MEASURES[name].scale) if name in MEASURES else value_words(name, value)

@@ -1,0 +1,266 @@
+"""The Trade-offs page through app.py: studies begun, watched, explored and deleted, all of it from the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from compression.report.text import percent, size
+from compression.studies import control, engine, records, store
+from compression.studies.making import made
+from compression.studies.presets import autotune, first_look
+from compression.studies.study import Study
+from compression.subject import load_subject
+
+Open = Callable[..., AppTest]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+PLAN = """
+name: cut rows
+model: digits-mlp
+stages: [{kind: prune, granularity: rows, scope: {choose: [layer, global]}, sparsity: {choose: [0.25, 0.5]}}]
+constraints: [accuracy >= 90 %]
+"""
+SETTING = {"recipe.1.prune.scope": "layer", "recipe.1.prune.sparsity": 0.5}
+
+
+@pytest.fixture(autouse=True)
+def own_store(data_root: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv(store.VARIABLE, raising=False)
+    yield
+    store.let_go()
+
+
+@pytest.fixture
+def filled() -> Study:
+    """A study that is done, measured in this process."""
+    study = Study.from_yaml(PLAN)
+    store.create(study)
+    for task in engine.tasks(study):
+        done = made(task.trial)
+        assert done.row
+        if task.number == records.BASELINE:
+            store.keep_baseline(study.name, done.row)
+        else:
+            about = {"epochs": done.epochs, "versions": {}, "hardware": {}, "seconds": done.seconds}
+            about["weights"] = engine.keep_weights(task.key, done.weights)
+            store.finish(task.number, study, done.row, about)
+    store.tell(study.name, {"state": "done", "seen": time.time()})
+    return study
+
+
+def until_done(name: str) -> None:
+    end = time.monotonic() + 120
+    while control.status(name).state in control.UNDER_WAY:
+        assert time.monotonic() < end, control.status(name)
+        time.sleep(0.2)
+
+
+def sound(at: AppTest) -> AppTest:
+    assert not at.exception, [fault.value for fault in at.exception]
+    return at
+
+
+def text_of(at: AppTest) -> str:
+    return "\n".join(one.value for one in (*at.markdown, *at.caption, *at.subheader))
+
+
+def click(at: AppTest, label: str) -> AppTest:
+    return next(button for button in at.button if button.label == label).click().run()
+
+
+def test_without_a_study_a_first_look_is_shown(open_app: Open) -> None:
+    at = sound(open_app("tradeoffs", model="digits-mlp"))
+    assert len(at.get("plotly_chart")) == 1 and not at.error
+    assert "A first look, one-shot" in text_of(at)
+
+
+def test_a_small_sweep_runs_outside_the_page_and_fills_it(open_app: Open) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    at.slider(key="sweep_count").set_value(2)
+    at = sound(click(at, "Run sweep"))
+    assert at.multiselect(key="study").value == ["digits-mlp sweep"]
+    until_done("digits-mlp sweep")
+    assert control.status("digits-mlp sweep").state == "done"
+    at = sound(at.run())
+    assert not at.error and "4 of 4 measured" in text_of(at)
+    rows = {(row["granularity"], row["sparsity"]) for row in records.rows("digits-mlp sweep")}
+    assert rows == {(style, amount) for style in ("weights", "rows") for amount in (0.1, 0.9)}
+    assert len(at.dataframe[-1].value) == 4
+
+
+def test_a_sweep_of_nothing_is_one_line(open_app: Open) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    at.session_state["sweep_criteria_digits-mlp"] = []
+    at = sound(click(at, "Run sweep"))
+    assert [fault.value for fault in at.error] == ["criteria is empty; give at least one"]
+    assert store.names() == ()
+
+
+def test_a_search_asks_for_what_its_form_says(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Study] = []
+    monkeypatch.setattr(control, "start", begun.append)
+    at = open_app("tradeoffs", model="digits-mlp", study_way="Auto-tune")
+    at.number_input(key="tune_lose").set_value(1.0)
+    at.number_input(key="tune_within").set_value(50.0)
+    at.number_input(key="tune_epochs").set_value(0)
+    sound(click(at, "Search"))
+    assert begun == [
+        autotune(load_subject("digits-mlp", "digits"), lose=0.01, within="packed_bytes <= 50 KB", epochs=0)
+    ]
+
+
+def test_a_preset_starts_its_study(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Study] = []
+    monkeypatch.setattr(control, "start", begun.append)
+    sound(click(open_app("tradeoffs", model="digits-mlp", study_way="Preset"), "Run preset"))
+    assert begun == [first_look(load_subject("digits-mlp", "digits"))]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("stages: 3", "name is missing"),
+        ("name: a/b\nmodel: digits-mlp\nstages: []", "name is 'a/b'; it must be 1 to 64 letters, digits"),
+        (f"name: {'x' * 300}\nmodel: m\nstages: []", "it must be 1 to 64 letters"),
+        ("name: <b>x</b>\nmodel: m\nstages: []", "it must be 1 to 64 letters"),
+        ("name: a\nmodel: digits-mlp\nrecipes: {}", "recipes"),
+        (PLAN + "colour: red", "colour is not a field of a study"),
+        (PLAN.replace("[accuracy >= 90 %]", "[accuracy >= 90 %, accuracy <= 80 %]"), "contradict each other"),
+        ("name: [", "The study is not valid YAML"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_one_line(open_app: Open, text: str, words: str) -> None:
+    at = open_app("tradeoffs", model="digits-mlp", study_way="YAML")
+    at.text_area(key="study_yaml").set_value(text).run()
+    at = sound(click(at, "Run plan"))
+    assert len(at.error) == 1 and words in at.error[0].value and "\n" not in at.error[0].value
+    assert store.names() == ()
+
+
+def test_an_empty_plan_asks_for_one(open_app: Open) -> None:
+    at = sound(click(open_app("tradeoffs", model="digits-mlp", study_way="YAML"), "Run plan"))
+    assert [one.value for one in at.warning] == ["Paste a plan first; the grey text is one that can be run."]
+
+
+def test_the_named_point_shows_the_librarys_numbers(open_app: Open, filled: Study) -> None:
+    at = sound(open_app("tradeoffs", model="digits-mlp"))
+    assert at.multiselect(key="study").value == ["cut rows"] and not at.error
+    sound_rows = [row for row in records.rows("cut rows") if row["accuracy"] >= 0.9]
+    best = min(sound_rows, key=lambda row: (row["packed_bytes"], -row["accuracy"]))
+    shown = {metric.label: metric.value for metric in at.metric}
+    assert (shown["Accuracy"], shown["Size packed"]) == (percent(best["accuracy"]), size(best["packed_bytes"]))
+    assert "test images that no choice has seen" in text_of(at)
+    assert at.text_input(key="study_bounds_cut rows").value == "accuracy >= 90 %"
+
+
+def test_other_constraints_name_another_point_and_bad_ones_are_one_line(open_app: Open, filled: Study) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    bounds = at.text_input(key="study_bounds_cut rows")
+    at = sound(bounds.set_value("accuracy >= 97 %").run())
+    best = min(
+        (row for row in records.rows("cut rows") if row["accuracy"] >= 0.97), key=lambda row: row["packed_bytes"]
+    )
+    assert {metric.label: metric.value for metric in at.metric}["Size packed"] == size(best["packed_bytes"])
+    at = sound(at.text_input(key="study_bounds_cut rows").set_value("beauty >= 3").run())
+    assert [fault.value for fault in at.error] == [
+        "Unknown metric in a constraint 'beauty'; choose one of: accuracy, packed_bytes, file_bytes, params, nonzero, "
+        "macs, memory_bytes, energy_mj, speedup"
+    ]
+
+
+def test_a_point_goes_over_to_the_pipeline(open_app: Open, filled: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone: list[str] = []
+    monkeypatch.setattr(st, "switch_page", gone.append)
+    at = open_app("tradeoffs", model="digits-mlp")
+    at.session_state["study_picked"] = ("cut rows", 3)
+    at = sound(at.run())
+    row = next(row for row in records.rows("cut rows") if row["trial"] == 3)
+    at = sound(click(at, "Open in Pipeline"))
+    body = at.session_state["pipeline_stages"][0]["body"]
+    assert (body["granularity"], body["sparsity"]) == ("rows", row["sparsity"])
+    assert gone == ["pages/pipeline.py"]
+
+
+def test_two_points_are_set_side_by_side(open_app: Open, filled: Study) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    at.session_state["study_pinned"], at.session_state["study_picked"] = ("cut rows", 0), ("cut rows", 1)
+    at = sound(at.run())
+    lines = {line[""]: (line["A"], line["B"]) for line in at.dataframe[0].value.to_dict("records")}
+    rows = {row["trial"]: row for row in records.rows("cut rows")}
+    assert lines["sparsity"] == ("25 %", "50 %")
+    assert lines["Size with zeros packed"] == (size(rows[0]["packed_bytes"]), size(rows[1]["packed_bytes"]))
+    assert "scope" not in lines
+
+
+def test_a_study_is_not_deleted_before_it_was_confirmed(open_app: Open, filled: Study) -> None:
+    at = sound(click(open_app("tradeoffs", model="digits-mlp"), "Delete"))
+    assert {"Delete it", "Keep it"} <= {button.label for button in at.button}
+    assert "goes with its 4 measured settings" in text_of(at) and store.names() == ("cut rows",)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"state": "failed", "message": "No scheduler answers"}, "cut rows: No scheduler answers"),
+        ({"state": "running", "started": 0}, "cut rows: what it measured is kept; Resume goes on from there"),
+    ],
+)
+def test_what_happened_to_an_engine_is_said(open_app: Open, filled: Study, said: dict[str, object], words: str) -> None:
+    store.tell("cut rows", {**said, "seen": time.time() - 100})
+    at = sound(open_app("tradeoffs", model="digits-mlp"))
+    assert [fault.value for fault in at.error] == [words]
+    assert any(button.label == "Resume" for button in at.button)
+
+
+def test_why_settings_were_not_measured_is_said(open_app: Open, filled: Study) -> None:
+    number = store.begin("cut rows", "0" * 16, filled.base, filled.space.open("recipe"), SETTING)
+    store.fail(number, "All rows of layers.0 would be removed")
+    at = sound(open_app("tradeoffs", model="digits-mlp"))
+    assert "1.prune.scope layer, 1.prune.sparsity 0.5: All rows of layers.0 would be removed" in text_of(at)
+
+
+def test_a_study_that_is_not_here_is_said(open_app: Open) -> None:
+    at = sound(open_app("tradeoffs", model="digits-mlp", study="none such"))
+    assert any("The link's study 'none such' is not in this store" in one.value for one in at.warning)
+
+
+def test_a_store_that_does_not_answer_is_one_line(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(store.VARIABLE, "sqlite:////proc/none/studies.db")
+    at = sound(open_app("tradeoffs", model="digits-mlp"))
+    assert len(at.error) == 1 and "The studies in sqlite:////proc/none/studies.db cannot be" in at.error[0].value
+
+
+def test_a_study_under_way_can_be_paused_and_cancelled(open_app: Open, filled: Study) -> None:
+    def says(**more: object) -> None:
+        now = time.time()
+        store.tell("cut rows", {"state": "running", "started": now - 10, "seen": now, "before": 2, **more})
+
+    says(running=[5])
+    at = sound(open_app("tradeoffs", model="digits-mlp"))
+    assert "running · 4 of 4 measured" in text_of(at)
+    labels = {button.label for button in at.button}
+    assert {"Pause", "Cancel"} <= labels and not labels & {"Resume", "Delete"}
+    says(running=[5])
+    sound(click(at, "Pause"))
+    assert store.wanted("cut rows") == "pause"
+    says(timing=3)
+    sound(click(at, "Cancel"))
+    assert store.wanted("cut rows") == "cancel"
+
+
+def test_several_studies_share_a_chart_and_their_table(open_app: Open, filled: Study) -> None:
+    other = filled.model_copy(update={"name": "other rows", "constraints": ()})
+    store.create(other)
+    number = store.begin("other rows", "1" * 16, other.base, other.space.open("recipe"), SETTING)
+    row = records.rows("cut rows")[0] | SETTING
+    store.finish(number, other, row, {name: {} for name in ("epochs", "versions", "hardware")} | {"weights": "none"})
+    store.tell("other rows", {"state": "done", "seen": time.time()})
+    at = sound(open_app("tradeoffs", model="digits-mlp"))
+    at = sound(at.multiselect(key="study").set_value(["cut rows", "other rows"]).run())
+    table = at.dataframe[-1].value
+    assert set(table["study"]) == {"cut rows", "other rows"} and len(table) == 5
+    assert at.selectbox(key="study_group").value == "study"
