@@ -15,6 +15,7 @@ from benchmarks import (
     lottery,
     over_time,
     report,
+    search,
     sensitivity,
     startup,
     studies,
@@ -51,6 +52,7 @@ BENCHMARKS = {
     "lottery": Benchmark("Pruning over time: lottery tickets of LeNet-300-100", lottery.rows),
     "schedules": Benchmark("Pruning over time: one shot, iterative, gradual on LeNet-5", over_time.schedules),
     "throughput": Benchmark("Studies: 64 trials on all cores, and again", studies.throughput),
+    "search": Benchmark("Studies: a search against the whole grid", search.rows),
 }
 
 

@@ -25,7 +25,7 @@ MODEL = "mnist-lenet-5"
 SPARSITIES = 16
 ROUNDS = 3
 WAIT, START, AGAIN = 1.25, 3.0, 2.0
-"""The most that a study may take: so many times its compute shared among the cores, and seconds more; then again."""
+"""The most of its compute shared among the cores that a study may take, beside seconds to start; seconds again."""
 FASTER = 1.6
 """How many times faster than a plain loop two cores must be."""
 

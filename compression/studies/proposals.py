@@ -170,4 +170,5 @@ def _suggested(trial: optuna.Trial, parameter: str, given: Open) -> str | float 
     if given.whole:
         low, high, step = int(given.low), int(given.high), int(given.step or 1)
         return trial.suggest_int(parameter, low, high, step=step, log=given.log)
-    return trial.suggest_float(parameter, given.low, given.high, step=given.step, log=given.log)
+    value = trial.suggest_float(parameter, given.low, given.high, step=given.step, log=given.log)
+    return round(value, 10) if given.step else value  # as a grid has it, whose trials it then shares
