@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from compression.measure.hardware import hardware, versions
+from compression.measure.hardware import hardware
 from compression.pipeline import Event, run
 from compression.recipe import Cut, Recipe, fixed_sparsity
 from compression.registry import UserError
@@ -30,7 +30,6 @@ class Trial:
         setting: what tells it from the others, as flat names for its row.
         split: where it is measured.
         limit: on so many images, or on all.
-        versions: of the libraries that the study's numbers come from.
         flag: the name of the event that stops it.
         race: the topic on which it tells how it does at every rung; empty where it races nobody.
         number: in the store; the event ``{flag} {number}`` stops this one alone.
@@ -40,7 +39,6 @@ class Trial:
     setting: Row
     split: str
     limit: int | None
-    versions: dict[str, str]
     flag: str
     race: str
     number: int
@@ -48,14 +46,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Made:
-    """What came of a trial: its row, or why there is none.
-
-    ``refused`` is a fault of the worker, not of the setting: another one may do it.
-    """
+    """What came of a trial: its row, or why there is none."""
 
     row: Row | None = None
     reason: str = ""
-    refused: bool = False
     stopped: bool = False
     weights: bytes = b""
     seconds: float = 0.0
@@ -68,8 +62,6 @@ def carry_out(trial: Trial) -> Made:
     from distributed import Event as Flag
     from distributed import get_client, get_worker
 
-    if versions() != trial.versions:
-        return Made(reason=f"the worker has {differing(versions(), trial.versions)}", refused=True)
     names = [trial.flag, f"{trial.flag} {trial.number}"] if trial.race else [trial.flag]
     flags = [Flag(name, client=get_client()) for name in names]
     looked = time.monotonic()
@@ -117,7 +109,7 @@ def made(trial: Trial, tell: Callable[[Rung], None] | None = None) -> Made:
         **result.final.row(),
     }
     seconds = time.perf_counter() - began
-    return Made(row, result.stopped, False, False, result.weights, seconds, epochs, hardware())
+    return Made(row, result.stopped, False, result.weights, seconds, epochs, hardware())
 
 
 def _looked_at(trial: Trial, tell: Callable[[Rung], None]) -> float | None:

@@ -44,7 +44,7 @@ stages:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of a scheduler with two workers, as a team would have one."""
-    settings = {"allowed_failures": engine.TRIES - 1}
+    settings = {"allowed_failures": 0}
     with LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", scheduler_kwargs=settings, silence_logs=50
     ) as running:
