@@ -8,7 +8,7 @@ is given up. Workers may come and go; those with other versions of the libraries
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -43,8 +43,10 @@ class Crew:
         self._client, self._work = client, work
         self._running: dict[Future[Any], tuple[Task, str]] = {}
         self._checks: dict[str, Future[Any]] = {}
+        self._sound: set[str] = set()
         self._there: dict[str, Mapping[str, Any]] = {}
         self._limits: dict[str, int] = {}
+        self._gone = deque[str]()
         self._lost: dict[Any, bool] = {}
         self._full: set[str] = set()
         self._died: defaultdict[int, list[str]] = defaultdict(list)
@@ -75,16 +77,19 @@ class Crew:
         Raises:
             UserError: there are only workers that have other versions of the libraries.
         """
+        while self._gone:
+            self._forget(self._gone.popleft())
         self._there = dict(self._client.scheduler_info()["workers"])
-        for address in self._there.keys() - self._checks.keys():
+        for address in self._there.keys() - self._checks.keys() - self._sound - self.refused.keys():
             key = f"versions-{address}-{time.time_ns()}"
             self._checks[address] = self._client.submit(versions, key=key, workers=[address], pure=False)
             self._limits[address] = self._there[address]["memory_limit"]
-        sound = [address for address in self._there if self._is_sound(address)]
+        for address in [one for one, check in self._checks.items() if check.status != "pending"]:
+            self._checked(address, self._checks.pop(address))
         if self._there and self._there.keys() <= self.refused.keys():
             raise UserError(self.complaint())
-        busy = {worker for _, worker in self._running.values()}
-        return [one for one in sound if one not in busy and self._there[one]["status"] == "running"]
+        ready = self._sound - {worker for _, worker in self._running.values()}
+        return [one for one in self._there if one in ready and self._there[one]["status"] == "running"]
 
     def give(self, task: Task, worker: str) -> None:
         """Have a worker carry out a trial."""
@@ -98,7 +103,7 @@ class Crew:
         Raises:
             CancelledError: the scheduler was lost.
         """
-        waiting = [*self._running, *(check for check in self._checks.values() if check.status == "pending")]
+        waiting = [*self._running, *self._checks.values()]
         with suppress(TimeoutError):
             if waiting:
                 wait(waiting, timeout=seconds, return_when="FIRST_COMPLETED")
@@ -109,17 +114,25 @@ class Crew:
         over = [(future, *at) for future, at in self._running.items() if self._is_over(future, at[1])]
         return [self._taken(*one) for one in over]
 
-    def _is_sound(self, address: str) -> bool:
-        """Whether a worker has our versions; one that has others is refused, one that has not said so yet waits."""
-        check = self._checks[address]
+    def _checked(self, address: str, check: Future[Any]) -> None:
+        """Take note of what a worker says of itself."""
         if check.status == "error":
             fault = check.exception()
-            self.refused[address] = f"no Espalier that starts ({type(fault).__name__}: {fault})"
-        elif check.status == "finished" and address not in self.refused:
+            if not isinstance(fault, KilledWorker):
+                self.refused[address] = f"no Espalier that starts ({type(fault).__name__}: {fault})"
+            return
+        with suppress(TimeoutError):  # where it is gone meanwhile
             found = check.result(timeout=ARRIVAL)
-            if found != versions():
+            if found == versions():
+                self._sound.add(address)
+            else:
                 self.refused[address] = differing(found, versions())
-        return check.status == "finished" and address not in self.refused
+
+    def _forget(self, address: str) -> None:
+        """Another worker may come at the address of one that left."""
+        self._sound.discard(address)
+        self._checks.pop(address, None)
+        self.refused.pop(address, None)
 
     def _is_over(self, future: Future[Any], worker: str) -> bool:
         return future.status != "pending" or future.key in self._lost or worker not in self._there
@@ -153,10 +166,8 @@ class Crew:
         return Made(reason=f"it took {TRIES} workers with it")
 
     def _hear(self, event: Event) -> None:
-        """Note which trials a worker took with it, and whether it died; a new one is looked at again."""
+        """Note which trials a worker took with it, and whether it died; called by the client's own thread."""
         told = event[1]
         if told["action"] == "remove-worker":
             self._lost |= dict.fromkeys(told["processing-tasks"], not told["expected"])
-        elif told["action"] == "add-worker":
-            self._checks.pop(told["worker"], None)
-            self.refused.pop(told["worker"], None)
+            self._gone.append(told["worker"])
