@@ -89,14 +89,14 @@ def _local() -> Iterator[Client]:
             # The engine itself counts who dies of what.
             scheduler_kwargs={"allowed_failures": 0},
             # Forked workers would otherwise have the variables of the moment at which the first one was forked.
-            env=_preloaded(),
+            env=preloaded(),
         ) as cluster,
         Client(cluster) as client,
     ):  # fmt: skip
         yield client
 
 
-def _preloaded() -> dict[str, str]:
+def preloaded() -> dict[str, str]:
     """Have torch imported once, in the process that workers are forked from; the variables of this one."""
     get_mp_context()  # which sets a list of its own, once
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))

@@ -23,12 +23,12 @@ from typing import Any
 from distributed import Client
 from distributed import Event as Flag
 
-from compression.data.sets import data_root
 from compression.measure.hardware import versions
 from compression.registry import UserError
-from compression.studies import records, store
+from compression.studies import records, spool, store
 from compression.studies.cluster import check_address, connected
 from compression.studies.crew import Crew
+from compression.studies.patience import patient
 from compression.studies.race import Judge, referee, stop_name
 from compression.studies.study import Study
 from compression.studies.tasks import Task, confirming, tasks
@@ -37,6 +37,8 @@ from compression.studies.trial import Made, carry_out
 
 BEAT = 2.0
 """Seconds between two heartbeats."""
+WAIT = 60.0
+"""Seconds that a database may be away, locked or restarting, before the study stops."""
 ENDED = {"run": "done", "pause": "paused", "cancel": "cancelled"}
 """The state in which a study is left, by what was wanted of it."""
 Told = Callable[..., None]
@@ -55,13 +57,14 @@ def run_study(name: str, cluster: str | None = None, insecure: bool = False) -> 
     """
     check_address(cluster, insecure)
     study = store.plan(name)
-    with _alone(name), _state(name) as told:
+    with _alone(name), _state(name) as told, patient(WAIT):
         store.release(name)
         search, last = tasks(study), confirming(study)
         first = next(search, None) or next(last, None)
         if first:  # else there is nothing to do, and no cluster to start for it
             with connected(cluster) as client:
                 _search(study, client, [chain([first], search), last], told)
+            store.release(name)  # what was asked for twice, since the answer was lost
         if study.latency:
             for left in time_candidates(study, lambda: store.wanted(name) == "run"):
                 told(state="running", timing=left)
@@ -140,27 +143,16 @@ def _record(study: Study, task: Task, made: Made, lost: str) -> None:
     else:
         about = {
             "epochs": made.epochs, "versions": versions(), "hardware": made.hardware, "seconds": made.seconds,
-            "weights": keep_weights(task.key, made.weights), "stopped": made.reason,
+            "stopped": made.reason,
         }  # fmt: skip
-        store.finish(task.number, study, made.row, about)
-
-
-def keep_weights(key: str, weights: bytes) -> str:
-    """Write a trial's weights in one step; the file's name under the data root."""
-    folder = data_root() / "studies"
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{key}.{os.getpid()}.partial"
-    partial.write_bytes(weights)
-    partial.replace(folder / f"{key}.safetensors")
-    return f"studies/{key}.safetensors"
+        store.finish(task.number, study, made.row, spool.keep(task.key, made.weights, made.row, about))
+        spool.forget(task.key)
 
 
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
     """Hold the study's lock, which the system lets go of when this process ends, however it does."""
-    folder = data_root() / "studies"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as lock:
+    with (spool.folder() / f"{name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -181,13 +173,15 @@ def _state(name: str) -> Iterator[Told]:
     told("starting")
     try:
         yield told
-    except UserError as fault:
-        told("failed", message=str(fault))
-        raise
     except Exception as fault:
-        told("failed", message=f"{type(fault).__name__}: {fault}")
+        message = str(fault) if isinstance(fault, UserError) else f"{type(fault).__name__}: {fault}"
+        try:
+            told("failed", message=message)
+        except UserError:  # it is the store itself that failed
+            spool.leave_words(name, message)
         raise
-    told(ENDED[store.wanted(name)])
+    with patient(WAIT):
+        told(ENDED[store.wanted(name)])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compression.recipe import Recipe
-from compression.studies import records, store
+from compression.studies import records, spool, store
 from compression.studies.proposals import Proposal, confirmations, proposals
 from compression.studies.race import race_name, stop_name
 from compression.studies.space import Values, is_setting
@@ -93,13 +93,19 @@ def _noted(study: Study, proposal: Proposal, recipe: Recipe, key: str) -> int:
 
 def _reused(study: Study, number: int, key: str, setting: Values) -> bool:
     """Whether this was measured before, in whatever study; the numbers are then taken over."""
-    known = records.measured(key)
-    if known is None:
+    left = spool.left(key)
+    known = None if left else records.measured(key)
+    if left:
+        row, kept = left
+    elif known:
+        row = known.user_attrs["row"]
+        names = ("epochs", "versions", "hardware", "weights", "seconds")
+        kept = {**{name: known.user_attrs[name] for name in names}, "reused": True}
+    else:
         return False
-    kept = {name: known.user_attrs[name] for name in ("epochs", "versions", "hardware", "weights", "seconds")}
-    # Its row holds the settings under the names that they have in the study that it comes from.
-    row = {name: value for name, value in known.user_attrs["row"].items() if not is_setting(name)}
-    store.finish(number, study, {**row, **setting}, {**kept, "reused": True})
+    # The row holds the settings under the names that they have in the study that it comes from.
+    store.finish(number, study, {**{name: row[name] for name in row if not is_setting(name)}, **setting}, kept)
+    spool.forget(key)
     return True
 
 
