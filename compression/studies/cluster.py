@@ -29,7 +29,7 @@ SETTINGS = {
     # A paused worker would wait for memory that nobody frees; the limit itself still holds.
     "distributed.worker.memory.pause": False,
 }
-PRELOAD = ("distributed", "compression.studies.engine")
+PRELOAD = ("distributed", "compression.studies.cluster", "compression.studies.crew")
 """What local workers have imported when they start, torch among it."""
 
 
