@@ -13,6 +13,7 @@ from compression.goals import PROXIES, feasible
 from compression.recipe import Cut, Recalibrate, Recipe, epochs_of
 from compression.registry import UserError
 from compression.studies import records, store
+from compression.studies.patience import patiently
 from compression.studies.space import RECIPE, Body, Choice, Open, Values, is_setting, recipe_at
 from compression.studies.study import Study
 
@@ -127,10 +128,10 @@ def setting_words(setting: Mapping[str, object]) -> str:
 
 
 def _asked(study: Study) -> Iterator[Proposal]:
-    searched = optuna.load_study(study_name=study.name, storage=store.opened(), sampler=sampler(study))
+    searched = _searched(study)
     choice, space = _choice(study), study.space
     while True:
-        trial = searched.ask()
+        trial = _ask(searched)
         name = str(_suggested(trial, RECIPE, choice[RECIPE])) if choice else next(iter(study.recipes))
         given = space.open(name)
         setting = {parameter: _suggested(trial, parameter, one) for parameter, one in given.items()}
@@ -164,7 +165,25 @@ def _choice(study: Study) -> dict[str, Open]:
     return {RECIPE: Choice(choose=tuple(study.recipes))} if len(study.recipes) > 1 else {}
 
 
+@patiently
+def _searched(study: Study) -> optuna.Study:
+    with store.talking() as storage:
+        return optuna.load_study(study_name=study.name, storage=storage, sampler=sampler(study))
+
+
+@patiently
+def _ask(searched: optuna.Study) -> optuna.Trial:
+    with store.talking():
+        return searched.ask()
+
+
+@patiently
 def _suggested(trial: optuna.Trial, parameter: str, given: Open) -> str | float | int | bool | None:
+    with store.talking():
+        return _suggest(trial, parameter, given)
+
+
+def _suggest(trial: optuna.Trial, parameter: str, given: Open) -> str | float | int | bool | None:
     if isinstance(given, Choice):
         return trial.suggest_categorical(parameter, given.values())
     if given.whole:
