@@ -63,17 +63,19 @@ def server(own_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]
 
 
 def test_a_postgresql_server_that_restarts_is_waited_for(server: Server, cluster: str) -> None:
-    study = made(LONG)
+    study = made(LONG.replace("epochs: 4", "epochs: 8"))
     with running(study, cluster):
         before = some_measured(study)
+        assert len(before) < 3
         server("restart", "-m", "immediate")
     assert account(study, "done", 3, before).failed == ()
 
 
 def test_a_postgresql_server_that_is_down_for_a_while_is_waited_for(server: Server, cluster: str) -> None:
-    study = made(LONG)
+    study = made(LONG.replace("epochs: 4", "epochs: 8"))
     with running(study, cluster):
         before = some_measured(study)
+        assert len(before) < 3
         server("stop", "-m", "fast")
         with pytest.raises(UserError, match=r"The studies in postgresql\+psycopg://.* cannot be reached: .*refused"):
             control.status("long")
