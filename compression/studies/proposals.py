@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import optuna
@@ -130,11 +131,15 @@ def setting_words(setting: Mapping[str, object]) -> str:
 def _asked(study: Study) -> Iterator[Proposal]:
     searched = _searched(study)
     choice, space = _choice(study), study.space
+    # NSGA-II crosses only what all trials have; so each has the fields of all recipes, those at rest too.
+    carried = tuple(study.recipes) if study.search == "nsga2" else ()
     while True:
         trial = _ask(searched)
         name = str(_suggested(trial, RECIPE, choice[RECIPE])) if choice else next(iter(study.recipes))
         given = space.open(name)
         setting = {parameter: _suggested(trial, parameter, one) for parameter, one in given.items()}
+        for parameter, one in chain.from_iterable(space.open(other).items() for other in carried):
+            _suggested(trial, parameter, one)
         whole = ({RECIPE: name} if choice else {}) | setting
         yield _proposal(study, space.stages(name, setting), whole, {**choice, **given}, 0, trial._trial_id)
 
@@ -150,15 +155,14 @@ def _proposal(
     return Proposal(setting, given, recipe, "", number)
 
 
-def sampler(study: Study) -> optuna.samplers.BaseSampler:
-    """Optuna's sampler of a study, with its seed."""
+def sampler(study: Study, begun: int = 0) -> optuna.samplers.BaseSampler:
+    """Optuna's sampler of a study; one that goes on after so many trials does not draw the first ones again."""
+    seed = (study.seed + begun) % 2**31
     if study.search == "tpe":
-        return optuna.samplers.TPESampler(seed=study.seed)
+        return optuna.samplers.TPESampler(seed=seed)
     if study.search == "nsga2":
-        return optuna.samplers.NSGAIISampler(
-            seed=study.seed, population_size=max(8, min(50, (study.trials or 100) // 5))
-        )
-    return optuna.samplers.RandomSampler(seed=study.seed)
+        return optuna.samplers.NSGAIISampler(seed=seed, population_size=max(8, min(50, (study.trials or 100) // 5)))
+    return optuna.samplers.RandomSampler(seed=seed)
 
 
 def _choice(study: Study) -> dict[str, Open]:
@@ -167,8 +171,9 @@ def _choice(study: Study) -> dict[str, Open]:
 
 @patiently
 def _searched(study: Study) -> optuna.Study:
+    begun = len(records.records(study.name))
     with store.talking() as storage:
-        return optuna.load_study(study_name=study.name, storage=storage, sampler=sampler(study))
+        return optuna.load_study(study_name=study.name, storage=storage, sampler=sampler(study, begun))
 
 
 @patiently

@@ -55,7 +55,8 @@ def rows(name: str) -> list[Row]:
     """What every finished trial measured, each setting once: flat names and numbers, ``trial`` its number."""
     about, found = store.about(name), dict[str, Row]()
     for record in records(name, "key", "row"):
-        if record.state == TrialState.COMPLETE:
+        # The first of a setting stands: what a sampler asked for again has its numbers.
+        if record.state == TrialState.COMPLETE and record.kept["key"] not in found:
             timed = about.get(f"{store.TIMED}{record.id}", {})
             found[record.kept["key"]] = {"trial": record.number, **record.kept["row"], **timed}
     return list(found.values())

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from compression.recipe import Recipe
 from compression.studies import records, spool, store
-from compression.studies.proposals import Proposal, confirmations, proposals
+from compression.studies.proposals import Proposal, confirmations, proposals, setting_words
 from compression.studies.race import race_name, stop_name
 from compression.studies.space import Values, is_setting
 from compression.studies.study import Study
 from compression.studies.trial import Row, Trial
+
+PATIENCE = 10
+"""How often in a row a sampler may ask for what was tried already before that costs it a trial."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +36,16 @@ def tasks(study: Study) -> Iterator[Task]:
     if "baseline" not in store.about(study.name):
         yield Task(records.BASELINE, "", _trial(study, study.base, {}, records.BASELINE))
     ended = _ended(study)
-    done = _keys(ended)
-    begun = sum(study.search == "grid" or one.kept.get("seed", study.seed) == study.seed for one in ended)
-    started, source = time.time(), proposals(study)
-    while not _spent(study, begun, started) and (proposal := next(source, None)):
-        if _counts(study, proposal, done):
-            begun += 1
-            yield from _task(study, proposal, done)
+    own = [one for one in ended if study.search == "grid" or one.kept.get("seed", study.seed) == study.seed]
+    for proposal in _within_budget(study, done := _keys(ended), len(_keys(own))):
+        yield from _task(study, proposal, done)
 
 
 def confirming(study: Study) -> Iterator[Task]:
     """The best of a search once more with other seeds, as ``tasks``; to be asked when the search itself is done."""
     done = _keys(_ended(study))
     for proposal in confirmations(study):
-        if _counts(study, proposal, done):
+        if key_of(study, proposal) not in done:
             yield from _task(study, proposal, done)
 
 
@@ -58,26 +58,55 @@ def _keys(ended: list[records.Record]) -> set[str]:
     return {one.kept.get("key", str(one.number)) for one in ended}
 
 
+def _within_budget(study: Study, done: Set[str], tried: int) -> Iterator[Proposal]:
+    """What to try that is not done yet, until the budget is spent or a search has tried every point there is.
+
+    A sampler that asks for what was tried already is told how it was, and asks again: nothing is
+    measured, and so it costs nothing. One that does nothing else pays for every tenth time.
+    """
+    most = math.inf if study.search == "grid" else study.space.size
+    started, repeats, paid, source = time.time(), 0, 0, proposals(study)
+    while tried < most and not _spent(study, tried + paid, started) and (proposal := next(source, None)):
+        if key_of(study, proposal) not in done:
+            if proposal.recipe is None and proposal.number is None:
+                continue  # a grid's points that contradict themselves are told by its outlook
+            repeats, tried = 0, tried + 1
+            yield proposal
+        elif proposal.number is not None:
+            _repeated(study, proposal, proposal.number)
+            repeats += 1
+            paid += repeats % PATIENCE == 0
+
+
 def _spent(study: Study, begun: int, started: float) -> bool:
     """Whether the budget of trials or minutes is used up."""
     minutes = (time.time() - started) / 60
     return bool((study.trials and begun >= study.trials) or (study.minutes and minutes >= study.minutes))
 
 
-def _counts(study: Study, proposal: Proposal, done: set[str]) -> bool:
-    """Whether it is a trial: a sampler's always is, a point of a grid where it can be and is not done yet."""
-    if proposal.number is not None:
-        return True
-    return proposal.recipe is not None and store.key_of(proposal.recipe, study) not in done
+def key_of(study: Study, proposal: Proposal) -> str:
+    """What a proposal is known by: the key of what it would measure, or the setting that contradicts itself."""
+    return store.key_of(proposal.recipe, study) if proposal.recipe else setting_words(proposal.setting)
+
+
+def _repeated(study: Study, proposal: Proposal, number: int) -> None:
+    """Tell the sampler how a setting was that it asks for again; where it has no numbers, that it has none."""
+    key = key_of(study, proposal)
+    if proposal.recipe:
+        _noted(study, proposal, proposal.recipe, key)
+    if not _reused(study, number, key, proposal.setting):
+        store.fail(number, store.REPEATED)
 
 
 def _task(study: Study, proposal: Proposal, done: set[str]) -> Iterator[Task]:
     """Note the trial; its task, unless it cannot be or is known."""
-    if proposal.recipe is None:
-        store.fail(proposal.number or 0, proposal.reason)
-        return
-    key = store.key_of(proposal.recipe, study)
+    key = key_of(study, proposal)
     done.add(key)
+    if proposal.recipe is None:
+        number = proposal.number or 0
+        store.note(number, {"key": key, "setting": proposal.setting})
+        store.fail(number, proposal.reason)
+        return
     number = _noted(study, proposal, proposal.recipe, key)
     if not _reused(study, number, key, proposal.setting):
         yield Task(number, key, _trial(study, proposal.recipe, dict(proposal.setting), number))

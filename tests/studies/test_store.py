@@ -65,7 +65,7 @@ def test_what_a_trial_measured_comes_back_once() -> None:
     again, same = begun()
     store.finish(again, STUDY, ROW, {})
     assert key == same
-    assert records.rows("first") == [{"trial": 1, **ROW}]
+    assert records.rows("first") == [{"trial": 0, **ROW}]
     assert records.measured(key).user_attrs["row"] == ROW and records.measured("0" * 16) is None
 
 
@@ -118,6 +118,13 @@ def test_the_key_is_that_of_all_that_a_measurement_depends_on(monkeypatch: pytes
     assert len(keys | {store.key_of(recipe, STUDY)}) == 6
     monkeypatch.undo()
     assert store.key_of(recipe, STUDY.model_copy(update={"name": "b", "trials": 9})) == key
+
+
+def test_sqlite_writes_ahead_and_does_not_wait_for_the_disk() -> None:
+    begun()
+    with store.talking() as storage, storage.engine.connect() as connection:
+        found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
+    assert found == ["wal", 1]
 
 
 def test_a_study_of_another_program_has_no_plan() -> None:
