@@ -120,6 +120,7 @@ def _study(own: Parser) -> None:
     own.add_argument("what", nargs="?", default="", help="a study's name; for run a YAML file, for plan a preset")
     own.add_argument("--model", default="digits-cnn", help="of plan: the model that it is sized for")
     own.add_argument("--cluster", help="address of a Dask scheduler; by default a local one is started")
+    own.add_argument("--insecure", action="store_true", help="allow plain tcp to another machine")
     own.add_argument("--detach", action="store_true", help="do not wait for its end")
     own.add_argument("--most", type=int, default=20, help="rows to show, the best first (default: 20)")
     own.add_argument("--yes", action="store_true", help="of rm: yes, delete it")

@@ -43,7 +43,7 @@ def _run(arguments: argparse.Namespace) -> None:
     except (OSError, ValueError):
         raise UserError(f"No study file can be read at {quoted(str(path))}") from None
     plan = Study.from_yaml(text)
-    control.start(plan, arguments.cluster)
+    control.start(plan, arguments.cluster, arguments.insecure)
     _watch(plan.name, arguments)
 
 
@@ -53,7 +53,7 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 
 def _resume(arguments: argparse.Namespace) -> None:
-    control.resume(arguments.what, arguments.cluster)
+    control.resume(arguments.what, arguments.cluster, arguments.insecure)
     _watch(arguments.what, arguments)
 
 
@@ -73,7 +73,7 @@ def follow(name: str) -> None:
     with progress() as bar:
         task = bar.add_task(name, total=None)
         while (present := control.status(name)).state in control.UNDER_WAY:
-            bar.update(task, completed=present.done + len(present.failed), total=present.total)
+            bar.update(task, completed=present.settled, total=present.total)
             time.sleep(LOOK)
     if present.state in ("failed", "lost"):
         raise UserError(present.message or f"the engine of '{name}' fell silent; `espalier study resume` goes on")

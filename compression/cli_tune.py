@@ -37,7 +37,7 @@ def tune(arguments: argparse.Namespace) -> None:
         subject, arguments.goal, arguments.lose / 100, arguments.within or "", arguments.epochs, arguments.trials,
         arguments.seed,
     )  # fmt: skip
-    study = control.distinct(plan)
+    study = control.distinct(plan.model_copy(update={"data": arguments.data}))  # a folder is known by its path alone
     control.start(study)
     follow(study.name)
     rows = records.rows(study.name)

@@ -76,6 +76,13 @@ class Constraint(Frozen):
         value = row.get(self.metric)
         return None if value is None or math.isnan(value) else self.least <= value <= self.most
 
+    def excess(self, row: Mapping[str, Any]) -> float | None:
+        """By what fraction of its bound a measured row misses it, 0 or less where it is met; None if not measured."""
+        if self.holds(row) is None:
+            return None
+        over = self.least - row[self.metric] if self.least > -math.inf else row[self.metric] - self.most
+        return float(over / max(abs(self.least if self.least > -math.inf else self.most), 1e-12))
+
     def written(self) -> str:
         """As ``read`` takes it."""
         sign, bound = (">=", self.least) if self.least > -math.inf else ("<=", self.most)

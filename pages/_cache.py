@@ -131,13 +131,13 @@ def timed(model: str, data: str, stage: str) -> tuple[Latency, ...]:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def study_points(name: str, known: int) -> list[Row]:
-    """Baseline and trials of a study; ``known`` is ``records.finished``, which grows with every new number."""
+def study_points(name: str, known: tuple[int, int]) -> list[Row]:
+    """Baseline and trials of a study; ``known`` is ``records.known``, which changes with every new number."""
     return records.points(name)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def tested(model: str, data: str, weights: str) -> tuple[Measurement, Measurement]:
+def tested(model: str, data: str | None, weights: str) -> tuple[Measurement, Measurement]:
     """The test accuracy of a model as it is, and of the trial that left these weights."""
     subject = load_subject(model, data)
     return baseline(subject, "test")[1], judge(subject, load_weights(data_root() / weights).model, "test")[1]

@@ -15,10 +15,10 @@ from compression.report.cloud_titles import best_of
 from compression.report.compare import records as rows_of
 from compression.report.setting_words import short_names
 from compression.report.study_cloud import cloud_table
-from compression.report.study_tables import importance_table, merged, paths_table, settings_of, within
+from compression.report.study_tables import averaged, importance_table, merged, paths_table, settings_of, within
 from compression.report.tables import speed_table
 from compression.report.text import MEASURES
-from compression.studies import records, store
+from compression.studies import control, records, store
 from pages import _paths
 from pages._cache import study_points
 from pages._draw import draw
@@ -30,6 +30,7 @@ Key = tuple[str, int]
 PICKED, PINNED = "study_picked", "study_pinned"
 PATHS = ("accuracy", "packed_bytes", "macs", "speedup")
 """Measures that the parallel coordinates show, where they are there."""
+LOGS = {"Automatic": None, "Linear": False, "Log": True}
 MANY = 300
 """Trials from which on the table is not drawn until it is asked for."""
 
@@ -37,28 +38,44 @@ MANY = 300
 @st.fragment
 def explore(names: Sequence[str]) -> None:
     """All that is drawn of the studies; a change here redraws nothing else."""
-    rows = merged(row for name in names for row in study_points(name, records.finished(name)))
+    try:
+        _explore(names)
+    except UserError as fault:  # a study that was deleted meanwhile, a database that is away
+        st.error(str(fault), icon=":material/error:")
+
+
+def _explore(names: Sequence[str]) -> None:
+    rows = merged(row for name in names for row in study_points(name, records.known(name)))
     trials = [row for row in rows if row["trial"] != records.BASELINE]
     if not trials:
-        st.info("The first trials are under way; their chart appears here.", icon=":material/hourglass:")
+        going = any(control.status(name).state in control.UNDER_WAY for name in names)
+        words = "The first trials are under way; their chart appears here." if going else "No trial has finished."
+        st.info(words, icon=":material/hourglass:")
         return
-    picked, pinned = _valid(PICKED, trials), _valid(PINNED, trials)
-    try:
-        x, y, group, constraints = _controls(names, rows)
-        paths = paths_table(trials, [key for key in PATHS if any(row.get(key) is not None for row in trials)])
-        kept = within(trials, paths, _paths.brushes())
-        shown = [row for row in rows if row["trial"] == records.BASELINE] + kept
-        table = cloud_table(shown, x, y, group, constraints)
-    except UserError as fault:
-        st.error(str(fault), icon=":material/error:")
-        return
+    settings = averaged(trials)
+    x, y, group, constraints = _controls(names, rows)
+    paths = paths_table(settings, [key for key in PATHS if any(row.get(key) is not None for row in trials)])
+    axes = {axis["key"] for axis in paths["axes"]}
+    brushes = {key: ends for key, ends in _paths.brushes().items() if key in axes}
+    kept = within(settings, paths, brushes)
+    passing = {_setting(row) for row in kept}
+    shown = [row for row in rows if row["trial"] == records.BASELINE or _setting(row) in passing]
+    if not any(row.get(group) is not None for row in kept):
+        group = "study"  # what is left was never told apart by this
+    table = cloud_table(shown, x, y, group, constraints)
+    picked, pinned = _valid(PICKED, settings), _valid(PINNED, settings)
     named = best_of(rows_of(table), constraints)
     best = (named["study"], int(named["trial"])) if named else None
     _cloud(table, constraints, picked, pinned)
-    _filters(paths, [key for key in (pinned, picked) if key], len(kept), len(trials))
-    _chosen(trials, rows, picked or best, pinned, "chosen" if picked else "named by the chart")
+    _filters(paths, [key for key in (pinned, picked) if key], len(kept), len(settings))
+    _chosen(settings, rows, picked or best, pinned, "chosen" if picked else "named by the chart")
     _matters(kept, y)
-    _table(kept, names)
+    _table([row for row in shown if row["trial"] != records.BASELINE], names)
+
+
+def _setting(row: Row) -> tuple[Any, ...]:
+    """What a trial shares with those of other seeds."""
+    return tuple(sorted((key, str(value)) for key, value in row.items() if key in ("study", "recipe") or "." in key))
 
 
 def _controls(names: Sequence[str], rows: list[Row]) -> tuple[str, str, str, tuple[Constraint, ...]]:
@@ -70,12 +87,10 @@ def _controls(names: Sequence[str], rows: list[Row]) -> tuple[str, str, str, tup
         x = _choice("Across", measured, cost, f"study_x_{cost}", {key: MEASURES[key].label for key in measured})
         y = _choice("Up", measured, "accuracy", "study_y", {key: MEASURES[key].label for key in measured})
         group = _choice("Told apart by", groups, groups[0], "study_group", words)
-        st.toggle(
-            "Log",
-            key="study_log",
-            bind="query-params",
-            help="Costs on a logarithmic axis, even where they span little.",
-        )
+        st.selectbox(
+            "Cost axis", tuple(LOGS), key="study_log", bind="query-params", width=120,
+            help="Automatic is logarithmic where costs span more than eight times.",
+        )  # fmt: skip
         st.toggle(
             "Knee",
             key="study_knee",
@@ -115,9 +130,10 @@ def _groups(names: Sequence[str], rows: list[Row]) -> list[str]:
 
 
 def _cloud(table: pd.DataFrame, constraints: tuple[Constraint, ...], picked: Key | None, pinned: Key | None) -> None:
+    log = LOGS[st.session_state.get("study_log", "Automatic")]
     chart = charts.cloud_chart(
         table, theme(), constraints=constraints, show_knee=st.session_state.get("study_knee", False),
-        log_x=True if st.session_state.get("study_log") else None,
+        log_x=log, log_y=log if table["y_axis"].iloc[0] != "accuracy" else False,
         selected=[picked] if picked else [], pinned=pinned, width=640,
     )  # fmt: skip
     st.plotly_chart(
@@ -153,25 +169,29 @@ def _filters(paths: Any, marked: list[Key], kept: int, total: int) -> None:
     _paths.draw_paths(paths, marked)
 
 
-def _chosen(trials: list[Row], rows: list[Row], key: Key | None, pinned: Key | None, how: str) -> None:
+def _chosen(settings: list[Row], rows: list[Row], key: Key | None, pinned: Key | None, how: str) -> None:
     """The point that is looked at, beside the pinned one if there is one."""
-    found = {(row["study"], row["trial"]): row for row in trials}
+    found = {(row["study"], row["trial"]): row for row in settings}
     if key is None or key not in found:
         st.caption("Click a point of the chart to see its recipe and its model.")
         return
     row = found[key]
     start = next((r for r in rows if r["study"] == row["study"] and r["trial"] == records.BASELINE), None)
     point(row, start, how)
-    if st.button("Compare with another", icon=":material/push_pin:", key="study_pin", disabled=pinned == key,
-                 help="Pins this point as A; then click another one."):  # fmt: skip
-        st.session_state[PINNED] = key
-        st.session_state[PICKED] = key
-        st.rerun(scope="fragment")
-    if pinned and pinned in found and pinned != key:
+    with st.container(horizontal=True):
+        st.button("Compare with another", icon=":material/push_pin:", key="study_pin", disabled=pinned == key,
+                  help="Pins this point as A; then click another one.", on_click=_keep, args=(key, key))  # fmt: skip
+        if pinned:
+            st.button("Unpin", icon=":material/close:", key="study_unpin", on_click=_keep, args=(key, None))
+        if how == "chosen":
+            st.button("Back to the named point", icon=":material/undo:", key="study_back", on_click=_keep,
+                      args=(None, pinned))  # fmt: skip
+    if pinned in found and pinned != key:
         compared(found[pinned], row)
-        if st.button("Unpin", icon=":material/close:", key="study_unpin"):
-            st.session_state.pop(PINNED)
-            st.rerun(scope="fragment")
+
+
+def _keep(picked: Key | None, pinned: Key | None) -> None:
+    st.session_state[PICKED], st.session_state[PINNED] = picked, pinned
 
 
 def _matters(rows: list[Row], y: str) -> None:

@@ -10,7 +10,9 @@ export default function ({ data, parentElement, setStateValue }) {
   const marks = root.querySelector("#marks")
   const state = seen.get(parentElement) ?? {}
   seen.set(parentElement, state)
-  Object.assign(state, { data, brushes: { ...data.brushes } })
+  const known = new Set(data.axes.map(axis => axis.key))
+  const brushes = Object.fromEntries(Object.entries(data.brushes).filter(([key]) => known.has(key)))
+  Object.assign(state, { data, brushes })
 
   const apart = () => (root.clientWidth - LEFT - RIGHT) / Math.max(1, data.axes.length - 1)
   const x = place => LEFT + place * apart()

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from compression.data.sets import data_root
+from compression.data.root import data_root
+from compression.models.samples import SAMPLES
 from compression.recipe import Recipe
 from compression.registry import UserError
 from compression.report import charts
@@ -16,8 +17,8 @@ from compression.report.setting_words import setting_labels, short_names, value_
 from compression.report.study_tables import differing, settings_of
 from compression.report.tables import history_table
 from compression.report.text import MEASURES, amount, count, delta, interval, percent, points, size, times
-from compression.results import Epoch, Measurement
-from compression.studies import records
+from compression.results import Epoch
+from compression.studies import records, store
 from pages._cache import tested
 from pages._draw import draw
 from pages._stages import plain, replace_stages
@@ -37,7 +38,10 @@ def point(row: Row, start: Row | None, how: str) -> None:
         st.warning(str(fault), icon=":material/link_off:")
         return
     said = f"{headline(start, row)} · " if start else ""
-    st.caption(f"{said}trial {row['trial']} of {row['study']}, {how} · measured on {row['n']:,} {row['split']} images")
+    seeds = f", mean of {row['seeds']} seeds; its model is that of seed {row['seed']}" if row["seeds"] > 1 else ""
+    st.caption(
+        f"{said}trial {row['trial']} of {row['study']}, {how} · measured on {row['n']:,} {row['split']} images{seeds}"
+    )
     _numbers(row, start)
     _evidence(row, kept)
     _actions(row, kept)
@@ -83,7 +87,7 @@ def _evidence(row: Row, kept: Row) -> None:
     if row["split"] == "test" or not path.is_file():
         return
     with st.spinner("Measuring on the test images"):
-        before, after = (_flat(one) for one in tested(row["model"], row["data"], kept["weights"]))
+        before, after = (one.row() for one in tested(row["model"], store.plan(row["study"]).data, kept["weights"]))
     change, low, high = difference(before, after)
     noise = ", within noise" if within_noise(before, after) else ""
     st.markdown(
@@ -93,10 +97,6 @@ def _evidence(row: Row, kept: Row) -> None:
     )
 
 
-def _flat(measured: Measurement) -> Row:
-    return measured.row()
-
-
 def _actions(row: Row, kept: Row) -> None:
     recipe = Recipe.from_mapping(kept["recipe"])
     path = data_root() / kept["weights"]
@@ -104,7 +104,8 @@ def _actions(row: Row, kept: Row) -> None:
     with st.container(horizontal=True):
         if st.button(
             "Open in Pipeline", icon=":material/account_tree:", key="study_to_pipeline", on_click=_to_pipeline,
-            args=(recipe,),
+            args=(recipe,), disabled=recipe.model not in SAMPLES,
+            help="Its stages and seed, with its model." if recipe.model in SAMPLES else "Of sample models only.",
         ):  # fmt: skip
             st.rerun()
         st.download_button(
@@ -124,7 +125,7 @@ def _actions(row: Row, kept: Row) -> None:
 
 def _to_pipeline(recipe: Recipe) -> None:
     replace_stages([plain(stage) for stage in recipe.stages])
-    st.session_state["model"] = recipe.model
+    st.session_state["model"], st.session_state["pipeline_seed"] = recipe.model, recipe.seed
     st.session_state[LEAVE] = True
 
 

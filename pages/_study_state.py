@@ -69,12 +69,16 @@ def show_states(names: list[str]) -> None:
 @st.fragment(run_every=1.0)
 def _watched(names: tuple[str, ...], drawn: int) -> None:
     """The lines while something runs; redraws the page when it ends and at each tenth part."""
-    states = {name: control.status(name) for name in names}
+    try:
+        states = {name: control.status(name) for name in names}
+    except UserError as fault:  # deleted in another tab, or its database is away
+        st.error(str(fault), icon=":material/error:")
+        return
     for name, present in states.items():
         _line(name, present)
     going = [present for present in states.values() if present.state in control.UNDER_WAY]
-    tenth = max(2, sum(present.total or 100 for present in going) // 10)
-    if not going or sum(present.done for present in states.values()) - drawn >= tenth:
+    enough = 1 if not drawn else max(2, sum(present.total or 100 for present in going) // 10)
+    if not going or sum(present.done for present in states.values()) - drawn >= enough:
         st.rerun()
 
 
@@ -83,8 +87,7 @@ def _line(name: str, present: Status) -> None:
         st.markdown(f"**{name}** · {WORDS[present.state]} · {_counted(present)}", width="stretch")
         _buttons(name, present)
     if present.state in control.UNDER_WAY:
-        settled = present.done + present.behind + len(present.failed)
-        st.progress(min(1.0, settled / present.total) if present.total else 0.0, _pace(present))
+        st.progress(present.settled / present.total if present.total else 0.0, _pace(present))
     if present.state in ("failed", "lost"):
         why = present.message or "what it measured is kept; Resume goes on from there"
         st.error(f"{name}: {why}", icon=":material/error:")
@@ -103,7 +106,7 @@ def _pace(present: Status) -> str:
     if present.timing:
         return f"Accuracies are done; {present.timing} latencies still to be taken, alone on the machine"
     if present.seconds_left is None:
-        return "Starting its engine, a process of its own"
+        return f"{present.running} under way" if present.running else "Starting its engine, a process of its own"
     return f"About {duration(present.seconds_left)} left, {present.running} under way"
 
 
@@ -137,6 +140,7 @@ def _confirm(name: str, present: Status) -> None:
         if st.button("Delete it", type="primary", key="study_delete_yes"):
             try:
                 control.delete(name)
+                st.query_params.pop(CHOSEN, None)
             except UserError as fault:
                 st.error(str(fault), icon=":material/error:")
                 return

@@ -13,7 +13,7 @@ from compression.goals import Constraint, feasible
 from compression.registry import pick
 from compression.report.compare import within_noise
 from compression.report.setting_words import is_number, parts_of, short_names, spreads_wide, steps, value_words
-from compression.report.tables import plain
+from compression.report.tables import grouped, plain, spread
 from compression.report.text import AXES, MEASURES, amount, percent, unique
 
 Row = Mapping[str, Any]
@@ -33,15 +33,32 @@ def merged(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """
     rows = list(rows)
     names = {name: parts_of(name) for name in settings_of(rows) if name != "recipe"}
-    places: dict[tuple[str, str], list[int]] = {}
-    for recipe, place, kind, _ in names.values():
-        own = places.setdefault((recipe, kind), [])
-        own += [int(place)] if int(place) not in own else []
-    short = {
-        name: f"{sorted(places[recipe, kind]).index(int(place)) + 1}.{kind}.{field}"
-        for name, (recipe, place, kind, field) in names.items()
-    }
-    return [{short.get(name, name): value for name, value in row.items()} for row in rows]
+    places: dict[tuple[Any, str, str], set[int]] = {}
+    for row in rows:
+        for name in names.keys() & row.keys():
+            recipe, place, kind, _ = names[name]
+            places.setdefault((row.get("study"), recipe, kind), set()).add(int(place))
+
+    def short(name: str, study: Any) -> str:
+        if name not in names:
+            return name
+        recipe, place, kind, field = names[name]
+        return f"{sorted(places[study, recipe, kind]).index(int(place)) + 1}.{kind}.{field}"
+
+    return [{short(name, row.get("study")): value for name, value in row.items()} for row in rows]
+
+
+def averaged(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One row a setting: the first seed's, with the means of all its seeds and their number, ``seeds``."""
+    named = ("study", "model", "data", "granularity", *settings_of(rows))
+    found = []
+    for own in grouped(rows, named):
+        middle = {key: spread(own, key, axis.low, axis.high) for key, axis in MEASURES.items() if key in own[0]}
+        row = {**own[0], "seeds": len(own)}
+        for key, (mean, low, high, _) in middle.items():
+            row |= {key: mean} | ({MEASURES[key].low: low, MEASURES[key].high: high} if MEASURES[key].low else {})
+        found.append(row)
+    return found
 
 
 def best_feasible(rows: Sequence[Row], constraints: Sequence[Constraint], cost: str) -> Row | None:
@@ -70,21 +87,12 @@ def nearest_miss(rows: Sequence[Row], constraints: Sequence[Constraint]) -> tupl
         return tuple(one for one in constraints if not one.holds(row))
 
     def by_how_much(row: Row) -> float:
-        return sum(_overstep(row, one) for one in missed(row))
+        return sum(math.inf if (over := one.excess(row)) is None else over for one in missed(row))
 
     if not rows or any(not missed(row) for row in rows):
         return None
     near = min(rows, key=lambda row: (len(missed(row)), by_how_much(row)))
     return near, missed(near)
-
-
-def _overstep(row: Row, constraint: Constraint) -> float:
-    """By what fraction of its bound a constraint is missed; infinite where the metric was not measured."""
-    value = row.get(constraint.metric)
-    if value is None or math.isnan(value):
-        return math.inf
-    bound = constraint.least if constraint.least > -math.inf else constraint.most
-    return float(abs(value - bound) / max(abs(bound), 1e-12))
 
 
 def importance_table(rows: Sequence[Row], metric: str = "accuracy") -> pd.DataFrame:

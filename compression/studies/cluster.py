@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import dask
 from dask.utils import parse_bytes
@@ -19,7 +18,6 @@ from compression.machine import cores
 from compression.registry import UserError, quoted
 from compression.studies import store
 
-LOCAL = ("127.0.0.1", "localhost", "::1")
 MEMORY = "ESPALIER_WORKER_MEMORY"
 """The variable that says how much memory a local worker may take, as in "2 GB"."""
 SHARE = 0.8
@@ -34,13 +32,6 @@ SPAWN = "distributed.nanny.pre-spawn-environ"
 """What Dask sets in the environment of its workers."""
 PRELOAD = ("distributed", "compression.studies.cluster", "compression.studies.crew", "compression.studies.making")
 """What local workers have imported when they start, torch among it."""
-
-
-def check_address(cluster: str | None, insecure: bool) -> None:
-    """Raise UserError for plain tcp to another machine: whoever listens could run code in its name."""
-    parts = urlsplit(cluster or "tls:")
-    if not insecure and parts.scheme != "tls" and parts.hostname not in LOCAL:
-        raise UserError(f"--cluster is {cluster}, which is not encrypted; use tls://, or say --insecure")
 
 
 def memory_limit() -> int:

@@ -16,7 +16,8 @@ from optuna.trial import TrialState
 
 from compression.registry import UserError
 from compression.studies import records, spool, store
-from compression.studies.proposals import CONFIRMED, outlook, setting_words
+from compression.studies.address import check_address
+from compression.studies.proposals import outlook, setting_words
 from compression.studies.study import Study
 
 Row = dict[str, Any]
@@ -37,7 +38,8 @@ class Status:
         done: settings measured.
         failed: settings that could not be, or contradict themselves, each with its reason.
         behind: settings that were stopped early, behind their rivals.
-        total: settings to try; None where a search ends by minutes alone.
+        total: settings to try, the best of a search with its other seeds apart; None where it ends by minutes alone.
+        settled: of these, how many are measured, failed or stopped early.
         running: trials under way.
         timing: trials whose latency is still to be taken, once all accuracies are there.
         seconds_left: an estimate from the pace so far.
@@ -49,20 +51,22 @@ class Status:
     failed: tuple[str, ...]
     behind: int
     total: int | None
+    settled: int
     running: int
     timing: int
     seconds_left: float | None
     message: str
 
 
-def start(study: Study, cluster: str | None = None) -> None:
+def start(study: Study, cluster: str | None = None, insecure: bool = False) -> None:
     """Put a study into the store and start an engine for it; one that is finished goes on where a budget is left.
 
     Raises:
         UserError: another study has this name, or the store does not answer.
     """
+    check_address(cluster, insecure)
     store.create(study)
-    resume(study.name, cluster)
+    resume(study.name, cluster, insecure)
 
 
 def distinct(study: Study) -> Study:
@@ -73,16 +77,26 @@ def distinct(study: Study) -> Study:
     return study.model_copy(update={"name": name})
 
 
-def resume(name: str, cluster: str | None = None) -> None:
+def resume(name: str, cluster: str | None = None, insecure: bool = False) -> None:
     """Start an engine for a study in the store; where one runs already, the second ends at once.
 
+    Args:
+        name: of the study.
+        cluster: a scheduler's address, or empty for a local one; the one of before where it is left out.
+        insecure: allow plain tcp to another machine.
+
     Raises:
-        UserError: no such study.
+        UserError: no such study, or plain tcp to another machine.
     """
     store.plan(name)
+    said = store.told(name)
+    cluster = said.get("cluster") if cluster is None else cluster
+    check_address(cluster, insecure)
     store.ask(name, "run")
-    store.tell(name, {"state": "waiting", "seen": time.time()})
-    command = [sys.executable, "-m", "compression.studies.engine", name, *(["--cluster", cluster] if cluster else [])]
+    store.tell(name, {"state": "waiting", "seen": time.time(), "used": said.get("used", 0.0), "cluster": cluster})
+    command = [sys.executable, "-m", "compression.studies.engine", name]
+    command += ["--cluster", cluster] if cluster else []
+    command += ["--insecure"] if insecure else []
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     with (spool.folder() / f"{name}.log").open("ab") as log:
         # A session of its own: closing the server's terminal does not end it.
@@ -131,12 +145,13 @@ def status(name: str) -> Status:
         words = spool.last_words(name, said.get("pid"))
         state = "lost" if words or _is_lost(said) else "waiting" if state == "waiting" else "running"
     total, settled, left = total_of(study), len(keys) + len(failed) + behind, None
+    settled = min(settled, total) if total else settled
     if state == "running" and total and len(keys) > said.get("before", 0):
         pace = (time.time() - said["started"]) / (len(keys) - said.get("before", 0))
         left = pace * max(0, total - settled)
     running, timing = len(said.get("running", ())), int(said.get("timing", 0))
     message = words or str(said.get("message", ""))
-    return Status(state, len(keys), (*left_out, *failed), behind, total, running, timing, left, message)
+    return Status(state, len(keys), (*left_out, *failed), behind, total, settled, running, timing, left, message)
 
 
 def _is_lost(said: Row) -> bool:
@@ -151,6 +166,6 @@ def _is_lost(said: Row) -> bool:
 def total_of(study: Study) -> int | None:
     """How many settings a study tries; None where it ends by minutes alone."""
     if study.search != "grid":
-        return study.trials and study.trials + (study.seeds - 1) * min(CONFIRMED, study.trials)
+        return study.trials and int(min(study.trials, study.space.size))
     whole = outlook(study).trials
     return min(whole, study.trials) if study.trials else whole

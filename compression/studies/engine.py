@@ -27,7 +27,8 @@ from distributed import Event as Flag
 from compression.machine import versions
 from compression.registry import UserError
 from compression.studies import records, spool, store
-from compression.studies.cluster import check_address, connected
+from compression.studies.address import check_address
+from compression.studies.cluster import connected
 from compression.studies.crew import Crew
 from compression.studies.patience import patient
 from compression.studies.race import Judge, referee, stop_name
@@ -39,6 +40,9 @@ BEAT = 2.0
 """Seconds between two heartbeats."""
 WAIT = 60.0
 """Seconds that a database may be away, locked or restarting, before the study stops."""
+HERE = socket.gethostname()
+RUNS, ALIVE = ("starting", "running"), 20.0
+"""The states of an engine that runs; the seconds without a heartbeat for which one on another machine is believed."""
 ENDED = {"run": "done", "pause": "paused", "cancel": "cancelled"}
 """The state in which a study is left, by what was wanted of it."""
 Told = Callable[..., None]
@@ -57,29 +61,36 @@ def run_study(name: str, cluster: str | None = None, insecure: bool = False) -> 
     """
     check_address(cluster, insecure)
     study = store.plan(name)
-    with _alone(name), _state(name) as told, patient(WAIT):
-        store.release(name)
-        search, last = tasks(study), confirming(study)
-        first = next(search, None) or next(last, None)
-        if first:  # else there is nothing to do, and no cluster to start for it
-            with connected(cluster) as client:
-                _search(study, client, [chain([first], search), last], told)
-            store.release(name)  # what was asked for twice, since the answer was lost
-        if study.latency:
-            from compression.studies.timing import time_candidates  # torch comes with it
-
-            for left in time_candidates(study, lambda: store.wanted(name) == "run"):
-                told("running", timing=left)
+    with _alone(name), _state(name, cluster) as told, patient(WAIT):
+        while not _carried_out(study, cluster, told) and store.wanted(name) == "run":
+            told("starting")  # it was stopped, and is to go on after all
         return ENDED[store.wanted(name)]
 
 
-def _search(study: Study, client: Client, phases: list[Iterator[Task]], told: Told) -> None:
+def _carried_out(study: Study, cluster: str | None, told: Told) -> bool:
+    """Do all that there is to do; whether it came to its end, rather than being stopped."""
+    store.release(study.name)
+    search, last = tasks(study), confirming(study)
+    first, whole = next(search, None) or next(last, None), True
+    if first:  # else there is nothing to do, and no cluster to start for it
+        with connected(cluster) as client:
+            whole = _search(study, client, [chain([first], search), last], told)
+        store.release(study.name)  # what was asked for twice, since the answer was lost
+    if whole and study.latency:
+        from compression.studies.timing import time_candidates  # torch comes with it
+
+        for left in time_candidates(study, lambda: store.wanted(study.name) == "run"):
+            told("running", timing=left)
+        whole = store.wanted(study.name) == "run"
+    return whole
+
+
+def _search(study: Study, client: Client, phases: list[Iterator[Task]], told: Told) -> bool:
     """Run all tasks, one phase after the other, and stop those under way where the study cannot go on."""
     flag, judge, crew = Flag(stop_name(study), client=client), referee(study, client), Crew(client, carry_out)
     flag.clear()
     try:
-        for todo in phases:
-            _keep_busy(study, crew, flag, judge, todo, told)
+        return all(_keep_busy(study, crew, flag, judge, todo, told) for todo in phases)
     except UserError:
         flag.set()
         raise
@@ -87,14 +98,14 @@ def _search(study: Study, client: Client, phases: list[Iterator[Task]], told: To
         crew.close()
 
 
-def _keep_busy(study: Study, crew: Crew, flag: Flag, judge: Judge, todo: Iterator[Task], told: Told) -> None:
-    """Give every worker a task until there are no more, or the study is to stop."""
+def _keep_busy(study: Study, crew: Crew, flag: Flag, judge: Judge, todo: Iterator[Task], told: Told) -> bool:
+    """Give every worker a task until there are no more, or the study is to stop; whether there are no more."""
     waiting, back = deque[Task](), list[tuple[Task, Made | None]]()
-    more = True
+    more, stopped = True, False
     while more or waiting or back or crew.running():
-        if store.wanted(study.name) != "run":
+        if stopped or store.wanted(study.name) != "run":  # once stopped, what is under way is given up
             flag.set()
-            more = False
+            more, stopped = False, True
             _leave(waiting)
         free = crew.free()
         while free and waiting:
@@ -109,6 +120,7 @@ def _keep_busy(study: Study, crew: Crew, flag: Flag, judge: Judge, todo: Iterato
         back = crew.back(0 if free and waiting else BEAT) if more or waiting or crew.running() else []
         told("running", running=crew.running(), message=crew.complaint() or crew.absence())
     told("running", running=[], message=crew.complaint())
+    return not stopped
 
 
 def _refill(waiting: deque[Task], todo: Iterator[Task], most: int) -> bool:
@@ -157,14 +169,17 @@ def _alone(name: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(f"The study '{name}' is being run by another engine") from None
+        said = store.told(name)
+        if said.get("host", HERE) != HERE and said["state"] in RUNS and time.time() - said["seen"] < ALIVE:
+            raise UserError(f"The study '{name}' is being run by another engine, on {said['host']}")
         yield
 
 
 @contextmanager
-def _state(name: str) -> Iterator[Told]:
+def _state(name: str, cluster: str | None) -> Iterator[Told]:
     """Tell the store how the engine is, every few seconds from a thread of its own, the last word included."""
-    before = len(records.rows(name))
-    who = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time(), "before": before}
+    used, started, before = store.told(name).get("used", 0.0), time.time(), len(records.rows(name))
+    who = {"pid": os.getpid(), "host": HERE, "started": started, "before": before, "cluster": cluster}
     said: dict[str, Any] = {**who, "state": "starting", "message": ""}
     over = threading.Event()
 
@@ -174,6 +189,7 @@ def _state(name: str) -> Iterator[Told]:
     def beat() -> None:
         while True:
             with suppress(UserError):  # whoever needs the store says that it is away
+                said["used"] = used + time.time() - started
                 store.tell(name, {**said, "seen": time.time()})
             if over.wait(BEAT):
                 return

@@ -2,7 +2,7 @@
 
 The first rung is cheap: what comes before the first training, with BatchNorm counted anew. The
 others are epochs 1, 2, 4, 8 and so on. A study has two objectives as a rule, and whoever compared
-accuracies alone would stop all small models; so a trial's rivals are those no larger than it is.
+accuracies alone would stop all small models; so a trial's rivals are those that cost no more.
 
 Source: Li et al. 2020, A system for massively parallel hyperparameter tuning, arXiv 1810.05934, algorithm 2.
 """
@@ -24,12 +24,16 @@ RIVALS = 2
 
 @dataclass(frozen=True)
 class Rung:
-    """How a trial does at a rung: 0 is the first look, n is epoch n; ``cost`` is its packed size in bytes."""
+    """How a trial does at a rung: 0 is the first look, n is epoch n.
+
+    ``cost`` is the study's, such as its packed size in bytes; ``epochs`` are all that it is to be trained for.
+    """
 
     trial: int
     rung: int
     accuracy: float
     cost: float
+    epochs: int
 
 
 def first_look(recipe: Recipe) -> Recipe | None:
@@ -55,8 +59,18 @@ def is_rung(epoch: int) -> bool:
 
 
 def behind(own: Rung, others: Iterable[Rung]) -> bool:
-    """Whether a trial is not among the better half of those at its rung that are no larger than it."""
-    rivals = [one for one in others if one.rung == own.rung and one.cost <= own.cost and one.trial != own.trial]
+    """Whether a trial is not among the better half of its rivals at a rung: those that cost no more than it.
+
+    After training has begun they are those that are trained as long, too: whoever is to be trained
+    for eight epochs still learns at a high rate when one of two epochs is done.
+    """
+    rivals = [
+        one
+        for one in others
+        if (one.rung, one.trial != own.trial) == (own.rung, True)
+        and one.cost <= own.cost
+        and (own.rung == 0 or one.epochs == own.epochs)
+    ]
     if len(rivals) < RIVALS:
         return False
     ahead = sum(one.accuracy > own.accuracy for one in rivals)

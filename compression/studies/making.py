@@ -28,7 +28,7 @@ def made(trial: Trial, tell: Callable[[Rung], None] | None = None) -> Made:
             if event.epoch:
                 epochs.append(event.epoch.model_dump(mode="json"))
             if event.epoch and tell and cost is not None and is_rung(len(epochs)):
-                tell(Rung(trial.number, len(epochs), event.epoch.val_accuracy, cost))
+                tell(Rung(trial.number, len(epochs), event.epoch.val_accuracy, cost, trial.recipe.epochs))
 
         result = run(trial.recipe, heard, split=trial.split, limit=trial.limit)
     except Stopped:
@@ -49,13 +49,14 @@ def made(trial: Trial, tell: Callable[[Rung], None] | None = None) -> Made:
 
 
 def _looked_at(trial: Trial, tell: Callable[[Rung], None]) -> float | None:
-    """Tell how a trial does before it is trained; its packed size, or None where a first look says nothing."""
+    """Tell how a trial does before it is trained; its cost, or None where a first look says nothing."""
     look = first_look(trial.recipe)
     if look is None:
         return None
     found = run(look, split="val", limit=trial.limit).final
-    tell(Rung(trial.number, 0, found.accuracy, found.packed_bytes))
-    return found.packed_bytes
+    cost = float(found.row()[trial.cost]) if trial.cost else 0.0
+    tell(Rung(trial.number, 0, found.accuracy, cost, trial.recipe.epochs))
+    return cost
 
 
 def described(recipe: Recipe) -> Row:

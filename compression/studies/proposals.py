@@ -75,7 +75,8 @@ def best(rows: Sequence[Row], study: Study) -> list[Row]:
 
     Where there are more, the ones that are evenly spread along the front are taken.
     """
-    sound = [row for row in rows if feasible(row, study.bounds)] or list(rows)
+    measured = [one for one in study.bounds if one.metric not in PROXIES]  # the times come last
+    sound = [row for row in rows if feasible(row, measured)] or list(rows)
     signs = [1.0 if way == "maximize" else -1.0 for way in store.directions(study)]
     names = [PROXIES.get(name, (name,))[0] for name in study.objectives]
     values = [tuple(sign * row[name] for sign, name in zip(signs, names, strict=True)) for row in sound]

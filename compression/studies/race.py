@@ -9,7 +9,9 @@ from typing import Any
 
 from distributed import Client
 from distributed import Event as Flag
+from optuna.trial import TrialState
 
+from compression.goals import PROXIES
 from compression.studies import records, store
 from compression.studies.halving import Rung, behind
 from compression.studies.study import Study
@@ -28,13 +30,22 @@ def race_name(study: Study) -> str:
     return f"race {study.name}" if study.halving else ""
 
 
+def cost_of(study: Study) -> str:
+    """What makes two trials rivals: the study's first objective beside accuracy, or what a search goes by for it."""
+    wanted = next((name for name in study.objectives if name != "accuracy"), "")
+    return PROXIES.get(wanted, (wanted,))[0]
+
+
 def referee(study: Study, client: Client) -> Judge:
     """Listen to the trials of a study; the function that judges them. What the store knows of earlier ones counts."""
     lost: dict[int, str] = {}
     if not study.halving:
         return lambda: lost
     told: SimpleQueue[Rung] = SimpleQueue()
-    known = [Rung(**rung) for one in records.records(study.name, "rungs") for rung in one.kept.get("rungs", ())]
+    stay = (TrialState.COMPLETE, TrialState.PRUNED)
+    ended = (one for one in records.records(study.name, "rungs") if one.state in stay)
+    rungs = (Rung(**rung) for one in ended for rung in one.kept.get("rungs", ()))
+    known = {(rung.trial, rung.rung): rung for rung in rungs}
 
     def hear(event: tuple[float, dict[str, Any]]) -> None:
         told.put(Rung(**event[1]["rung"]))
@@ -47,9 +58,9 @@ def referee(study: Study, client: Client) -> Judge:
                 rung = told.get_nowait()
             except Empty:
                 return lost
-            known.append(rung)
-            store.note(rung.trial, {"rungs": [asdict(one) for one in known if one.trial == rung.trial]})
-            if rung.trial not in lost and behind(rung, known):
+            known[rung.trial, rung.rung] = rung  # a trial whose worker died tells it anew
+            store.note(rung.trial, {"rungs": [asdict(one) for one in known.values() if one.trial == rung.trial]})
+            if rung.trial not in lost and behind(rung, known.values()):
                 lost[rung.trial] = _reason(rung)
                 Flag(f"{stop_name(study)} {rung.trial}", client=client).set()
 
@@ -58,4 +69,4 @@ def referee(study: Study, client: Client) -> Judge:
 
 def _reason(rung: Rung) -> str:
     place = f"after epoch {rung.rung}" if rung.rung else "before training"
-    return f"stopped {place}: {rung.accuracy:.1%} is not in the better half of those no larger"
+    return f"stopped {place}: {rung.accuracy:.1%} is not in the better half of those that cost no more"

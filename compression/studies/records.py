@@ -58,7 +58,7 @@ def rows(name: str) -> list[Row]:
         # The first of a setting stands: what a sampler asked for again has its numbers.
         if record.state == TrialState.COMPLETE and record.kept["key"] not in found:
             timed = about.get(f"{store.TIMED}{record.id}", {})
-            found[record.kept["key"]] = {"trial": record.number, **record.kept["row"], **timed}
+            found.setdefault(record.kept["key"], {"trial": record.number, **record.kept["row"], **timed})
     return list(found.values())
 
 
@@ -69,11 +69,11 @@ def points(name: str) -> list[Row]:
     return [{"study": name, **row} for row in first + rows(name)]
 
 
-def finished(name: str) -> int:
-    """A number that grows with everything that comes to be known of a study."""
+def known(name: str) -> tuple[int, int]:
+    """The study's number in the database, and how much is known of it: either changes whenever its points do."""
     ended = sum(record.state.is_finished() for record in records(name))
     about = store.about(name)
-    return ended + ("baseline" in about) + sum(key.startswith(store.TIMED) for key in about)
+    return store.number(name), ended + ("baseline" in about) + sum(key.startswith(store.TIMED) for key in about)
 
 
 def trial(name: str, number: int) -> Row:

@@ -69,10 +69,24 @@ def directions(study: Study) -> list[Direction]:
     return [PROXIES[name][1] if name in PROXIES else OBJECTIVES[name] for name in study.objectives]
 
 
-def names() -> tuple[str, ...]:
-    """All studies, the newest last. Raises UserError where the database does not answer."""
+def number(name: str) -> int:
+    """A study's number in the database, which no later one of the same name has."""
     with talking() as storage:
-        return tuple(_ids(storage))
+        return _id(storage, name)
+
+
+def names() -> tuple[str, ...]:
+    """All studies with a plan, the newest last. Raises UserError where the database does not answer."""
+    with talking() as storage:
+        return tuple(name for name, number in _ids(storage).items() if _planned(storage.get_study_user_attrs(number)))
+
+
+def _planned(attributes: Row) -> bool:
+    """Whether a study has a plan that this version can read; another program's has none."""
+    try:
+        return "plan" in attributes and bool(validated(Study, attributes["plan"]))
+    except UserError:
+        return False
 
 
 def plan(name: str) -> Study:
@@ -127,6 +141,9 @@ def finish(number: int, study: Study, row: Row, about: Mapping[str, Any]) -> Non
         about: epochs, versions, hardware, the path of the weights.
     """
     values = [float(row[PROXIES.get(name, (name,))[0]]) for name in study.objectives]
+    for one in study.bounds:  # as Optuna keeps them, so that its samplers look where they are met
+        if (excess := one.excess(row)) is not None:
+            _constrain(number, one.written(), excess)
     _settle(number, {**about, "row": row}, TrialState.COMPLETE, values)
 
 
@@ -280,6 +297,11 @@ def let_go() -> None:
         storage.remove_session()
         storage.engine.dispose()
     _opened.clear()
+
+
+def _constrain(number: int, name: str, excess: float) -> None:
+    with talking() as storage, suppress(optuna.exceptions.UpdateFinishedTrialError):
+        storage.set_trial_system_attr(number, f"constraints:{name}", excess)
 
 
 def _settle(number: int, attributes: Mapping[str, Any], state: TrialState, values: list[float] | None = None) -> None:

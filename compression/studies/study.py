@@ -25,7 +25,7 @@ class Study(Frozen):
     """A plan of many recipes on one model.
 
     ``recipes`` are named lists of stages with open fields (see ``space``); ``stages`` is short for
-    one. ``objectives`` are metrics, accuracy among them; ``constraints`` are written as in
+    one. ``objectives`` are metrics; ``constraints`` are written as in
     ``accuracy >= 98 %``. The budget is ``trials``, ``minutes``, or both; a grid without one is run
     whole. ``seeds`` is how often the recipes that differ by seed are run: all in a grid, in a
     search the best ones at its end. ``halving`` stops trials that a cheap first look finds behind.
@@ -61,6 +61,15 @@ class Study(Frozen):
     def _plain_name(cls, value: str) -> str:
         if not NAME.fullmatch(value):
             raise ValueError(f"name is {quoted(value)}; it must be 1 to 64 letters, digits, spaces, dots, _ or -")
+        return value
+
+    @field_validator("recipes")
+    @classmethod
+    def _plain_recipes(cls, value: dict[str, tuple[Body, ...]]) -> dict[str, tuple[Body, ...]]:
+        for name in value:
+            if not NAME.fullmatch(name.replace(":", "-")):  # 2:4 is one, too
+                allowed = "1 to 64 letters, digits, spaces, dots, colons, _ or -"
+                raise ValueError(f"recipe is named {quoted(name)}; it must be {allowed}")
         return value
 
     @field_validator("objectives")

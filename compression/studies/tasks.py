@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
+from compression.data.root import data_root
 from compression.recipe import Recipe
 from compression.studies import records, spool, store
 from compression.studies.proposals import Proposal, confirmations, proposals, setting_words
-from compression.studies.race import race_name, stop_name
+from compression.studies.race import cost_of, race_name, stop_name
 from compression.studies.space import Values, is_setting
 from compression.studies.study import Study
 from compression.studies.trial import Row, Trial
@@ -65,7 +66,8 @@ def _within_budget(study: Study, done: Set[str], tried: int) -> Iterator[Proposa
     measured, and so it costs nothing. One that does nothing else pays for every tenth time.
     """
     most = math.inf if study.search == "grid" else study.space.size
-    started, repeats, paid, source = time.time(), 0, 0, proposals(study)
+    started = time.time() - store.told(study.name).get("used", 0.0)  # of engines before this one too
+    repeats, paid, source = 0, 0, proposals(study)
     while tried < most and not _spent(study, tried + paid, started) and (proposal := next(source, None)):
         if key_of(study, proposal) not in done:
             if proposal.recipe is None and proposal.number is None:
@@ -124,6 +126,8 @@ def _reused(study: Study, number: int, key: str, setting: Values) -> bool:
     """Whether this was measured before, in whatever study; the numbers are then taken over."""
     left = spool.left(key)
     known = None if left else records.measured(key)
+    if known and not (data_root() / known.user_attrs["weights"]).is_file():
+        known = None  # its model lies on another machine, or was cleared away
     if left:
         row, kept = left
     elif known:
@@ -140,4 +144,4 @@ def _reused(study: Study, number: int, key: str, setting: Values) -> bool:
 
 def _trial(study: Study, recipe: Recipe, setting: Row, number: int) -> Trial:
     race = "" if number == records.BASELINE else race_name(study)
-    return Trial(recipe, setting, study.split, study.limit, stop_name(study), race, number)
+    return Trial(recipe, setting, study.split, study.limit, stop_name(study), race, cost_of(study), number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -32,32 +32,32 @@ def time_candidates(study: Study, going_on: Callable[[], bool]) -> Iterator[int]
     """
     subject = load_subject(study.model, study.data)
     waiting = _untimed(study)
-    models = {number: load_weights(data_root() / path).model for number, path in waiting.items()}
-    numbers: dict[str, list[int]] = {}
-    for number, model in models.items():
-        numbers.setdefault(json.dumps(structure(model)), []).append(number)
-    left = len(waiting)
-    shapes = list(numbers)[:MOST]
+    left = sum(map(len, waiting.values()))
+    shapes = list(waiting)
     for start in range(0, len(shapes), TOGETHER):
         if not going_on():
             return
         few = shapes[start : start + TOGETHER]
-        timings = latencies(
-            {shape: models[numbers[shape][0]] for shape in few}, subject.model, subject.blueprint.input_shape
-        )
+        models = {shape: load_weights(data_root() / waiting[shape][0].user_attrs["weights"]).model for shape in few}
+        timings = latencies(models, subject.model, subject.blueprint.input_shape)
         for shape in few:
             row = timing_row(subject, timings[shape], study.split, study.limit)
-            for number in numbers[shape]:
-                store.add_timing(study.name, number, row)
-            left -= len(numbers[shape])
+            for trial in waiting[shape]:
+                store.add_timing(study.name, trial._trial_id, row)
+            left -= len(waiting[shape])
         yield left
 
 
-def _untimed(study: Study) -> Mapping[int, str]:
-    """Where the weights of the trials lie that have no timing, the most promising first."""
+def _untimed(study: Study) -> dict[str, list[FrozenTrial]]:
+    """The trials that have no timing, by shape: of the MOST shapes that are most promising, timed ones among them."""
     done = [trial for trial in store.trials(study.name) if trial.state == TrialState.COMPLETE]
-    timed = records.timed(study.name)
-    return {trial._trial_id: trial.user_attrs["weights"] for trial in _by_rank(done) if trial._trial_id not in timed}
+    timed, shapes = records.timed(study.name), dict[str, list[FrozenTrial]]()
+    for trial in _by_rank(done):
+        shape = json.dumps(structure(load_weights(data_root() / trial.user_attrs["weights"]).model))
+        shapes.setdefault(shape, []).append(trial)
+    chosen = list(shapes.items())[:MOST]
+    untimed = {shape: [one for one in own if one._trial_id not in timed] for shape, own in chosen}
+    return {shape: own for shape, own in untimed.items() if own}
 
 
 def _by_rank(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -28,6 +28,7 @@ class Trial:
         limit: on so many images, or on all.
         flag: the name of the event that stops it.
         race: the topic on which it tells how it does at every rung; empty where it races nobody.
+        cost: what counts as a rival's size, by the name that a row has for it; empty where all are rivals.
         number: in the store; the event ``{flag} {number}`` stops this one alone.
     """
 
@@ -37,6 +38,7 @@ class Trial:
     limit: int | None
     flag: str
     race: str
+    cost: str
     number: int
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from itertools import product
 from typing import Any
 
@@ -13,6 +14,7 @@ from scipy import stats
 from compression.goals import Constraint
 from compression.registry import UserError
 from compression.report.study_tables import (
+    averaged,
     best_feasible,
     differing,
     importance_table,
@@ -192,3 +194,24 @@ def test_the_same_field_of_several_recipes_is_one_setting() -> None:
         {"recipe": "healed", "1.prune.sparsity": 0.4, "1.train.epochs": 2, "accuracy": 0.8},
         {"recipe": "twice", "1.prune.sparsity": 0.1, "2.prune.sparsity": 0.3, "1.train.epochs": 1},
     ]
+
+
+def test_stages_of_two_studies_are_numbered_each_by_its_own() -> None:
+    rows = [
+        {"study": "a", "recipe.1.prune.sparsity": 0.2, "accuracy": 0.9},
+        {"study": "b", "recipe.2.prune.sparsity": 0.4, "accuracy": 0.8},
+    ]
+    assert [row.get("1.prune.sparsity") for row in merged(rows)] == [0.2, 0.4]
+
+
+def test_a_setting_is_one_row_with_the_mean_of_its_seeds() -> None:
+    rows = [
+        {"trial": trial, "seed": seed, "1.prune.sparsity": amount, "accuracy": accuracy, "accuracy_low": accuracy - 0.1,
+         "accuracy_high": accuracy + 0.1, "packed_bytes": 100 + trial}
+        for trial, (seed, amount, accuracy) in enumerate([(0, 0.2, 0.9), (0, 0.5, 0.8), (1, 0.2, 0.7)])
+    ]  # fmt: skip
+    first, second = averaged(rows)
+    sd = statistics.stdev([0.9, 0.7])
+    assert (first["trial"], first["seeds"], first["packed_bytes"]) == (0, 2, 101)
+    assert (first["accuracy"], first["accuracy_low"]) == (pytest.approx(0.8), pytest.approx(0.8 - sd))
+    assert (second["seeds"], second["accuracy"], second["accuracy_low"]) == (1, 0.8, pytest.approx(0.7))

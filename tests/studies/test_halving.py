@@ -11,7 +11,7 @@ HALF = Prune(sparsity=0.5)
 
 
 def rungs(*pairs: tuple[float, float], rung: int = 0) -> list[Rung]:
-    return [Rung(number, rung, accuracy, cost) for number, (accuracy, cost) in enumerate(pairs)]
+    return [Rung(number, rung, accuracy, cost, 4) for number, (accuracy, cost) in enumerate(pairs)]
 
 
 @pytest.mark.parametrize(
@@ -47,16 +47,22 @@ def test_the_better_half_goes_on() -> None:
 
 
 def test_a_small_model_does_not_race_large_ones() -> None:
-    large, small = rungs((0.99, 100), (0.98, 100), (0.97, 100)), Rung(9, 0, 0.5, 10)
+    large, small = rungs((0.99, 100), (0.98, 100), (0.97, 100)), Rung(9, 0, 0.5, 10, 4)
     assert not behind(small, [*large, small])
-    assert behind(Rung(9, 0, 0.5, 100), large)
+    assert behind(Rung(9, 0, 0.5, 100, 4), large)
 
 
 def test_the_first_trials_and_other_rungs_stop_nobody() -> None:
-    assert not behind(Rung(9, 0, 0.1, 10), rungs((0.9, 10)))
-    assert not behind(Rung(9, 1, 0.1, 10), rungs((0.9, 10), (0.9, 10), (0.9, 10)))
+    assert not behind(Rung(9, 0, 0.1, 10, 4), rungs((0.9, 10)))
+    assert not behind(Rung(9, 1, 0.1, 10, 4), rungs((0.9, 10), (0.9, 10), (0.9, 10)))
 
 
 def test_equals_are_not_behind_each_other() -> None:
     field = rungs(*[(0.9, 10)] * 6)
     assert not any(behind(own, field) for own in field)
+
+
+def test_whoever_is_trained_longer_races_others_before_training_only() -> None:
+    field = rungs((0.9, 10), (0.8, 10), rung=2)
+    assert not behind(Rung(9, 2, 0.1, 10, 8), field) and behind(Rung(9, 2, 0.1, 10, 4), field)
+    assert behind(Rung(9, 0, 0.1, 10, 8), rungs((0.9, 10), (0.8, 10)))

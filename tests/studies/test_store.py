@@ -121,6 +121,7 @@ def test_the_key_is_that_of_all_that_a_measurement_depends_on(monkeypatch: pytes
 
 
 def test_sqlite_writes_ahead_and_does_not_wait_for_the_disk() -> None:
+    store.create(STUDY)
     begun()
     with store.talking() as storage, storage.engine.connect() as connection:
         found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
@@ -161,3 +162,12 @@ def test_a_database_that_does_not_answer_is_one_line_without_the_password(
         store.names()
     assert "secret" not in str(fault.value) and "\n" not in str(fault.value)
     assert time.monotonic() - began < store.SECONDS
+
+
+def test_samplers_are_told_by_how_much_a_constraint_is_missed() -> None:
+    bounds = ("accuracy >= 80 %", "packed_bytes <= 500", "speedup >= 2")
+    bound = STUDY.model_copy(update={"name": "bound", "constraints": bounds})
+    store.create(bound)
+    store.finish(begun(study=bound)[0], bound, ROW, {})
+    (trial,) = optuna.load_study(study_name="bound", storage=store.storage_url()).trials
+    assert trial.constraints == pytest.approx({"accuracy >= 0.8": -0.125, "packed_bytes <= 500": 1.0})

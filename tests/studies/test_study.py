@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from compression.goals import OBJECTIVES, Constraint, feasible
-from compression.recipe import Recipe
+from compression.recipe import Recipe, validated
 from compression.registry import UserError
 from compression.studies.space import Space, recipe_at
 from compression.studies.study import Study
@@ -141,3 +141,9 @@ def test_every_fault_is_one_line(text: str, words: str) -> None:
 def test_a_point_whose_fields_contradict_each_other_says_so() -> None:
     with pytest.raises(UserError, match="the pattern 2:4 fixes"):
         recipe_at(Recipe(model="m"), [{"kind": "prune", "granularity": "2:4", "sparsity": 0.7}])
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a/b", "<b>", "x" * 65])
+def test_a_recipe_has_a_plain_name(name: str) -> None:
+    with pytest.raises(UserError, match="recipe is named"):
+        validated(Study, {"name": "a", "model": "m", "recipes": {name: [{"kind": "prune", "sparsity": 0.5}]}})
