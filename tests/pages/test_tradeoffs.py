@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from compression.report.text import percent, size
-from compression.studies import control, engine, records, store
+from compression.studies import control, engine, records, spool, store
 from compression.studies.making import made
 from compression.studies.presets import autotune, first_look
 from compression.studies.study import Study
@@ -46,8 +46,7 @@ def filled() -> Study:
             store.keep_baseline(study.name, done.row)
         else:
             about = {"epochs": done.epochs, "versions": {}, "hardware": {}, "seconds": done.seconds}
-            about["weights"] = engine.keep_weights(task.key, done.weights)
-            store.finish(task.number, study, done.row, about)
+            store.finish(task.number, study, done.row, spool.keep(task.key, done.weights, done.row, about))
     store.tell(study.name, {"state": "done", "seen": time.time()})
     return study
 
