@@ -268,6 +268,12 @@ def _studies(arguments: argparse.Namespace) -> None:
     study(arguments)
 
 
+def _tuned(arguments: argparse.Namespace) -> None:
+    from compression.cli_tune import tune  # here, for the same reason
+
+    tune(arguments)
+
+
 def _serve(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.port <= 65535:
         raise UserError(f"port is {arguments.port}; it must lie in 1 to 65535")
@@ -288,6 +294,7 @@ COMMANDS = {
     "sensitivity": sensitivity,
     "sweep": _sweep,
     "distill": _distill,
+    "tune": _tuned,
     "study": _studies,
     "serve": _serve,
 }

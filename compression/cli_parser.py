@@ -115,14 +115,28 @@ def _distill(own: Parser) -> None:
 
 
 def _study(own: Parser) -> None:
-    actions = ("run", "ls", "show", "resume", "pause", "cancel", "rm", "export")
+    actions = ("run", "plan", "ls", "show", "resume", "pause", "cancel", "rm", "export")
     own.add_argument("action", choices=actions)
-    own.add_argument("what", nargs="?", default="", help="a study's name; for run a YAML file")
+    own.add_argument("what", nargs="?", default="", help="a study's name; for run a YAML file, for plan a preset")
+    own.add_argument("--model", default="digits-cnn", help="of plan: the model that it is sized for")
     own.add_argument("--cluster", help="address of a Dask scheduler; by default a local one is started")
     own.add_argument("--detach", action="store_true", help="do not wait for its end")
     own.add_argument("--most", type=int, default=20, help="rows to show, the best first (default: 20)")
     own.add_argument("--yes", action="store_true", help="of rm: yes, delete it")
     own.add_argument("--out", type=Path, help="of export: a .csv, .json or .parquet file")
+    _json(own)
+
+
+def _tune(own: Parser) -> None:
+    own.add_argument("model", help="a sample model, or a .safetensors file")
+    own.add_argument("--data", help="data set or folder of images; by default the model's own")
+    own.add_argument("--goal", default="packed_bytes", help="packed_bytes (default), macs, speedup or energy_mj")
+    own.add_argument("--lose", type=float, default=0.5, help="points of accuracy that may be lost (default: 0.5)")
+    own.add_argument("--within", help="a further constraint, such as 'packed_bytes <= 100 KB'")
+    own.add_argument("--epochs", type=int, default=1, help="after each pruning; 0 tries one-shot recipes (default: 1)")
+    own.add_argument("--trials", type=int, default=30, help="settings to try (default: 30)")
+    own.add_argument("--seed", type=int, default=0)
+    own.add_argument("--out", type=Path, help="folder for the best model and its recipe")
     _json(own)
 
 
@@ -138,7 +152,8 @@ ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "sensitivity": ("each layer cut alone, and a budget spread over them", _sensitivity),
     "sweep": ("measure a grid of prunings of one model", _sweep),
     "distill": ("a student alone beside what a teacher makes of it", _distill),
-    "study": ("hundreds of settings: run, ls, show, resume, pause, cancel, rm, export", _study),
+    "tune": ("the smallest or fastest model that loses little", _tune),
+    "study": ("hundreds of settings: run, plan, ls, show, resume, pause, cancel, rm, export", _study),
     "serve": ("the dashboard, in the browser", _serve),
 }
 """For each command what it does, and what adds its arguments to a parser."""

@@ -13,11 +13,13 @@ import pandas as pd
 
 from compression.cli_tables import interval, print_json, progress, table
 from compression.goals import feasible
-from compression.registry import UserError, quoted
+from compression.registry import UserError, pick, quoted
 from compression.report.study_tables import settings_of
 from compression.report.text import count, percent, size
 from compression.studies import control, records, store
+from compression.studies.presets import STUDY_PRESETS
 from compression.studies.study import Study
+from compression.subject import load_subject
 
 Row = dict[str, Any]
 LOOK = 0.5
@@ -42,18 +44,32 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError(f"No study file can be read at {quoted(str(path))}") from None
     plan = Study.from_yaml(text)
     control.start(plan, arguments.cluster)
-    _follow(plan.name, arguments)
+    _watch(plan.name, arguments)
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    preset = pick(STUDY_PRESETS, arguments.what, "preset")
+    print(preset.build(load_subject(arguments.model)).to_yaml(), end="")
 
 
 def _resume(arguments: argparse.Namespace) -> None:
     control.resume(arguments.what, arguments.cluster)
-    _follow(arguments.what, arguments)
+    _watch(arguments.what, arguments)
 
 
-def _follow(name: str, arguments: argparse.Namespace) -> None:
-    """Watch a study until it ends; leaving it does not stop it."""
+def _watch(name: str, arguments: argparse.Namespace) -> None:
     if arguments.detach:
         return print(f"started; `espalier study show {quoted(name)}` says how it is")
+    follow(name)
+    _show(arguments, name)
+
+
+def follow(name: str) -> None:
+    """Watch a study until it ends; leaving it does not stop it.
+
+    Raises:
+        UserError: it failed, or its engine fell silent.
+    """
     with progress() as bar:
         task = bar.add_task(name, total=None)
         while (present := control.status(name)).state in control.UNDER_WAY:
@@ -61,7 +77,6 @@ def _follow(name: str, arguments: argparse.Namespace) -> None:
             time.sleep(LOOK)
     if present.state in ("failed", "lost"):
         raise UserError(present.message or f"the engine of '{name}' fell silent; `espalier study resume` goes on")
-    _show(arguments, name)
 
 
 def _ls(arguments: argparse.Namespace) -> None:
@@ -136,6 +151,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 ACTIONS = {
     "run": _run,
+    "plan": _plan,
     "ls": _ls,
     "show": _show,
     "resume": _resume,

@@ -64,10 +64,10 @@ def explore(names: Sequence[str]) -> None:
 def _controls(names: Sequence[str], rows: list[Row]) -> tuple[str, str, str, tuple[Constraint, ...]]:
     """Both axes, what tells the points apart, and what they must meet."""
     measured = [key for key in MEASURES if any(row.get(key) is not None for row in rows)]
-    groups = _groups(names, rows)
+    groups, cost = _groups(names, rows), _cost(names, measured)
     words = {"recipe": "recipe", "study": "study", "model": "model", **short_names(settings_of(rows))}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        x = _choice("Across", measured, "packed_bytes", "study_x", {key: MEASURES[key].label for key in measured})
+        x = _choice("Across", measured, cost, f"study_x_{cost}", {key: MEASURES[key].label for key in measured})
         y = _choice("Up", measured, "accuracy", "study_y", {key: MEASURES[key].label for key in measured})
         group = _choice("Told apart by", groups, groups[0], "study_group", words)
         st.toggle(
@@ -89,6 +89,12 @@ def _controls(names: Sequence[str], rows: list[Row]) -> tuple[str, str, str, tup
         help="They shade what they rule out; the best point that meets them all is named.",
     )  # fmt: skip
     return x, y, group, tuple(Constraint.read(one) for one in text.split(",") if one.strip())
+
+
+def _cost(names: Sequence[str], measured: Sequence[str]) -> str:
+    """What the first study wants to be small or fast, where that is measured."""
+    wanted = (name for name in store.plan(names[0]).objectives if name != "accuracy" and name in measured)
+    return next(wanted, "packed_bytes")
 
 
 def _choice(label: str, options: Sequence[str], first: str, key: str, words: dict[str, str]) -> str:

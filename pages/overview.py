@@ -31,7 +31,7 @@ ways = {
         "tradeoffs",
         "Trade-offs",
         "show_chart",
-    ): "Many settings in one chart: accuracy against size, MACs or speed.",
+    ): "Studies of many settings: accuracy against size, MACs or speed.",
 }
 for place, ((page, label, icon), about) in zip(st.columns(len(ways)), ways.items(), strict=True):
     with place:

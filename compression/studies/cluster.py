@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import dask
-import psutil
+from dask.utils import parse_bytes
 from distributed import Client, LocalCluster
+from distributed.system import MEMORY_LIMIT
+from distributed.utils import get_mp_context
 
-from compression.machine import cores, versions
-from compression.registry import UserError
+from compression.machine import cores
+from compression.registry import UserError, quoted
 from compression.studies import store
-from compression.studies.trial import differing
 
-TRIES = 2
-"""How many workers a setting may take with it before it is marked failed."""
+LOCAL = ("127.0.0.1", "localhost", "::1")
+MEMORY = "ESPALIER_WORKER_MEMORY"
+"""The variable that says how much memory a local worker may take, as in "2 GB"."""
+SHARE = 0.8
+"""Of the machine's memory, for all local workers together."""
+SETTINGS = {
+    "distributed.worker.multiprocessing-method": "forkserver",
+    # A paused worker would wait for memory that nobody frees; the limit itself still holds.
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.profile.enabled": False,
+}
 SPAWN = "distributed.nanny.pre-spawn-environ"
 """What Dask sets in the environment of its workers."""
-LOCAL = ("127.0.0.1", "localhost", "::1")
+PRELOAD = ("distributed", "compression.studies.cluster", "compression.studies.crew", "compression.studies.making")
+"""What local workers have imported when they start, torch among it."""
 
 
 def check_address(cluster: str | None, insecure: bool) -> None:
@@ -29,11 +43,19 @@ def check_address(cluster: str | None, insecure: bool) -> None:
         raise UserError(f"--cluster is {cluster}, which is not encrypted; use tls://, or say --insecure")
 
 
-def check_workers(client: Client) -> None:
-    """Raise UserError where a worker has other versions of the libraries that numbers depend on."""
-    for worker, found in client.run(versions).items():
-        if found != versions():
-            raise UserError(f"The worker {worker} has {differing(found, versions())}")
+def memory_limit() -> int:
+    """Bytes that a local worker may take: what ESPALIER_WORKER_MEMORY says, or its share of the machine's.
+
+    Raises:
+        UserError: the variable holds no size.
+    """
+    given = os.environ.get(MEMORY)
+    if not given:
+        return int(SHARE * MEMORY_LIMIT / cores())
+    try:
+        return int(parse_bytes(given))
+    except ValueError:
+        raise UserError(f"{MEMORY} is {quoted(given)}; give a size such as 2 GB") from None
 
 
 @contextmanager
@@ -41,26 +63,46 @@ def connected(address: str | None) -> Iterator[Client]:
     """A client of the cluster at an address, or of a local one made for the occasion.
 
     Raises:
-        UserError: no scheduler answers there.
+        UserError: no scheduler answers there, or it is lost on the way.
     """
-    if address:
-        try:
-            joined = Client(address, timeout=store.SECONDS)
-        except (OSError, ValueError) as fault:
-            reason = str(fault).splitlines()[0][:200]
-            raise UserError(f"No scheduler answers at {address} within {store.SECONDS} s: {reason}") from None
-        with joined as client:
+    if not address:
+        with _local() as client:
             yield client
         return
+    try:
+        joined = Client(address, timeout=store.SECONDS)
+    except (OSError, ValueError) as fault:
+        reason = str(fault).splitlines()[0][:200]
+        raise UserError(f"No scheduler answers at {address} within {store.SECONDS} s: {reason}") from None
+    with joined as client:
+        try:
+            yield client
+        except (OSError, CancelledError):
+            raise UserError(
+                f"The scheduler at {address} was lost; resume the study when it, or another, runs"
+            ) from None
+
+
+@contextmanager
+def _local() -> Iterator[Client]:
     # Dask has workers give every freed block back to the system, and each batch of images then waits twice as long.
     kept = {name: value for name, value in dask.config.get(SPAWN).items() if name != "MALLOC_TRIM_THRESHOLD_"}
-    limit = int(0.8 * psutil.virtual_memory().total / cores())
     with (
-        dask.config.set({SPAWN: kept, "distributed.worker.profile.enabled": False}),
+        dask.config.set({**SETTINGS, SPAWN: kept}),
         LocalCluster(
-            n_workers=cores(), threads_per_worker=1, memory_limit=limit, dashboard_address="127.0.0.1:0",
-            scheduler_kwargs={"allowed_failures": TRIES - 1},
+            n_workers=cores(), threads_per_worker=1, memory_limit=memory_limit(), dashboard_address="127.0.0.1:0",
+            # The engine itself counts who dies of what.
+            scheduler_kwargs={"allowed_failures": 0},
+            # Forked workers would otherwise have the variables of the moment at which the first one was forked.
+            env=preloaded(),
         ) as cluster,
         Client(cluster) as client,
     ):  # fmt: skip
         yield client
+
+
+def preloaded() -> dict[str, str]:
+    """Have torch imported once, in the process that workers are forked from; the variables of this one."""
+    get_mp_context()  # which sets a list of its own, once
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
+    return dict(os.environ)

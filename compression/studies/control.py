@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import psutil
 from optuna.trial import TrialState
 
-from compression.data.root import data_root
 from compression.registry import UserError
-from compression.studies import records, store
+from compression.studies import records, spool, store
 from compression.studies.proposals import CONFIRMED, outlook, setting_words
 from compression.studies.study import Study
 
+Row = dict[str, Any]
 State = Literal["waiting", "running", "paused", "done", "cancelled", "failed", "lost"]
 SILENT = 20.0
 """Seconds without a heartbeat after which an engine counts as lost."""
@@ -39,7 +41,7 @@ class Status:
         running: trials under way.
         timing: trials whose latency is still to be taken, once all accuracies are there.
         seconds_left: an estimate from the pace so far.
-        message: why it failed.
+        message: why it failed or was lost, where that is known, or what it has to do without.
     """
 
     state: State
@@ -80,11 +82,9 @@ def resume(name: str, cluster: str | None = None) -> None:
     store.plan(name)
     store.ask(name, "run")
     store.tell(name, {"state": "waiting", "seen": time.time()})
-    folder = data_root() / "studies"
-    folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "compression.studies.engine", name, *(["--cluster", cluster] if cluster else [])]
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    with (folder / f"{name}.log").open("ab") as log:
+    with (spool.folder() / f"{name}.log").open("ab") as log:
         # A session of its own: closing the server's terminal does not end it.
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -127,15 +127,23 @@ def status(name: str) -> Status:
     behind = sum(one.state == TrialState.PRUNED for one in found)
     state: State = said.get("state", "waiting")
     if state in (*UNDER_WAY, "starting"):
-        silent = said and time.time() - said["seen"] > (START if state == "waiting" else SILENT)
-        state = "lost" if silent else "waiting" if state == "waiting" else "running"
+        state = "lost" if _is_lost(said) else "waiting" if state == "waiting" else "running"
     total, settled, left = total_of(study), len(keys) + len(failed) + behind, None
     if state == "running" and total and len(keys) > said.get("before", 0):
         pace = (time.time() - said["started"]) / (len(keys) - said.get("before", 0))
         left = pace * max(0, total - settled)
     running, timing = len(said.get("running", ())), int(said.get("timing", 0))
-    message = str(said.get("message", ""))
+    message = str((state == "lost" and spool.last_words(name, said.get("pid"))) or said.get("message", ""))
     return Status(state, len(keys), (*left_out, *failed), behind, total, running, timing, left, message)
+
+
+def _is_lost(said: Row) -> bool:
+    """Whether an engine that has not said that it ended does not run any more."""
+    if not said:
+        return False
+    here = said.get("host") == socket.gethostname() and "pid" in said
+    silent = time.time() - said["seen"] > (START if said["state"] == "waiting" else SILENT)
+    return silent or (here and not psutil.pid_exists(said["pid"]))
 
 
 def total_of(study: Study) -> int | None:

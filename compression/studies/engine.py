@@ -15,26 +15,30 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any
 
-from distributed import Client, Future, KilledWorker, wait
+from distributed import Client
 from distributed import Event as Flag
 
-from compression.data.root import data_root
 from compression.machine import versions
 from compression.registry import UserError
-from compression.studies import records, store
-from compression.studies.cluster import TRIES, check_address, check_workers, connected
-from compression.studies.race import referee, stop_name
+from compression.studies import records, spool, store
+from compression.studies.cluster import check_address, connected
+from compression.studies.crew import Crew
+from compression.studies.patience import patient
+from compression.studies.race import Judge, referee, stop_name
 from compression.studies.study import Study
-from compression.studies.tasks import Task, tasks
+from compression.studies.tasks import Task, confirming, tasks
 from compression.studies.trial import Made, carry_out
 
 BEAT = 2.0
 """Seconds between two heartbeats."""
+WAIT = 60.0
+"""Seconds that a database may be away, locked or restarting, before the study stops."""
 ENDED = {"run": "done", "pause": "paused", "cancel": "cancelled"}
 """The state in which a study is left, by what was wanted of it."""
 Told = Callable[..., None]
@@ -53,14 +57,14 @@ def run_study(name: str, cluster: str | None = None, insecure: bool = False) -> 
     """
     check_address(cluster, insecure)
     study = store.plan(name)
-    with _alone(name), _state(name) as told:
+    with _alone(name), _state(name) as told, patient(WAIT):
         store.release(name)
-        todo = tasks(study)
-        first = next(todo, None)
+        search, last = tasks(study), confirming(study)
+        first = next(search, None) or next(last, None)
         if first:  # else there is nothing to do, and no cluster to start for it
             with connected(cluster) as client:
-                check_workers(client)
-                _search(study, client, chain([first], todo), told)
+                _search(study, client, [chain([first], search), last], told)
+            store.release(name)  # what was asked for twice, since the answer was lost
         if study.latency:
             from compression.studies.timing import time_candidates  # torch comes with it
 
@@ -69,51 +73,65 @@ def run_study(name: str, cluster: str | None = None, insecure: bool = False) -> 
         return ENDED[store.wanted(name)]
 
 
-def _search(study: Study, client: Client, todo: Iterator[Task], told: Told) -> None:
-    """Keep every worker busy until there are no more tasks, or the study is to stop."""
-    flag, judge = Flag(stop_name(study), client=client), referee(study, client)
+def _search(study: Study, client: Client, phases: list[Iterator[Task]], told: Told) -> None:
+    """Run all tasks, one phase after the other, and stop those under way where the study cannot go on."""
+    flag, judge, crew = Flag(stop_name(study), client=client), referee(study, client), Crew(client, carry_out)
     flag.clear()
-    slots = sum(client.nthreads().values()) + 1  # one waits, so that no worker does
-    running: dict[Future[Any], Task] = {}
-    ended = False
-    while running or not ended:
+    try:
+        for todo in phases:
+            _keep_busy(study, crew, flag, judge, todo, told)
+    except UserError:
+        flag.set()
+        raise
+    finally:
+        crew.close()
+
+
+def _keep_busy(study: Study, crew: Crew, flag: Flag, judge: Judge, todo: Iterator[Task], told: Told) -> None:
+    """Give every worker a task until there are no more, or the study is to stop."""
+    waiting, back = deque[Task](), list[tuple[Task, Made | None]]()
+    more = True
+    while more or waiting or back or crew.running():
         if store.wanted(study.name) != "run":
             flag.set()
-            ended = True
-        while not ended and len(running) < slots:
-            task = next(todo, None)
-            if task is None:
-                ended = True
+            more = False
+            _leave(waiting)
+        free = crew.free()
+        while free and waiting:
+            crew.give(waiting.popleft(), free.pop(0))
+        lost = judge()
+        for task, made in back:
+            if made:
+                _record(study, task, made, lost.get(task.number, ""))
             else:
-                future = client.submit(carry_out, task.trial, key=f"trial-{task.number}-{time.time_ns()}", pure=False)
-                running[future] = task
-        done, lost = _finished(list(running)), judge()
-        for future in done:
-            task = running.pop(future)
-            _record(study, future, task, lost.get(task.number, ""))
-        told("running", running=[task.number for task in running.values()])
+                waiting.append(task)
+        more = more and _refill(waiting, todo, len(free) + 1)  # one waits here, so that no worker does
+        back = crew.back(0 if free and waiting else BEAT) if more or waiting or crew.running() else []
+        told("running", running=crew.running(), message=crew.complaint() or crew.absence())
+    told("running", running=[], message=crew.complaint())
 
 
-def _finished(futures: list[Future[Any]]) -> Collection[Future[Any]]:
-    """Those that are done, after waiting no longer than a heartbeat for the first."""
-    try:
-        done: Collection[Future[Any]] = (
-            wait(futures, timeout=BEAT, return_when="FIRST_COMPLETED").done if futures else ()
-        )
-    except TimeoutError:
-        return ()
-    return done
+def _refill(waiting: deque[Task], todo: Iterator[Task], most: int) -> bool:
+    """Have so many tasks ready, where there are that many; whether there may be more."""
+    while len(waiting) < most:
+        task = next(todo, None)
+        if task is None:
+            return False
+        waiting.append(task)
+    return True
 
 
-def _record(study: Study, future: Future[Any], task: Task, lost: str) -> None:
+def _leave(waiting: deque[Task]) -> None:
+    """Note that tasks were not begun."""
+    while waiting:
+        task = waiting.popleft()
+        if task.number != records.BASELINE:
+            store.fail(task.number, store.STOPPED)
+
+
+def _record(study: Study, task: Task, made: Made, lost: str) -> None:
     """Keep what came of a trial, or why nothing did; ``lost`` says that it fell behind in a race."""
-    try:
-        made: Made = future.result()
-    except KilledWorker:
-        made = Made(reason=f"it took {TRIES} workers with it")
-    except Exception as fault:  # whatever breaks in a worker is that setting's fate, not the study's
-        made = Made(reason=f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]}")
-    if made.refused or (task.number == records.BASELINE and made.row is None and not made.stopped):
+    if task.number == records.BASELINE and made.row is None and not made.stopped:
         raise UserError(made.reason)
     if task.number == records.BASELINE:
         if made.row:
@@ -125,27 +143,16 @@ def _record(study: Study, future: Future[Any], task: Task, lost: str) -> None:
     else:
         about = {
             "epochs": made.epochs, "versions": versions(), "hardware": made.hardware, "seconds": made.seconds,
-            "weights": keep_weights(task.key, made.weights), "stopped": made.reason,
+            "stopped": made.reason,
         }  # fmt: skip
-        store.finish(task.number, study, made.row, about)
-
-
-def keep_weights(key: str, weights: bytes) -> str:
-    """Write a trial's weights in one step; the file's name under the data root."""
-    folder = data_root() / "studies"
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{key}.{os.getpid()}.partial"
-    partial.write_bytes(weights)
-    partial.replace(folder / f"{key}.safetensors")
-    return f"studies/{key}.safetensors"
+        store.finish(task.number, study, made.row, spool.keep(task.key, made.weights, made.row, about))
+        spool.forget(task.key)
 
 
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
     """Hold the study's lock, which the system lets go of when this process ends, however it does."""
-    folder = data_root() / "studies"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as lock:
+    with (spool.folder() / f"{name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -158,7 +165,7 @@ def _state(name: str) -> Iterator[Told]:
     """Tell the store how the engine is, every few seconds from a thread of its own, the last word included."""
     before = len(records.rows(name))
     who = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.time(), "before": before}
-    said: dict[str, Any] = {**who, "state": "starting"}
+    said: dict[str, Any] = {**who, "state": "starting", "message": ""}
     over = threading.Event()
 
     def told(state: str, **more: Any) -> None:
@@ -175,15 +182,24 @@ def _state(name: str) -> Iterator[Told]:
     heart.start()
     try:
         yield told
-        told(ENDED[store.wanted(name)])
+        with patient(WAIT):
+            told(ENDED[store.wanted(name)])
     except Exception as fault:
-        known = isinstance(fault, UserError)
-        told("failed", message=str(fault) if known else f"{type(fault).__name__}: {fault}")
+        told("failed", message=str(fault) if isinstance(fault, UserError) else f"{type(fault).__name__}: {fault}")
         raise
     finally:
         over.set()
         heart.join()
-        store.tell(name, {**said, "seen": time.time()})
+        _last_word(name, said)
+
+
+def _last_word(name: str, said: dict[str, Any]) -> None:
+    """Tell the store how it ended; on this machine's disk where it is the store itself that failed."""
+    try:
+        with patient(0 if said["state"] == "failed" else WAIT):
+            store.tell(name, {**said, "seen": time.time()})
+    except UserError as fault:
+        spool.leave_words(name, said["message"] or str(fault))
 
 
 def main(arguments: list[str] | None = None) -> int:

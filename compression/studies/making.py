@@ -45,7 +45,7 @@ def made(trial: Trial, tell: Callable[[Rung], None] | None = None) -> Made:
         **result.final.row(),
     }
     seconds = time.perf_counter() - began
-    return Made(row, result.stopped, False, False, result.weights, seconds, epochs, hardware())
+    return Made(row, result.stopped, False, result.weights, seconds, epochs, hardware())
 
 
 def _looked_at(trial: Trial, tell: Callable[[Rung], None]) -> float | None:

@@ -14,6 +14,7 @@ from compression.goals import PROXIES, feasible
 from compression.recipe import Cut, Recalibrate, Recipe, epochs_of
 from compression.registry import UserError
 from compression.studies import records, store
+from compression.studies.patience import patiently
 from compression.studies.space import RECIPE, Body, Choice, Open, Values, is_setting, recipe_at
 from compression.studies.study import Study
 
@@ -128,13 +129,12 @@ def setting_words(setting: Mapping[str, object]) -> str:
 
 
 def _asked(study: Study) -> Iterator[Proposal]:
-    begun = len(records.records(study.name))
-    searched = optuna.load_study(study_name=study.name, storage=store.opened(), sampler=sampler(study, begun))
+    searched = _searched(study)
     choice, space = _choice(study), study.space
     # NSGA-II crosses only what all trials have; so each has the fields of all recipes, those at rest too.
     carried = tuple(study.recipes) if study.search == "nsga2" else ()
     while True:
-        trial = searched.ask()
+        trial = _ask(searched)
         name = str(_suggested(trial, RECIPE, choice[RECIPE])) if choice else next(iter(study.recipes))
         given = space.open(name)
         setting = {parameter: _suggested(trial, parameter, one) for parameter, one in given.items()}
@@ -169,7 +169,26 @@ def _choice(study: Study) -> dict[str, Open]:
     return {RECIPE: Choice(choose=tuple(study.recipes))} if len(study.recipes) > 1 else {}
 
 
+@patiently
+def _searched(study: Study) -> optuna.Study:
+    begun = len(records.records(study.name))
+    with store.talking() as storage:
+        return optuna.load_study(study_name=study.name, storage=storage, sampler=sampler(study, begun))
+
+
+@patiently
+def _ask(searched: optuna.Study) -> optuna.Trial:
+    with store.talking():
+        return searched.ask()
+
+
+@patiently
 def _suggested(trial: optuna.Trial, parameter: str, given: Open) -> str | float | int | bool | None:
+    with store.talking():
+        return _suggest(trial, parameter, given)
+
+
+def _suggest(trial: optuna.Trial, parameter: str, given: Open) -> str | float | int | bool | None:
     if isinstance(given, Choice):
         return trial.suggest_categorical(parameter, given.values())
     if given.whole:

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, text
 
 from compression.registry import UserError
 from compression.studies import store
+from compression.studies.patience import patiently
 
 Row = dict[str, Any]
 BASELINE = -1
@@ -38,6 +39,7 @@ class Record:
     kept: Row
 
 
+@patiently
 def records(name: str, *keys: str) -> list[Record]:
     """All trials of a study in their order, with the attributes asked for; an unknown study has none."""
     found: dict[int, Record] = {}
@@ -100,6 +102,7 @@ def timed(name: str) -> set[int]:
     return {int(key.removeprefix(store.TIMED)) for key in store.about(name) if key.startswith(store.TIMED)}
 
 
+@patiently
 def measured(key: str) -> FrozenTrial | None:
     """A finished trial of any study with this key; None where there is none."""
     with store.talking() as storage:

@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ from compression.machine import versions
 from compression.models.samples import FOLDER, SAMPLES
 from compression.recipe import Recipe, validated
 from compression.registry import UserError, quoted, unknown
+from compression.studies.patience import Away, passes, patiently
 from compression.studies.space import Choice, Open, Values
 from compression.studies.study import Study
 
@@ -102,6 +103,7 @@ def head(key: str, recipe: Recipe, setting: Values) -> Row:
     return {"key": key, "recipe": recipe.model_dump(mode="json"), "seed": recipe.seed, "setting": dict(setting)}
 
 
+@patiently
 def begin(name: str, key: str, recipe: Recipe, given: Mapping[str, Open], values: Values) -> int:
     """Note a trial as running; its number in the database."""
     trial = create_trial(
@@ -114,6 +116,7 @@ def begin(name: str, key: str, recipe: Recipe, given: Mapping[str, Open], values
         return int(storage.create_new_trial(_id(storage, name), trial))
 
 
+@patiently
 def finish(number: int, study: Study, row: Row, about: Mapping[str, Any]) -> None:
     """Keep what a trial measured, and with it all that a reader may ask about later.
 
@@ -123,45 +126,44 @@ def finish(number: int, study: Study, row: Row, about: Mapping[str, Any]) -> Non
         row: flat names and numbers.
         about: epochs, versions, hardware, the path of the weights.
     """
-    with talking() as storage:
-        for attribute, value in {**about, "row": row}.items():
-            storage.set_trial_user_attr(number, attribute, value)
-        values = [float(row[PROXIES.get(name, (name,))[0]]) for name in study.objectives]
-        storage.set_trial_state_values(number, TrialState.COMPLETE, values)
+    values = [float(row[PROXIES.get(name, (name,))[0]]) for name in study.objectives]
+    _settle(number, {**about, "row": row}, TrialState.COMPLETE, values)
 
 
+@patiently
 def fail(number: int, reason: str) -> None:
     """Keep why a trial could not be measured."""
-    with talking() as storage:
-        storage.set_trial_user_attr(number, "reason", reason)
-        storage.set_trial_state_values(number, TrialState.FAIL)
+    _settle(number, {"reason": reason}, TrialState.FAIL)
 
 
+@patiently
 def give_up(number: int, reason: str) -> None:
     """Keep that a trial was stopped early, behind its rivals, and why."""
-    with talking() as storage:
-        storage.set_trial_user_attr(number, "reason", reason)
-        storage.set_trial_state_values(number, TrialState.PRUNED)
+    _settle(number, {"reason": reason}, TrialState.PRUNED)
 
 
+@patiently
 def keep_baseline(name: str, row: Row) -> None:
     """Keep what the model measured before anything was done to it."""
     with talking() as storage:
         storage.set_study_user_attr(_id(storage, name), "baseline", row)
 
 
+@patiently
 def about(name: str) -> Row:
     """All that is kept of a study beside its trials: plan, baseline, engine, what is wanted, timings."""
     with talking() as storage:
         return dict(storage.get_study_user_attrs(_id(storage, name)))
 
 
+@patiently
 def add_timing(name: str, number: int, row: Row) -> None:
     """Keep what was timed of a finished trial: it comes last, and a finished trial takes no more."""
     with talking() as storage:
         storage.set_study_user_attr(_id(storage, name), f"{TIMED}{number}", row)
 
 
+@patiently
 def note(number: int, attributes: Row) -> None:
     """Keep more about a trial that is running."""
     with talking() as storage:
@@ -180,6 +182,7 @@ def wanted(name: str) -> str:
     return str(about(name).get("wanted", "run"))
 
 
+@patiently
 def tell(name: str, state: Row) -> None:
     """Keep how a study's engine is."""
     with talking() as storage:
@@ -191,12 +194,14 @@ def told(name: str) -> Row:
     return dict(about(name).get("engine", {}))
 
 
+@patiently
 def opened() -> RDBStorage:
     """The store itself, for a sampler."""
     with talking() as storage:
         return storage
 
 
+@patiently
 def release(name: str) -> int:
     """Give up the trials that nobody runs any more, so that they are run again; how many there were."""
     with talking() as storage:
@@ -207,6 +212,7 @@ def release(name: str) -> int:
         return len(stale)
 
 
+@patiently
 def trials(name: str) -> list[FrozenTrial]:
     """All trials of a study, whole; ``records`` reads what pages and tables need many times faster."""
     with talking() as storage:
@@ -232,7 +238,8 @@ def talking() -> Iterator[RDBStorage]:
         yield _storage(url)
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError, OSError) as fault:
         reason = str(fault.__cause__ or fault).splitlines()[0][:200]
-        raise UserError(f"The studies in {shown(url)} cannot be reached: {reason}") from None
+        kind = Away if passes(fault) else UserError
+        raise kind(f"The studies in {shown(url)} cannot be reached: {reason}") from None
 
 
 def shown(url: str) -> str:
@@ -272,6 +279,14 @@ def let_go() -> None:
         storage.remove_session()
         storage.engine.dispose()
     _opened.clear()
+
+
+def _settle(number: int, attributes: Mapping[str, Any], state: TrialState, values: list[float] | None = None) -> None:
+    # A try before this one may have come through, though its answer was lost.
+    with talking() as storage, suppress(optuna.exceptions.UpdateFinishedTrialError):
+        for attribute, value in attributes.items():
+            storage.set_trial_user_attr(number, attribute, value)
+        storage.set_trial_state_values(number, state, values)
 
 
 def _ids(storage: RDBStorage) -> dict[str, int]:

@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
-from compression.machine import versions
 from compression.recipe import Recipe
-from compression.studies import records, store
+from compression.studies import records, spool, store
 from compression.studies.proposals import Proposal, confirmations, proposals, setting_words
 from compression.studies.race import race_name, stop_name
 from compression.studies.space import Values, is_setting
@@ -32,20 +31,32 @@ class Task:
 def tasks(study: Study) -> Iterator[Task]:
     """Every trial that needs a worker, noted as running; what is known or cannot be is settled here.
 
-    The baseline comes first, then the points of the grid or of the search until its budget is
-    spent, and last the best of a search once more with other seeds.
+    The baseline comes first, then the points of the grid or of the search until its budget is spent.
     """
     if "baseline" not in store.about(study.name):
         yield Task(records.BASELINE, "", _trial(study, study.base, {}, records.BASELINE))
-    kept = records.records(study.name, "key", "reason", "seed")
-    ended = [one for one in kept if one.state.is_finished() and one.kept.get("reason") not in store.GIVEN_UP]
+    ended = _ended(study)
     own = [one for one in ended if study.search == "grid" or one.kept.get("seed", study.seed) == study.seed]
-    done, tried = ({one.kept.get("key", str(one.number)) for one in some} for some in (ended, own))
-    for proposal in _within_budget(study, done, len(tried)):
+    done = _keys(ended)
+    for proposal in _within_budget(study, done, len(_keys(own))):
         yield from _task(study, proposal, done)
+
+
+def confirming(study: Study) -> Iterator[Task]:
+    """The best of a search once more with other seeds, as ``tasks``; to be asked when the search itself is done."""
+    done = _keys(_ended(study))
     for proposal in confirmations(study):
         if key_of(study, proposal) not in done:
             yield from _task(study, proposal, done)
+
+
+def _ended(study: Study) -> list[records.Record]:
+    kept = records.records(study.name, "key", "reason", "seed")
+    return [one for one in kept if one.state.is_finished() and one.kept.get("reason") not in store.GIVEN_UP]
+
+
+def _keys(ended: list[records.Record]) -> set[str]:
+    return {one.kept.get("key", str(one.number)) for one in ended}
 
 
 def _within_budget(study: Study, done: Set[str], tried: int) -> Iterator[Proposal]:
@@ -112,16 +123,22 @@ def _noted(study: Study, proposal: Proposal, recipe: Recipe, key: str) -> int:
 
 def _reused(study: Study, number: int, key: str, setting: Values) -> bool:
     """Whether this was measured before, in whatever study; the numbers are then taken over."""
-    known = records.measured(key)
-    if known is None:
+    left = spool.left(key)
+    known = None if left else records.measured(key)
+    if left:
+        row, kept = left
+    elif known:
+        row = known.user_attrs["row"]
+        names = ("epochs", "versions", "hardware", "weights", "seconds")
+        kept = {**{name: known.user_attrs[name] for name in names}, "reused": True}
+    else:
         return False
-    kept = {name: known.user_attrs[name] for name in ("epochs", "versions", "hardware", "weights", "seconds")}
-    # Its row holds the settings under the names that they have in the study that it comes from.
-    row = {name: value for name, value in known.user_attrs["row"].items() if not is_setting(name)}
-    store.finish(number, study, {**row, **setting}, {**kept, "reused": True})
+    # The row holds the settings under the names that they have in the study that it comes from.
+    store.finish(number, study, {**{name: row[name] for name in row if not is_setting(name)}, **setting}, kept)
+    spool.forget(key)
     return True
 
 
 def _trial(study: Study, recipe: Recipe, setting: Row, number: int) -> Trial:
     race = "" if number == records.BASELINE else race_name(study)
-    return Trial(recipe, setting, study.split, study.limit, versions(), stop_name(study), race, number)
+    return Trial(recipe, setting, study.split, study.limit, stop_name(study), race, number)

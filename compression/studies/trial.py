@@ -9,7 +9,6 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from compression.machine import versions
 from compression.recipe import Recipe
 from compression.studies.halving import Rung
 
@@ -27,7 +26,6 @@ class Trial:
         setting: what tells it from the others, as flat names for its row.
         split: where it is measured.
         limit: on so many images, or on all.
-        versions: of the libraries that the study's numbers come from.
         flag: the name of the event that stops it.
         race: the topic on which it tells how it does at every rung; empty where it races nobody.
         number: in the store; the event ``{flag} {number}`` stops this one alone.
@@ -37,7 +35,6 @@ class Trial:
     setting: Row
     split: str
     limit: int | None
-    versions: dict[str, str]
     flag: str
     race: str
     number: int
@@ -45,14 +42,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Made:
-    """What came of a trial: its row, or why there is none.
-
-    ``refused`` is a fault of the worker, not of the setting: another one may do it.
-    """
+    """What came of a trial: its row, or why there is none."""
 
     row: Row | None = None
     reason: str = ""
-    refused: bool = False
     stopped: bool = False
     weights: bytes = b""
     seconds: float = 0.0
@@ -68,8 +61,6 @@ def carry_out(trial: Trial) -> Made:
     from compression.studies.making import made
     from compression.training.stopping import stoppable
 
-    if versions() != trial.versions:
-        return Made(reason=f"the worker has {differing(versions(), trial.versions)}", refused=True)
     names = [trial.flag, f"{trial.flag} {trial.number}"] if trial.race else [trial.flag]
     flags = [Flag(name, client=get_client()) for name in names]
     looked = time.monotonic()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from compression.studies import store
+from tests.studies.plans import team
 
 
 @pytest.fixture
@@ -17,3 +18,10 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.delenv(store.VARIABLE, raising=False)
     yield tmp_path
     store.let_go()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a scheduler with two workers, as a team would have one."""
+    with team(2) as address:
+        yield address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -10,9 +11,14 @@ import pandas as pd
 import pytest
 
 from compression.cli import main
+from compression.pipeline import measure, run
+from compression.recipe import Recipe
 from compression.registry import UserError
-from compression.studies import control, store
+from compression.report.text import percent
+from compression.studies import control, records, store
+from compression.studies.presets import STUDY_PRESETS
 from compression.studies.study import Study
+from compression.subject import load_subject
 
 pytestmark = pytest.mark.usefixtures("own_store")
 PLAN = """
@@ -79,3 +85,35 @@ def test_a_study_that_is_cancelled_before_it_began_says_so() -> None:
     store.tell(study.name, {"state": "paused", "seen": time.time()})
     control.cancel(study.name)
     assert control.status(study.name).state == "cancelled"
+
+
+@pytest.mark.slow
+def test_the_smallest_model_that_loses_little_comes_with_its_evidence(
+    own_store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = own_store / "best"
+    asked = ["tune", "digits-mlp", "--epochs", "0", "--trials", "8", "--lose", "2", "--out", str(out)]
+    assert main(asked) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"best of \d settings: .+", lines[0])
+    rows = records.rows("digits-mlp smallest within 2 points")
+    start = records.points("digits-mlp smallest within 2 points")[0]
+    fit = [row for row in rows if row["accuracy"] >= start["accuracy"] - 0.02]
+    best = min(fit, key=lambda row: (row["packed_bytes"], -row["accuracy"]))
+    model = measure(str(out / "model.safetensors"), "digits", "val")
+    assert (model.accuracy, model.packed_bytes) == (best["accuracy"], best["packed_bytes"])
+    tested = measure(str(out / "model.safetensors"), "digits", "test")
+    assert f"on {tested.n:,} test images that no choice has seen: {percent(tested.accuracy, 2)}" in lines[2]
+    again = run(Recipe.from_yaml((out / "recipe.yaml").read_text()), split="val").final
+    assert again.packed_bytes == best["packed_bytes"]
+    impossible = ["tune", "digits-mlp", "--epochs", "0", "--trials", "5", "--within", "packed_bytes <= 1 KB"]
+    assert main(impossible) == 2
+    assert "no setting meets" in capsys.readouterr().err
+
+
+def test_a_preset_becomes_a_plan_to_edit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "plan", "healing", "--model", "digits-mlp"]) == 0
+    study = Study.from_yaml(capsys.readouterr().out)
+    assert study == STUDY_PRESETS["healing"].build(load_subject("digits-mlp", "digits"))
+    assert main(["study", "plan", "heeling"]) == 2
+    assert "Unknown preset 'heeling' (did you mean 'healing'?)" in capsys.readouterr().err

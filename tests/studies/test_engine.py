@@ -1,19 +1,15 @@
-"""The engine of studies, on real Dask workers: what it measures, and what survives when something dies."""
+"""The engine of studies, on real Dask workers: what it measures. What survives a fault is in tests/faults."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from distributed import LocalCluster
 from optuna.trial import TrialState
 
 from compression.machine import cores
@@ -24,53 +20,9 @@ from compression.results import Latency
 from compression.studies import control, engine, records, store, timing
 from compression.studies.cluster import connected
 from compression.studies.space import recipe_at
-from compression.studies.study import Study
-from compression.studies.trial import Made, Trial, carry_out
+from tests.studies.plans import GRID, LONG, WAIT, made, once, until
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("own_store")]
-WAIT = 60
-GRID = """
-name: grid
-model: digits-mlp
-stages: [{kind: prune, granularity: {choose: [weights, rows]}, sparsity: {choose: [0.3, 0.5, 0.9]}}]
-"""
-LONG = """
-name: long
-model: digits-mlp
-stages:
-- {kind: prune, sparsity: {choose: [0.3, 0.5, 0.7]}}
-- {kind: train, epochs: 4}
-"""
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """The address of a scheduler with two workers, as a team would have one."""
-    settings = {"allowed_failures": engine.TRIES - 1}
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", scheduler_kwargs=settings, silence_logs=50
-    ) as running:
-        yield running.scheduler_address
-
-
-def made(text: str) -> Study:
-    study = Study.from_yaml(text)
-    store.create(study)
-    return study
-
-
-def once(study: Study) -> list[str]:
-    """The keys that were measured, which must all be different."""
-    keys = [trial.user_attrs["key"] for trial in store.trials(study.name) if trial.state == TrialState.COMPLETE]
-    assert max(Counter(keys).values(), default=0) <= 1
-    return keys
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + WAIT
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.05)
 
 
 def test_a_grid_is_measured_as_its_recipes_are(cluster: str) -> None:
@@ -157,69 +109,6 @@ def test_a_setting_that_cannot_be_is_left_out_with_its_reason(cluster: str) -> N
     assert len(present.failed) == 2 and "the pattern 2:4 fixes it at 0.5" in present.failed[0]
 
 
-def half(trial: Trial) -> bool:
-    return any(stage.kind == "prune" and stage.sparsity == 0.5 for stage in trial.recipe.stages)
-
-
-def suicidal(trial: Trial) -> Made:
-    """One setting kills its worker, always."""
-    if half(trial):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return carry_out(trial)
-
-
-def unlucky(trial: Trial) -> Made:
-    """One worker dies in the middle of a trial, once."""
-    mark = Path(os.environ.get("ESPALIER_DATA", ".")) / "died"
-    if half(trial) and not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return carry_out(trial)
-
-
-def test_a_setting_that_kills_workers_is_marked_after_two_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    study = made(GRID)
-    monkeypatch.setattr(engine, "carry_out", suicidal)
-    assert engine.run_study("grid") == "done"
-    assert len(once(study)) == 4
-    failed = [trial for trial in store.trials("grid") if trial.state == TrialState.FAIL]
-    assert {trial.params["recipe.1.prune.sparsity"] for trial in failed} == {0.5}
-    assert all("it took 2 workers with it" in trial.user_attrs["reason"] for trial in failed)
-    assert len(control.status("grid").failed) == 2
-
-
-def test_a_worker_killed_in_the_middle_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    study = made(GRID)
-    monkeypatch.setattr(engine, "carry_out", unlucky)
-    assert engine.run_study("grid") == "done"
-    assert len(once(study)) == 6
-
-
-def test_an_engine_that_is_killed_goes_on_where_it_was(cluster: str, own_store: Path) -> None:
-    study = made(LONG)
-    command = [sys.executable, "-m", "compression.studies.engine", "long", "--cluster", cluster]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[2]) as first:
-        until(lambda: any(trial.state == TrialState.COMPLETE for trial in store.trials("long")))
-        first.send_signal(signal.SIGKILL)
-    before = once(study)
-    assert 0 < len(before) < 3
-    assert engine.run_study("long", cluster) == "done"
-    assert len(once(study)) == 3 and set(before) <= set(once(study))
-    assert all(trial.state.is_finished() for trial in store.trials("long"))
-
-
-def test_a_study_is_run_by_one_engine(cluster: str) -> None:
-    made(LONG)
-    outcome: list[str] = []
-    other = threading.Thread(target=lambda: outcome.append(engine.run_study("long", cluster)))
-    other.start()
-    until(lambda: store.told("long").get("state") == "running")
-    with pytest.raises(UserError, match="The study 'long' is being run by another engine"):
-        engine.run_study("long", cluster)
-    other.join()
-    assert outcome == ["done"] and len(records.rows("long")) == 3
-
-
 def test_a_paused_study_goes_on(cluster: str) -> None:
     study = made(LONG.replace("epochs: 4", "epochs: 6").replace("digits-mlp", "digits-cnn"))
     engine_thread = threading.Thread(target=engine.run_study, args=("long", cluster))
@@ -232,15 +121,6 @@ def test_a_paused_study_goes_on(cluster: str) -> None:
     store.ask("long", "run")
     engine.run_study("long", cluster)
     assert len(once(study)) == 3
-
-
-def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "SECONDS", 0.5)
-    made(GRID)
-    with pytest.raises(UserError, match="No scheduler answers at tcp://127.0.0.1:1 within 0.5 s"):
-        engine.run_study("grid", "tcp://127.0.0.1:1")
-    assert control.status("grid").state == "failed"
-    assert "No scheduler answers" in control.status("grid").message
 
 
 def test_workers_keep_what_memory_they_freed() -> None:

@@ -121,7 +121,7 @@ def test_the_key_is_that_of_all_that_a_measurement_depends_on(monkeypatch: pytes
 
 
 def test_sqlite_writes_ahead_and_does_not_wait_for_the_disk() -> None:
-    begun()
+    store.create(STUDY)
     with store.talking() as storage, storage.engine.connect() as connection:
         found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
     assert found == ["wal", 1]
