@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test lint bench clean
+.PHONY: help setup browser run test test-faults lint bench clean
 
 PORT ?=
 PYTHON ?=
@@ -11,8 +11,8 @@ PY := .venv/bin/python
 FITS := import ensurepip, lzma, sqlite3, ssl, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: PORT=8600 (make run), PYTHON=/path/to/python (make setup), ARGS=... (make run, make test, make bench)"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables: PORT=8600 (make run), PYTHON=/path/to/python (make setup), ARGS=... (make run, make test, make test-faults, make bench)"
 
 setup: .venv/.setup ## Make the virtual environment .venv, once
 
@@ -44,7 +44,11 @@ run: setup ## Open the dashboard
 
 test: setup browser ## Run all tests, those in a real browser too
 	@echo "Running the tests."
-	@$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile -m "not faults" $(ARGS)
+
+test-faults: setup ## Run the slower tests of what dies: engines, dashboards, databases, schedulers
+	@echo "Running the slower tests of faults."
+	@$(PY) -m pytest -n 2 --dist loadfile -m faults $(ARGS) tests/faults
 
 lint: setup ## Check style, types and the direction of imports
 	@failed=; \

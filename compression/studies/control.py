@@ -126,14 +126,16 @@ def status(name: str) -> Status:
     left_out = outlook(study).left_out if study.search == "grid" else ()
     behind = sum(one.state == TrialState.PRUNED for one in found)
     state: State = said.get("state", "waiting")
+    words = ""
     if state in (*UNDER_WAY, "starting"):
-        state = "lost" if _is_lost(said) else "waiting" if state == "waiting" else "running"
+        words = spool.last_words(name, said.get("pid"))
+        state = "lost" if words or _is_lost(said) else "waiting" if state == "waiting" else "running"
     total, settled, left = total_of(study), len(keys) + len(failed) + behind, None
     if state == "running" and total and len(keys) > said.get("before", 0):
         pace = (time.time() - said["started"]) / (len(keys) - said.get("before", 0))
         left = pace * max(0, total - settled)
     running, timing = len(said.get("running", ())), int(said.get("timing", 0))
-    message = str((state == "lost" and spool.last_words(name, said.get("pid"))) or said.get("message", ""))
+    message = words or str(said.get("message", ""))
     return Status(state, len(keys), (*left_out, *failed), behind, total, running, timing, left, message)
 
 

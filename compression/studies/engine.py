@@ -178,6 +178,7 @@ def _state(name: str) -> Iterator[Told]:
             if over.wait(BEAT):
                 return
 
+    spool.leave_words(name, "")  # an engine before this one may have had the same number
     heart = threading.Thread(target=beat, daemon=True)
     heart.start()
     try:

@@ -55,7 +55,7 @@ def forget(key: str) -> None:
 
 
 def leave_words(name: str, message: str) -> None:
-    """Say why this process cannot go on with a study, where the store cannot be told."""
+    """Say why this process cannot go on with a study, where the store cannot be told; nothing takes it back."""
     with suppress(OSError):
         _write(folder() / f"{name}.fault", json.dumps({"pid": os.getpid(), "message": message}).encode())
 

@@ -237,7 +237,8 @@ def talking() -> Iterator[RDBStorage]:
     try:
         yield _storage(url)
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError, OSError) as fault:
-        reason = str(fault.__cause__ or fault).splitlines()[0][:200]
+        cause = fault.__cause__ or fault
+        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0][:200]
         kind = Away if passes(fault) else UserError
         raise kind(f"The studies in {shown(url)} cannot be reached: {reason}") from None
 

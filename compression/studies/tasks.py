@@ -37,8 +37,7 @@ def tasks(study: Study) -> Iterator[Task]:
         yield Task(records.BASELINE, "", _trial(study, study.base, {}, records.BASELINE))
     ended = _ended(study)
     own = [one for one in ended if study.search == "grid" or one.kept.get("seed", study.seed) == study.seed]
-    done = _keys(ended)
-    for proposal in _within_budget(study, done, len(_keys(own))):
+    for proposal in _within_budget(study, done := _keys(ended), len(_keys(own))):
         yield from _task(study, proposal, done)
 
 

@@ -66,6 +66,8 @@ def running(study: Study, address: str, faults: list[str] | None = None) -> Iter
 
     thread = threading.Thread(target=run)
     thread.start()
-    yield
-    thread.join(WAIT)
+    try:
+        yield
+    finally:
+        thread.join(WAIT)
     assert ended or faults, "it goes on and on"
