@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from compression.machine import versions
 from compression.studies.making import made
 from compression.studies.proposals import proposals
 from compression.studies.study import Study
@@ -16,7 +15,7 @@ def main() -> None:
     study = Study.from_yaml(sys.argv[1])
     for number, one in enumerate(proposals(study)):
         if one.recipe:
-            trial = Trial(one.recipe, dict(one.setting), study.split, study.limit, versions(), "", "", number)
+            trial = Trial(one.recipe, dict(one.setting), study.split, study.limit, "", "", number)
             if not made(trial).row:
                 sys.exit(f"no row of {one.setting}")
 
