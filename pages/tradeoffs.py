@@ -27,7 +27,7 @@ def first_look(subject: Subject) -> None:
 
 
 if st.session_state.pop(LEAVE, False):  # the page itself can leave, a part of it not
-    st.switch_page("pages/pipeline.py")
+    st.switch_page("pages/pipeline.py", query_params={})  # left out, Streamlit would clear what widgets are bound to
 subject = choose_subject()
 st.title("Trade-offs")
 try:

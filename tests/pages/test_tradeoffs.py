@@ -173,7 +173,7 @@ def test_other_constraints_name_another_point_and_bad_ones_are_one_line(open_app
 
 def test_a_point_goes_over_to_the_pipeline(open_app: Open, filled: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     gone: list[str] = []
-    monkeypatch.setattr(st, "switch_page", gone.append)
+    monkeypatch.setattr(st, "switch_page", lambda page, query_params: gone.append(page))
     at = open_app("tradeoffs", model="digits-mlp")
     at.session_state["study_picked"] = ("cut rows", 3)
     at = sound(at.run())
