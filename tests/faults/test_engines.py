@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -91,7 +92,7 @@ def test_the_dashboard_is_killed_and_its_study_goes_on_as_a_second_process_reads
         until(lambda: store.told("long").get("running"))
         killed = [server.pid, *(child.pid for child in psutil.Process(server.pid).children())]
         assert store.told("long")["pid"] in killed  # the study is the dashboard's own child
-        server.send_signal(signal.SIGKILL)
+        os.killpg(server.pid, signal.SIGKILL)  # as when its terminal is closed
         server.wait()
     assert not answers(f"http://127.0.0.1:{port}/_stcore/health")
     page = subprocess.run([sys.executable, "-c", PAGE], cwd=ROOT, capture_output=True, text=True, check=True)
