@@ -41,9 +41,10 @@ def test_a_database_that_is_locked_for_a_while_is_waited_for(
     with running(study, cluster):
         before = some_measured(study)
         with locked(own_store):
-            with pytest.raises(UserError, match=r"The studies in sqlite:.*studies\.db cannot be reached: database is"):
-                control.status("long")
             time.sleep(3)
+            assert control.status("long").state == "running"  # a page still reads
+            with pytest.raises(UserError, match=r"The studies in sqlite:.*studies\.db cannot be reached: database is"):
+                control.pause("long")
     assert account(study, "done", 3, before).failed == ()
     assert len(store.trials("long")) == 3
 

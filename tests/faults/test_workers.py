@@ -21,9 +21,8 @@ from tests.studies.plans import GRID, LONG, made, team, until
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("own_store")]
 STRAY = """
-import sys
-import compression.studies.trial
-sys.modules["compression.measure.hardware"].versions = lambda: {"torch": "1.0"}
+from compression import machine
+machine.versions = lambda: {"torch": "1.0"}
 """
 
 
@@ -107,7 +106,6 @@ def test_a_memory_limit_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch
     assert "give a size such as 2 GB" in account(study, "failed", 0).message
 
 
-@pytest.mark.faults
 def test_a_worker_with_other_versions_gets_nothing_and_is_named(cluster: str, own_store: Path) -> None:
     study = made(LONG)
     with stray(cluster, own_store):
@@ -117,7 +115,6 @@ def test_a_worker_with_other_versions_gets_nothing_and_is_named(cluster: str, ow
     assert present.message.startswith("The worker tcp://127.0.0.1:") and "torch 1.0 instead of" in present.message
 
 
-@pytest.mark.faults
 def test_a_study_with_none_but_workers_of_other_versions_fails_at_once(own_store: Path) -> None:
     study = made(LONG)
     with team(0) as address, stray(address, own_store):
