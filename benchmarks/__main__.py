@@ -18,6 +18,7 @@ from benchmarks import (
     search,
     sensitivity,
     startup,
+    store_rate,
     studies,
     surgery,
     sweep,
@@ -53,6 +54,7 @@ BENCHMARKS = {
     "schedules": Benchmark("Pruning over time: one shot, iterative, gradual on LeNet-5", over_time.schedules),
     "throughput": Benchmark("Studies: 64 trials on all cores, and again", studies.throughput),
     "search": Benchmark("Studies: a search against the whole grid", search.rows),
+    "store_rate": Benchmark("Studies: rates of store, scheduler and samplers", store_rate.rows),
 }
 
 

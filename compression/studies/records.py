@@ -44,7 +44,7 @@ def records(name: str, *keys: str) -> list[Record]:
     """All trials of a study in their order, with the attributes asked for; an unknown study has none."""
     found: dict[int, Record] = {}
     with store.talking() as storage, storage.engine.connect() as connection:
-        for trial, number, state, key, value in connection.execute(_ATTRIBUTES, {"name": name, "keys": keys}):
+        for trial, number, state, key, value in connection.execute(_ATTRIBUTES, {"name": name, "keys": keys or ("",)}):
             record = found.setdefault(trial, Record(trial, number, TrialState[state], {}))
             if key:
                 record.kept[key] = json.loads(value)

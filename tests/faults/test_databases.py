@@ -16,7 +16,7 @@ from compression.registry import UserError
 from compression.studies import control, engine, records, spool, store
 from tests.faults.account import ROOT, account, running, some_measured
 from tests.faults.spoiled import FAULTS
-from tests.studies.plans import LONG, made
+from tests.studies.plans import LONG, made, once
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("own_store")]
 SAID = {"read-only": "attempt to write a readonly database", "full": "database or disk is full"}
@@ -57,8 +57,9 @@ def test_a_database_that_is_locked_for_long_stops_the_study_which_can_be_resumed
     study = made(LONG)
     faults: list[str] = []
     with running(study, cluster, faults):
-        before = some_measured(study)
+        some_measured(study)
         with locked(own_store):
+            before = once(study)
             time.sleep(6)
     (fault,) = faults
     assert "studies.db cannot be reached: database is locked" in fault
