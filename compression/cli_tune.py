@@ -75,7 +75,7 @@ def _tell(study: Study, rows: Sequence[Row], best: Row, before: Measurement, aft
     print(f"best of {len(rows)} settings: {label}")
     print(f"  on {best['n']:,} {best['split']} images: {percent(best['accuracy'], 2)}; {headline(start_row, best)}")
     ends = interval(after.accuracy_low, after.accuracy_high)
-    print(f"  on {after.n:,} test images that no choice has seen: {percent(after.accuracy, 2)} [{ends}],")
+    print(f"  on {after.n:,} test images that no choice has seen: {percent(after.accuracy, 2)} {ends},")
     print(f"    {points(change)} against {study.model} as it is ({points(low)} to {points(high)}{noise})")
     print(f"  trial {best['trial']} of the study '{study.name}'; --out DIR writes its model and recipe")
 

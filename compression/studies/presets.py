@@ -121,7 +121,7 @@ def autotune(
     start = baseline(subject, "val", None)[1].accuracy
     recipes = _searched(subject, epochs, masked=goal == "packed_bytes")
     return _made(
-        _name(subject, f"{GOALS[goal]} within {100 * lose:g} points"),
+        _name(subject, f"{GOALS[goal]} within {100 * lose:g} point{'' if lose == 0.01 else 's'}"),
         recipes,
         **_place(subject),
         objectives=("accuracy", goal),
