@@ -20,6 +20,7 @@ from benchmarks import (
     startup,
     store_rate,
     studies,
+    studies_page,
     surgery,
     sweep,
     teaching,
@@ -55,6 +56,7 @@ BENCHMARKS = {
     "throughput": Benchmark("Studies: 64 trials on all cores, and again", studies.throughput),
     "search": Benchmark("Studies: a search against the whole grid", search.rows),
     "store_rate": Benchmark("Studies: rates of store, scheduler and samplers", store_rate.rows),
+    "studies_page": Benchmark("Trade-offs with 2,000 trials", studies_page.rows),
 }
 
 

@@ -1,0 +1,116 @@
+"""The Trade-offs page with 2,000 trials: its first chart, a filter, and what it sends, in a real browser."""
+
+from __future__ import annotations
+
+import re
+import time
+from statistics import median
+from urllib.parse import urlencode
+
+import numpy as np
+from playwright.sync_api import Browser, Page, WebSocket
+
+from benchmarks.browsing import CHART, PATIENCE_MS, Server, browser, opened, streamlit
+from benchmarks.filled import filled
+from benchmarks.report import Row
+from benchmarks.studies import own_store
+from tests.e2e.browser import settle
+
+TRIALS, STARTS, FILTERS, WARM_UP = 2_000, 3, 20, 2
+FIRST, FILTERED, SENT = 2.0, 0.5, 1_000_000
+CLOUD = f".st-key-study_cloud {CHART} .main-svg"
+RELEASED = """addEventListener('pointerup', () => {
+  benchmarkClock.released = performance.now();
+  benchmarkClock.changes.clear();
+}, true)"""
+"""A filter changes when the pointer that dragged a brush lets go."""
+
+
+def rows(quick: bool = False) -> list[Row]:
+    """First chart, filter and bytes against their bars."""
+    firsts, sent, filters = [], 0, list[float]()
+    with own_store(), browser() as chromium:
+        study = filled("many", 200 if quick else TRIALS)
+        path = f"tradeoffs?{urlencode({'model': study.model, 'study': study.name})}"
+        for _ in range(1 if quick else STARTS):
+            with streamlit("app.py") as server:
+                _visit_home(chromium, server)
+                seconds, sent = _first(chromium, f"{server.url}/{path}")
+                firsts.append(seconds)
+                if not filters:
+                    filters = _filtered(opened(chromium, server, path), 3 if quick else FILTERS)
+    return page_rows(study.trials or 0, firsts, sent, filters)
+
+
+def page_rows(trials: int, firsts: list[float], sent: int, filters: list[float]) -> list[Row]:
+    """What was timed, against the bars."""
+    first, (middle, slow) = median(firsts), np.percentile(filters, (50, 95))
+    how = (
+        f"{trials:,} trials with made-up numbers, since only the page is timed. From the call of the address to "
+        f"the cloud drawn, in an empty profile; the server is up and has shown its first page once, this one never. Median of "
+        f"{len(firsts)} servers, the slowest {max(firsts):.2f} s."
+    )
+    brush = (
+        f"{len(filters)} brushes along an axis, from letting go to the last `plotly_afterplot`; "
+        f"p50 {middle * 1000:.0f} ms."
+    )
+    frames = "all that came over the page's websocket until it was settled; the app's own scripts are not in."
+    quick = bool(slow < FILTERED)
+    return [
+        Row("First chart", f"{first:.2f} s", f"< {FIRST:g} s", first < FIRST, how),
+        Row(
+            "A filter changed, p95",
+            f"{slow * 1000:.0f} ms",
+            f"< {FILTERED * 1000:.0f} ms",
+            bool(slow < FILTERED),
+            brush,
+        ),
+        Row("Sent", f"{sent / 1000:.0f} kB", f"< {SENT / 1e6:.0f} MB", sent < SENT, frames),
+    ]
+
+
+def _visit_home(chromium: Browser, server: Server) -> None:
+    """Show the first page once: until then a server does not know its other pages."""
+    page = chromium.new_context().new_page()
+    page.goto(server.url)
+    settle(page, PATIENCE_MS)
+    page.context.close()
+
+
+def _first(chromium: Browser, url: str) -> tuple[float, int]:
+    """Seconds to the cloud, and the bytes that came until the page was settled."""
+    page = chromium.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    sizes: list[int] = []
+
+    def listen(socket: WebSocket) -> None:
+        socket.on("framereceived", lambda frame: sizes.append(len(frame)))
+
+    page.on("websocket", listen)
+    began = time.perf_counter()
+    page.goto(url)
+    page.wait_for_selector(CLOUD, state="attached", timeout=PATIENCE_MS)
+    seconds = time.perf_counter() - began
+    settle(page, PATIENCE_MS)
+    page.wait_for_timeout(500)
+    page.context.close()
+    return seconds, sum(sizes)
+
+
+def _filtered(page: Page, filters: int) -> list[float]:
+    """Seconds of each filter, set by dragging along the first axis that is numbers throughout."""
+    page.evaluate(RELEASED)
+    axis = page.get_by_role("group", name=re.compile("accuracy: drag to filter", re.IGNORECASE)).first
+    axis.scroll_into_view_if_needed()
+    times = []
+    for number in range(WARM_UP + filters):
+        box = axis.bounding_box()
+        if box is None:
+            raise RuntimeError("the axis to brush is not on the page")
+        across, top = box["x"] + box["width"] / 2, box["y"] + 45
+        page.mouse.move(across, top)
+        page.mouse.down()
+        page.mouse.move(across, top + 60 + 5 * number, steps=3)
+        page.mouse.up()
+        page.wait_for_function("benchmarkClock.done()")
+        times.append(page.evaluate("benchmarkClock.last() - benchmarkClock.released") / 1000)
+    return times[WARM_UP:]
