@@ -44,18 +44,18 @@ def rows(quick: bool = False) -> list[Row]:
 
 def page_rows(trials: int, firsts: list[float], sent: int, filters: list[float]) -> list[Row]:
     """What was timed, against the bars."""
-    first, (middle, slow) = median(firsts), np.percentile(filters, (50, 95))
+    first = median(firsts)
+    middle, slow = (float(one) for one in np.percentile(filters, (50, 95)))
     how = (
         f"{trials:,} trials with made-up numbers, since only the page is timed. From the call of the address to "
-        f"the cloud drawn, in an empty profile; the server is up and has shown its first page once, this one never. Median of "
-        f"{len(firsts)} servers, the slowest {max(firsts):.2f} s."
+        f"the cloud drawn, in an empty profile; the server is up and has shown its first page once, this one never. "
+        f"Median of {len(firsts)} servers, the slowest {max(firsts):.2f} s."
     )
     brush = (
         f"{len(filters)} brushes along an axis, from letting go to the last `plotly_afterplot`; "
         f"p50 {middle * 1000:.0f} ms."
     )
     frames = "all that came over the page's websocket until it was settled; the app's own scripts are not in."
-    quick = bool(slow < FILTERED)
     return [
         Row("First chart", f"{first:.2f} s", f"< {FIRST:g} s", first < FIRST, how),
         Row(
