@@ -62,7 +62,7 @@ def page_rows(trials: int, firsts: list[float], sent: int, filters: list[float])
             "A filter changed, p95",
             f"{slow * 1000:.0f} ms",
             f"< {FILTERED * 1000:.0f} ms",
-            bool(slow < FILTERED),
+            slow < FILTERED,
             brush,
         ),
         Row("Sent", f"{sent / 1000:.0f} kB", f"< {SENT / 1e6:.0f} MB", sent < SENT, frames),
