@@ -26,7 +26,7 @@ RECIPES = {
         {"kind": "prune", "scope": {"choose": ["layer", "global"]}, "sparsity": SPARSITY,
          "criterion": {"choose": ["magnitude", "lamp", "taylor", "random"]}},
     ],
-    "smaller, then trained": [
+    "smaller then trained": [
         {"kind": "prune", "granularity": "channels", "sparsity": SPARSITY, "scope": {"choose": ["layer", "global"]}},
         {"kind": "train", "epochs": {"low": 1, "high": 5}, "lr": {"low": 0.001, "high": 0.1, "log": True}},
     ],

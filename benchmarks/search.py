@@ -31,7 +31,7 @@ SPACES: dict[str, dict[str, list[dict[str, Any]]]] = {
              "criterion": {"choose": ["magnitude", "taylor", "batchnorm", "random"]}},
             {"kind": "recalibrate"},
         ],
-        "channels, then weights": [
+        "channels then weights": [
             {"kind": "prune", "granularity": "channels", "criterion": {"choose": ["magnitude", "taylor"]},
              "sparsity": {"low": 0.1, "high": 0.5, "step": 0.1}},
             {"kind": "recalibrate"},
@@ -41,7 +41,7 @@ SPACES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "digits-mlp": {
         "weights": [{"kind": "prune", "scope": SCOPES, "sparsity": FINE,
                      "criterion": {"choose": ["magnitude", "lamp", "wanda"]}}],
-        "rows, then weights": [
+        "rows then weights": [
             {"kind": "prune", "granularity": "rows", "criterion": {"choose": ["magnitude", "apoz"]},
              "sparsity": TENTHS},
             {"kind": "prune", "sparsity": TENTHS, "scope": SCOPES},

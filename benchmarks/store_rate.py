@@ -21,7 +21,7 @@ from compression.studies import control, records, store
 from compression.studies.crew import Crew
 from compression.studies.proposals import proposals
 from compression.studies.study import Study
-from compression.studies.tasks import Task, tasks
+from compression.studies.tasks import Task, tasks, trial_of
 from compression.studies.trial import Made, Trial
 
 SIZES = (2_000, 20_000)
@@ -97,7 +97,7 @@ def _proposed(sizes: tuple[int, ...]) -> list[Row]:
 def _scheduled(seconds: float, teams: tuple[int, ...]) -> list[Row]:
     """How many trials a second the engine's crew gives out and takes back where a trial does nothing."""
     study = Study(name="empty", model="digits-cnn", recipes={"recipe": ()})
-    trial = Trial(study.base, {}, "val", None, "stop", "", 0)
+    trial = trial_of(study, study.base, {}, 0)
     found = []
     for team in teams:
         with _team(team) as client:

@@ -7,7 +7,7 @@ import sys
 from compression.studies.making import made
 from compression.studies.proposals import proposals
 from compression.studies.study import Study
-from compression.studies.trial import Trial
+from compression.studies.tasks import trial_of
 
 
 def main() -> None:
@@ -15,8 +15,7 @@ def main() -> None:
     study = Study.from_yaml(sys.argv[1])
     for number, one in enumerate(proposals(study)):
         if one.recipe:
-            trial = Trial(one.recipe, dict(one.setting), study.split, study.limit, "", "", number)
-            if not made(trial).row:
+            if not made(trial_of(study, one.recipe, dict(one.setting), number)).row:
                 sys.exit(f"no row of {one.setting}")
 
 

@@ -44,7 +44,8 @@ def rows(quick: bool = False) -> list[Row]:
 
 def page_rows(trials: int, firsts: list[float], sent: int, filters: list[float]) -> list[Row]:
     """What was timed, against the bars."""
-    first, (middle, slow) = median(firsts), np.percentile(filters, (50, 95))
+    first = median(firsts)
+    middle, slow = (float(one) for one in np.percentile(filters, (50, 95)))
     how = (
         f"{trials:,} trials with made-up numbers, since only the page is timed. From the call of the address to "
         f"the cloud drawn, in an empty profile; the server is up and has shown its first page once, this one never. "
@@ -61,7 +62,7 @@ def page_rows(trials: int, firsts: list[float], sent: int, filters: list[float])
             "A filter changed, p95",
             f"{slow * 1000:.0f} ms",
             f"< {FILTERED * 1000:.0f} ms",
-            bool(slow < FILTERED),
+            slow < FILTERED,
             brush,
         ),
         Row("Sent", f"{sent / 1000:.0f} kB", f"< {SENT / 1e6:.0f} MB", sent < SENT, frames),

@@ -17,12 +17,14 @@ from compression.studies.patience import patiently
 Row = dict[str, Any]
 BASELINE = -1
 """The number that the baseline has among a study's trials."""
-_ATTRIBUTES = text(
+_TRIALS = (
     "SELECT trials.trial_id, trials.number, trials.state, own.key, own.value_json FROM trials "
     "JOIN studies ON studies.study_id = trials.study_id "
     "LEFT JOIN trial_user_attributes AS own ON own.trial_id = trials.trial_id AND own.key IN :keys "
-    "WHERE studies.study_name = :name ORDER BY trials.number"
-).bindparams(bindparam("keys", expanding=True))
+    "WHERE studies.study_name = :name"
+)
+_ALL = text(f"{_TRIALS} ORDER BY trials.number").bindparams(bindparam("keys", expanding=True))
+_ONE = text(f"{_TRIALS} AND trials.number = :number").bindparams(bindparam("keys", expanding=True))
 _KNOWN = text(
     "SELECT trials.trial_id FROM trials JOIN trial_user_attributes AS own ON own.trial_id = trials.trial_id "
     "WHERE own.key = 'key' AND own.value_json = :key AND trials.state = 'COMPLETE'"
@@ -40,12 +42,13 @@ class Record:
 
 
 @patiently
-def records(name: str, *keys: str) -> list[Record]:
-    """All trials of a study in their order, with the attributes asked for; an unknown study has none."""
+def records(name: str, *keys: str, number: int | None = None) -> list[Record]:
+    """All trials of a study in their order, or one, with the attributes asked for; an unknown study has none."""
+    query, asked = (_ALL, {}) if number is None else (_ONE, {"number": number})
     found: dict[int, Record] = {}
     with store.talking() as storage, storage.engine.connect() as connection:
-        for trial, number, state, key, value in connection.execute(_ATTRIBUTES, {"name": name, "keys": keys or ("",)}):
-            record = found.setdefault(trial, Record(trial, number, TrialState[state], {}))
+        for trial, own, state, key, value in connection.execute(query, {**asked, "name": name, "keys": keys or ("",)}):
+            record = found.setdefault(trial, Record(trial, own, TrialState[state], {}))
             if key:
                 record.kept[key] = json.loads(value)
     return list(found.values())
@@ -83,8 +86,8 @@ def trial(name: str, number: int) -> Row:
         UserError: the study has no such trial, or it has not finished.
     """
     keys = ("recipe", "row", "epochs", "seed", "versions", "hardware", "weights", "seconds", "reused", "setting")
-    for record in records(name, *keys):
-        if record.number == number and record.state == TrialState.COMPLETE:
+    for record in records(name, *keys, number=number):
+        if record.state == TrialState.COMPLETE:
             return record.kept
     raise UserError(f"The study '{name}' has no finished trial {number}; it may have been deleted meanwhile")
 

@@ -35,7 +35,7 @@ def tasks(study: Study) -> Iterator[Task]:
     The baseline comes first, then the points of the grid or of the search until its budget is spent.
     """
     if "baseline" not in store.about(study.name):
-        yield Task(records.BASELINE, "", _trial(study, study.base, {}, records.BASELINE))
+        yield Task(records.BASELINE, "", trial_of(study, study.base, {}, records.BASELINE))
     ended = _ended(study)
     own = [one for one in ended if study.search == "grid" or one.kept.get("seed", study.seed) == study.seed]
     for proposal in _within_budget(study, done := _keys(ended), len(_keys(own))):
@@ -111,7 +111,7 @@ def _task(study: Study, proposal: Proposal, done: set[str]) -> Iterator[Task]:
         return
     number = _noted(study, proposal, proposal.recipe, key)
     if not _reused(study, number, key, proposal.setting):
-        yield Task(number, key, _trial(study, proposal.recipe, dict(proposal.setting), number))
+        yield Task(number, key, trial_of(study, proposal.recipe, dict(proposal.setting), number))
 
 
 def _noted(study: Study, proposal: Proposal, recipe: Recipe, key: str) -> int:
@@ -142,6 +142,7 @@ def _reused(study: Study, number: int, key: str, setting: Values) -> bool:
     return True
 
 
-def _trial(study: Study, recipe: Recipe, setting: Row, number: int) -> Trial:
+def trial_of(study: Study, recipe: Recipe, setting: Row, number: int) -> Trial:
+    """What a worker is to do for a recipe of a study."""
     race = "" if number == records.BASELINE else race_name(study)
     return Trial(recipe, setting, study.split, study.limit, stop_name(study), race, cost_of(study), number)
