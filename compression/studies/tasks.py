@@ -126,8 +126,8 @@ def _reused(study: Study, number: int, key: str, setting: Values) -> bool:
     """Whether this was measured before, in whatever study; the numbers are then taken over."""
     left = spool.left(key)
     known = None if left else records.measured(key)
-    if known and not (data_root() / known.user_attrs["weights"]).is_file():
-        known = None  # its model lies on another machine, or was cleared away
+    if known and not _here(known.user_attrs["weights"]):
+        known = None
     if left:
         row, kept = left
     elif known:
@@ -140,6 +140,11 @@ def _reused(study: Study, number: int, key: str, setting: Values) -> bool:
     store.finish(number, study, {**{name: row[name] for name in row if not is_setting(name)}, **setting}, kept)
     spool.forget(key)
     return True
+
+
+def _here(weights: str | None) -> bool:
+    """Whether a trial's model can be had: it may lie on another machine, or have been cleared away."""
+    return weights is None or (data_root() / weights).is_file()
 
 
 def trial_of(study: Study, recipe: Recipe, setting: Row, number: int) -> Trial:

@@ -72,7 +72,7 @@ def test_a_study_from_click_to_chart_and_away(open_page: Open) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV", exact=True).click()
     lines = download.value.path().read_text().splitlines()
-    assert len(lines) == 7 and lines[0].startswith("study,trial,model")
+    assert len(lines) == 7 and lines[0].startswith("trial,model")
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete it").click()
     expect(page.get_by_text("A first look, one-shot")).to_be_visible(timeout=WAIT_MS)
