@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test test-faults lint bench clean
+.PHONY: help setup browser postgres run test test-faults lint bench clean
 
 PORT ?=
 PYTHON ?=
@@ -38,6 +38,15 @@ setup: .venv/.setup ## Make the virtual environment .venv, once
 browser: setup ## Find a browser for the tests, or install one
 	@$(PY) -m tests.e2e.browser
 
+postgres: ## Find PostgreSQL for the tests of faults, or install Debian's; without one they say what they skip
+	@if ! command -v pg_ctl >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/pg_ctl' >/dev/null; then \
+	    if [ "$$(id -u)" = 0 ] && grep -qx ID=debian /etc/os-release 2>/dev/null; then \
+	        echo "No PostgreSQL here: installing Debian's postgresql"; \
+	        export DEBIAN_FRONTEND=noninteractive; \
+	        apt-get update -q && apt-get install -y -q --no-install-recommends postgresql || true; \
+	    fi; \
+	fi
+
 run: setup ## Open the dashboard
 	@echo "Starting Espalier; Ctrl+C stops it."
 	@exec $(PY) -m pages._serve $(if $(PORT),--server.port=$(PORT)) $(ARGS)
@@ -46,7 +55,7 @@ test: setup browser ## Run all tests, those in a real browser too
 	@echo "Running the tests."
 	@$(PY) -m pytest -n 2 --dist loadfile -m "not faults" $(ARGS)
 
-test-faults: setup ## Run the slower tests of what dies: engines, dashboards, databases, schedulers
+test-faults: setup postgres ## Run the slower tests of what dies: engines, dashboards, databases, schedulers
 	@echo "Running the slower tests of faults."
 	@$(PY) -m pytest -n 2 --dist loadfile -m faults $(ARGS) tests/faults
 

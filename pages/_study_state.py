@@ -91,6 +91,8 @@ def _line(name: str, present: Status) -> None:
     if present.state in ("failed", "lost"):
         why = present.message or "what it measured is kept; Resume goes on from there"
         st.error(f"{name}: {why}", icon=":material/error:")
+    elif present.message:
+        st.warning(f"{name}: {present.message}", icon=":material/warning:")
     if present.failed:
         with st.expander(f"{len(present.failed)} settings were not measured, and why"):
             st.markdown("\n".join(f"- {line}" for line in present.failed[:200]))
