@@ -99,9 +99,9 @@ def _name(body: list[dict[str, Any]], firsts: Sequence[Row], settings: Sequence[
     groups, order = grouped_values(group, [_value(firsts[at], group) for at in trials])
     for at, label, own in zip(trials, labels, groups, strict=True):
         body[at] |= {"label": label, "group": own if order != ["not set"] else "trials", "turn": order.index(own)}
-    several = len(unique(row["model"] for row in body)) > 1
+    several, by = len(unique(row["model"] for row in body)) > 1, short_names([group])[group]
     for row in body:
-        row["by"] = short_names([group])[group]
+        row["by"] = by
         if row["baseline"]:
             row |= {"label": f"baseline {row['model']}" if several else "baseline", "group": "baseline", "turn": -1}
 
