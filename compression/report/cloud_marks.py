@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compression.report.drawing import error_bars
+from compression.report.drawing import error_bars, staircase
 from compression.report.labels import Scale
 from compression.report.text import MEASURES, Axis, interval, percent, short, unit_of
 from compression.report.themes import STYLES, Style, Theme, faded
@@ -188,16 +188,7 @@ def key_trace(name: str, look: Style, plane: Plane, theme: Theme) -> dict[str, A
 def front_trace(rows: Sequence[Row], plane: Plane, theme: Theme) -> dict[str, Any]:
     """A staircase through the front: between two trials there is none."""
     front = sorted({plane.at(row) for row in rows if row["front"]})
-    return {
-        "type": plane.kind,
-        "mode": "lines",
-        "name": "Pareto front",
-        "x": [x for x, _ in front],
-        "y": [y for _, y in front],
-        "line": {"color": theme.text, "width": 1.5, "shape": "vh" if plane.x.up else "hv"},
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
+    return staircase(front, plane.x.up, theme, plane.kind)
 
 
 def baseline_trace(rows: Sequence[Row], plane: Plane, theme: Theme) -> dict[str, Any]:

@@ -147,6 +147,20 @@ def with_legend(names: list[str], frame: Frame) -> tuple[Frame, dict[str, Any]]:
     )
 
 
+def staircase(spots: Sequence[tuple[float, float]], more_is_better: bool, theme: Theme, kind: str) -> dict[str, Any]:
+    """The Pareto front through spots sorted from left to right: between two models there is none."""
+    return {
+        "type": kind,
+        "mode": "lines",
+        "name": "Pareto front",
+        "x": [x for x, _ in spots],
+        "y": [y for _, y in spots],
+        "line": {"color": theme.text, "width": 1.5, "shape": "vh" if more_is_better else "hv"},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
 def level_line(height: float, theme: Theme, panel: str = "") -> dict[str, Any]:
     """A dotted line across the plot at the baseline's height."""
     line = {"color": theme.baseline, "width": 1, "dash": "dot"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from compression.report.drawing import error_bars
+from compression.report.drawing import error_bars, staircase
 from compression.report.labels import Label, Scale
 from compression.report.text import Axis, amount, interval, named, percent, points, share, times
 from compression.report.themes import STYLES, Theme, faded, named_symbol
@@ -85,16 +85,7 @@ def key_trace(name: str, own: list[Row], symbol: str, theme: Theme) -> dict[str,
 def front_trace(rows: list[Row], view: View, theme: Theme) -> dict[str, Any]:
     """A staircase: between two models there is none, so a budget buys the best one that is under it."""
     front = sorted((view.at(row) for row in rows if row["front"]), key=lambda at: at[0])
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "Pareto front",
-        "x": [x for x, _ in front],
-        "y": [y for _, y in front],
-        "line": {"color": theme.text, "width": 1.5, "shape": "vh" if view.axis.more_is_better else "hv"},
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
+    return staircase(front, view.axis.more_is_better, theme, "scatter")
 
 
 def baseline_trace(rows: list[Row], view: View, theme: Theme) -> dict[str, Any]:
