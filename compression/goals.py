@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from compression.recipe import Frozen
@@ -98,6 +98,11 @@ def check_together(constraints: Iterable[Constraint]) -> None:
         least, most = max(own, key=lambda one: one.least), min(own, key=lambda one: one.most)
         if least.least > most.most:
             raise UserError(f"the constraints {least.written()} and {most.written()} contradict each other")
+
+
+def beaten(own: Sequence[float], others: Iterable[Sequence[float]]) -> bool:
+    """Whether another point is at least as good in all of its values, each the better the larger, and not the same."""
+    return any(other != own and all(a >= b for a, b in zip(other, own, strict=True)) for other in others)
 
 
 def feasible(row: Mapping[str, Any], constraints: Iterable[Constraint]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 
-from compression.goals import PROXIES, feasible
+from compression.goals import PROXIES, beaten, feasible
 from compression.recipe import Cut, Recalibrate, Recipe, epochs_of
 from compression.registry import UserError
 from compression.studies import records, store
@@ -80,11 +80,8 @@ def best(rows: Sequence[Row], study: Study) -> list[Row]:
     signs = [1.0 if way == "maximize" else -1.0 for way in store.directions(study)]
     names = [PROXIES.get(name, (name,))[0] for name in study.objectives]
     values = [tuple(sign * row[name] for sign, name in zip(signs, names, strict=True)) for row in sound]
-
-    def beaten(own: tuple[float, ...]) -> bool:
-        return any(other != own and all(a >= b for a, b in zip(other, own, strict=True)) for other in values)
-
-    front = [row for row, own in sorted(zip(sound, values, strict=True), key=lambda one: one[1]) if not beaten(own)]
+    ranked = sorted(zip(sound, values, strict=True), key=lambda one: one[1])
+    front = [row for row, own in ranked if not beaten(own, values)]
     if len(front) <= CONFIRMED:
         return front
     return [front[round(place * (len(front) - 1) / (CONFIRMED - 1))] for place in range(CONFIRMED)]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from compression.data.root import data_root
+from compression.goals import beaten
 from compression.measure import latencies
 from compression.models.files import load_weights
 from compression.models.structure import structure
@@ -65,8 +66,5 @@ def _by_rank(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     points = {
         trial._trial_id: (trial.user_attrs["row"]["accuracy"], -trial.user_attrs["row"]["macs"]) for trial in trials
     }
-
-    def beaten(own: tuple[float, float]) -> bool:
-        return any(other != own and other[0] >= own[0] and other[1] >= own[1] for other in points.values())
-
-    return sorted(trials, key=lambda trial: (beaten(points[trial._trial_id]), -points[trial._trial_id][0]))
+    rank = {number: (beaten(own, points.values()), -own[0]) for number, own in points.items()}
+    return sorted(trials, key=lambda trial: rank[trial._trial_id])
