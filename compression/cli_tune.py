@@ -13,10 +13,10 @@ from compression.data.root import data_root
 from compression.models.files import load_weights
 from compression.recipe import Recipe
 from compression.registry import UserError
-from compression.report.compare import difference, headline, within_noise
+from compression.report.compare import against, headline
 from compression.report.setting_words import setting_labels
 from compression.report.study_tables import best_feasible, nearest_miss, settings_of
-from compression.report.text import percent, points, size
+from compression.report.text import percent, size
 from compression.results import Measurement
 from compression.studies import control, records
 from compression.studies.presets import autotune
@@ -68,15 +68,12 @@ def _missed(rows: Sequence[Row], study: Study) -> str:
 
 def _tell(study: Study, rows: Sequence[Row], best: Row, before: Measurement, after: Measurement) -> None:
     label = setting_labels(rows, settings_of(rows))[rows.index(best)]
-    start, end = before.row(), after.row()
-    change, low, high = difference(start, end)
-    noise = ", within noise" if within_noise(start, end) else ""
     start_row = records.points(study.name)[0]
     print(f"best of {len(rows)} settings: {label}")
     print(f"  on {best['n']:,} {best['split']} images: {percent(best['accuracy'], 2)}; {headline(start_row, best)}")
     ends = interval(after.accuracy_low, after.accuracy_high)
     print(f"  on {after.n:,} test images that no choice has seen: {percent(after.accuracy, 2)} {ends},")
-    print(f"    {points(change)} against {study.model} as it is ({points(low)} to {points(high)}{noise})")
+    print(f"    {against(before.row(), after.row(), study.model)}")
     print(f"  trial {best['trial']} of the study '{study.name}'; --out DIR writes its model and recipe")
 
 

@@ -12,7 +12,7 @@ from compression.models.samples import SAMPLES
 from compression.recipe import Recipe
 from compression.registry import UserError
 from compression.report import charts
-from compression.report.compare import difference, headline, within_noise
+from compression.report.compare import against, headline
 from compression.report.setting_words import setting_labels, short_names, value_words
 from compression.report.study_tables import differing, settings_of
 from compression.report.tables import history_table
@@ -88,12 +88,9 @@ def _evidence(row: Row, kept: Row) -> None:
         return
     with st.spinner("Measuring on the test images"):
         before, after = (one.row() for one in tested(row["model"], store.plan(row["study"]).data, kept["weights"]))
-    change, low, high = difference(before, after)
-    noise = ", within noise" if within_noise(before, after) else ""
     st.markdown(
         f"**On {after['n']:,} test images that no choice has seen: {percent(after['accuracy'])}** "
-        f"({interval(after['accuracy_low'], after['accuracy_high'])}), {points(change)} against the model as it is "
-        f"({points(low)} to {points(high)}{noise})."
+        f"({interval(after['accuracy_low'], after['accuracy_high'])}), {against(before, after, 'the model')}."
     )
 
 

@@ -39,6 +39,13 @@ def within_noise(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     return low <= 0 <= high
 
 
+def against(a: Mapping[str, Any], b: Mapping[str, Any], name: str) -> str:
+    """How the accuracy of ``b`` stands to that of ``a``, which is called ``name``, with interval and noise."""
+    change, low, high = difference(a, b)
+    noise = ", within noise" if within_noise(a, b) else ""
+    return f"{points(change)} against {name} as it is ({points(low)} to {points(high)}{noise})"
+
+
 def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float] | None:
     r"""The mean of ``b`` − ``a`` over seeds that start both alike, with its 95 % interval.
 
