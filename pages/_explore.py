@@ -58,8 +58,9 @@ def _explore(names: Sequence[str]) -> None:
     axes = {axis["key"] for axis in paths["axes"]}
     brushes = {key: ends for key, ends in _paths.brushes().items() if key in axes}
     kept = within(settings, paths, brushes)
-    passing = {_setting(row) for row in kept}
-    shown = [row for row in rows if row["trial"] == records.BASELINE or _setting(row) in passing]
+    passing = {(row["study"], trial) for row in kept for trial in row["trials"]}
+    chosen = [row for row in trials if (row["study"], row["trial"]) in passing]
+    shown = [row for row in rows if row["trial"] == records.BASELINE] + chosen
     if not any(row.get(group) is not None for row in kept):
         group = "study"  # what is left was never told apart by this
     table = cloud_table(shown, x, y, group, constraints)
@@ -70,12 +71,7 @@ def _explore(names: Sequence[str]) -> None:
     _filters(paths, [key for key in (pinned, picked) if key], len(kept), len(settings))
     _chosen(settings, rows, picked or best, pinned, "chosen" if picked else "named by the chart")
     _matters(kept, y)
-    _table([row for row in shown if row["trial"] != records.BASELINE], names)
-
-
-def _setting(row: Row) -> tuple[Any, ...]:
-    """What a trial shares with those of other seeds."""
-    return tuple(sorted((key, str(value)) for key, value in row.items() if key in ("study", "recipe") or "." in key))
+    _table(chosen, names)
 
 
 def _controls(names: Sequence[str], rows: list[Row]) -> tuple[str, str, str, tuple[Constraint, ...]]:

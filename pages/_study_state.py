@@ -58,12 +58,12 @@ def _preset_choice(names: list[str], model: str) -> None:
 
 def show_states(names: list[str]) -> None:
     """A line for each study with what can be done with it; looks again every second while one runs."""
-    under_way = [name for name in names if control.status(name).state in control.UNDER_WAY]
-    if under_way:
-        _watched(tuple(names), sum(control.status(name).done for name in names))
-    else:
-        for name in names:
-            _line(name, control.status(name))
+    states = {name: control.status(name) for name in names}
+    if any(present.state in control.UNDER_WAY for present in states.values()):
+        _watched(tuple(names), sum(present.done for present in states.values()))
+        return
+    for name, present in states.items():
+        _line(name, present)
 
 
 @st.fragment(run_every=1.0)

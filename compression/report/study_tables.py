@@ -49,12 +49,12 @@ def merged(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 def averaged(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One row a setting: the first seed's, with the means of all its seeds and their number, ``seeds``."""
+    """One row a setting: the first of its ``trials``, with the means of all and how many ``seeds`` they have."""
     named = ("study", "model", "data", "granularity", *settings_of(rows))
     found = []
     for own in grouped(rows, named):
         middle = {key: spread(own, key, axis.low, axis.high) for key, axis in MEASURES.items() if key in own[0]}
-        row = {**own[0], "seeds": len(own)}
+        row = {**own[0], "seeds": len(own), "trials": tuple(one.get("trial") for one in own)}
         for key, (mean, low, high, _) in middle.items():
             row |= {key: mean} | ({MEASURES[key].low: low, MEASURES[key].high: high} if MEASURES[key].low else {})
         found.append(row)
