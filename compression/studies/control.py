@@ -143,7 +143,7 @@ def status(name: str) -> Status:
     words = ""
     if state in (*UNDER_WAY, "starting"):
         words = spool.last_words(name, said.get("pid"))
-        state = "lost" if words or _is_lost(said) else "waiting" if state == "waiting" else "running"
+        state = "lost" if words or is_lost(said) else "waiting" if state == "waiting" else "running"
     total, settled, left = total_of(study), len(keys) + len(failed) + behind, None
     settled = min(settled, total) if total else settled
     if state == "running" and total and len(keys) > said.get("before", 0):
@@ -154,7 +154,7 @@ def status(name: str) -> Status:
     return Status(state, len(keys), (*left_out, *failed), behind, total, settled, running, timing, left, message)
 
 
-def _is_lost(said: Row) -> bool:
+def is_lost(said: Row) -> bool:
     """Whether an engine that has not said that it ended does not run any more."""
     if not said:
         return False

@@ -29,6 +29,7 @@ from compression.registry import UserError
 from compression.studies import records, spool, store
 from compression.studies.address import check_address
 from compression.studies.cluster import connected
+from compression.studies.control import is_lost
 from compression.studies.crew import Crew
 from compression.studies.patience import patient
 from compression.studies.race import Judge, referee, stop_name
@@ -41,8 +42,8 @@ BEAT = 2.0
 WAIT = 60.0
 """Seconds that a database may be away, locked or restarting, before the study stops."""
 HERE = socket.gethostname()
-RUNS, ALIVE = ("starting", "running"), 20.0
-"""The states of an engine that runs; the seconds without a heartbeat for which one on another machine is believed."""
+RUNS = ("starting", "running")
+"""The states of an engine that runs."""
 ENDED = {"run": "done", "pause": "paused", "cancel": "cancelled"}
 """The state in which a study is left, by what was wanted of it."""
 Told = Callable[..., None]
@@ -170,7 +171,7 @@ def _alone(name: str) -> Iterator[None]:
         except OSError:
             raise UserError(f"The study '{name}' is being run by another engine") from None
         said = store.told(name)
-        if said.get("host", HERE) != HERE and said["state"] in RUNS and time.time() - said["seen"] < ALIVE:
+        if said.get("host", HERE) != HERE and said["state"] in RUNS and not is_lost(said):
             raise UserError(f"The study '{name}' is being run by another engine, on {said['host']}")
         yield
 

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,9 +113,15 @@ def delete(name: str) -> None:
 def key_of(recipe: Recipe, study: Study) -> str:
     """What a measurement depends on, in sixteen hexadecimal digits: recipe, weights, data, split and versions."""
     path = FOLDER / f"{recipe.model}.safetensors" if recipe.model in SAMPLES else Path(recipe.model)
-    content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    content = _content(path, path.stat().st_mtime_ns) if path.is_file() else ""
     about = [recipe.digest(), content, study.split, study.limit, versions()]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=16)
+def _content(path: Path, changed: int) -> str:
+    """The digest of a file as it was when it was last ``changed``; a study asks for it before every trial."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def head(key: str, recipe: Recipe, setting: Values) -> Row:
@@ -214,13 +221,6 @@ def tell(name: str, state: Row) -> None:
 def told(name: str) -> Row:
     """What the engine said last; empty where none has run."""
     return dict(about(name).get("engine", {}))
-
-
-@patiently
-def opened() -> RDBStorage:
-    """The store itself, for a sampler."""
-    with talking() as storage:
-        return storage
 
 
 @patiently

@@ -25,8 +25,9 @@ def spoil(fault: str) -> None:
         def bad(connection: Any, *rest: Any) -> None:
             connection.execute(FAULTS[fault])
 
-        if not event.contains(store.opened().engine, "checkout", bad):
-            event.listen(store.opened().engine, "checkout", bad)
+        with store.talking() as storage:
+            if not event.contains(storage.engine, "checkout", bad):
+                event.listen(storage.engine, "checkout", bad)
 
     store.finish = finished
 
