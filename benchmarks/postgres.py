@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a benchmark's own, on loopback and with its usual settings."""
+"""A PostgreSQL server of a benchmark's or a test's own, on loopback."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,11 +22,19 @@ def programs() -> Path | None:
     return folders[-1] if folders and find_spec("psycopg") else None
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that runs: its address, and what has pg_ctl start, stop or restart it, with options behind that."""
+
+    address: str
+    control: Callable[..., None]
+
+
 @contextmanager
-def postgres(binaries: Path) -> Iterator[str]:
-    """Run a server with an empty database; its address."""
+def postgres(binaries: Path, *settings: str) -> Iterator[Server]:
+    """Run a server with an empty database and its usual settings, but for those given: ``fsync=off``."""
     port = free_port()
-    # It does not run as root.
+    # It does not run as root, and nobody may not look into everybody's folders.
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
@@ -38,10 +47,14 @@ def postgres(binaries: Path) -> Iterator[str]:
             command = [*nobody, str(binaries / program), "-D", str(data), *arguments]
             subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
+        def control(*what: str) -> None:
+            chosen = ("listen_addresses=127.0.0.1", "unix_socket_directories=''", *settings)
+            options = " ".join([f"-p {port}", *(f"-c {one}" for one in chosen)])
+            run("pg_ctl", "-w", "-o", options, "-l", str(data / "log"), *what)
+
         run("initdb", "-A", "trust", "-U", "studies")
-        run("pg_ctl", "-w", "-o", options, "-l", str(data / "log"), "start")
+        control("start")
         try:
-            yield f"postgresql+psycopg://studies@127.0.0.1:{port}/postgres"
+            yield Server(f"postgresql+psycopg://studies@127.0.0.1:{port}/postgres", control)
         finally:
-            run("pg_ctl", "-w", "-m", "fast", "stop")
+            control("stop", "-m", "immediate")

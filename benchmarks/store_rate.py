@@ -141,8 +141,8 @@ def _server(seconds: float) -> Row:
     binaries = programs()
     if binaries is None:
         return Row("PostgreSQL: trials written", "–", how="PostgreSQL, or psycopg, is not installed on this machine.")
-    with postgres(binaries) as address, own_store():
-        os.environ[store.VARIABLE] = address
+    with postgres(binaries) as server, own_store():
+        os.environ[store.VARIABLE] = server.address
         return _written("PostgreSQL", seconds)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks.browsing import free_port
 from compression.registry import UserError
 from compression.studies import control, engine, records, spool, store
 from tests.faults.account import ROOT, account, some_measured
@@ -99,12 +99,6 @@ def test_the_dashboard_is_killed_and_its_study_goes_on_as_a_second_process_reads
     assert page.stdout.strip() == "running"
     until(lambda: control.status("long").state == "done")
     assert account(study, "done", 3).failed == ()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:
