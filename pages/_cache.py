@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 from torch import Tensor, nn
 
 from compression.data.sets import data_root
+from compression.goals import Constraint
 from compression.measure import latencies, macs
 from compression.models.files import load_weights
 from compression.pruning import Pruned, ScoreIndex, score_index, weight_index
 from compression.pruning.criteria import ABSOLUTE
 from compression.recipe import Distill, Prune, Recalibrate
+from compression.report.study_cloud import cloud_table
+from compression.report.study_view import StudyView, study_view
 from compression.results import Latency, Measurement
 from compression.stages import Outcome, after, carry_out, finished, student_of
 from compression.studies import jobs, records
@@ -130,10 +134,23 @@ def timed(model: str, data: str, stage: str) -> tuple[Latency, ...]:
     return latencies({"it": pruned}, subject.model, subject.blueprint.input_shape)["it"]
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def study_points(name: str, known: tuple[int, int]) -> list[Row]:
-    """Baseline and trials of a study; ``known`` is ``records.known``, which changes with every new number."""
-    return records.points(name)
+@st.cache_resource(max_entries=16, show_spinner=False)
+def viewed(names: tuple[str, ...], known: tuple[tuple[int, int], ...]) -> StudyView:
+    """The trials of studies, not to be changed; ``known`` is ``records.known`` of each, which changes with them."""
+    return study_view(row for name in names for row in records.points(name))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs={Constraint: repr})
+def clouded(
+    names: tuple[str, ...],
+    known: tuple[tuple[int, int], ...],
+    x: str,
+    y: str,
+    group: str,
+    constraints: tuple[Constraint, ...],
+) -> pd.DataFrame:
+    """All these trials on two measures, not to be changed; a filter takes from it."""
+    return cloud_table(viewed(names, known).rows, x, y, group, constraints)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

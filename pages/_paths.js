@@ -1,8 +1,41 @@
 // Parallel coordinates: a line for every trial across all axes. Dragging along an axis brushes it;
 // what lies outside any brush fades, and the brushes go back to the page, which filters by them.
+// Here a brush is two positions from 0 to 1. The page knows it by the values at its ends or the words
+// that it covers, so that it keeps its meaning when a new trial makes an axis longer.
 const TOP = 40, BOTTOM = 26, LEFT = 30, RIGHT = 74
 
 const seen = new WeakMap()
+
+const value = (axis, place) => {
+  if (place <= 0) return axis.low
+  if (place >= 1) return axis.high
+  return axis.log ? axis.low * (axis.high / axis.low) ** place : axis.low + place * (axis.high - axis.low)
+}
+
+const position = (axis, value) => {
+  if (axis.low === axis.high) return 0.5
+  const part = axis.log
+    ? Math.log(value / axis.low) / Math.log(axis.high / axis.low)
+    : (value - axis.low) / (axis.high - axis.low)
+  return Math.min(1, Math.max(0, part))
+}
+
+const told = (axis, [low, high]) => {
+  if (axis.kind === "number") return [value(axis, low), value(axis, high)]
+  const covered = axis.ticks.filter(([place]) => place >= low && place <= high)
+  const away = ([place]) => Math.abs(place - (low + high) / 2)
+  const words = covered.length ? covered : [[...axis.ticks].sort((a, b) => away(a) - away(b))[0]]
+  return words.map(([, word]) => word)
+}
+
+const gap = axis => 1 / Math.max(1, axis.ticks.length - 1)
+
+const placed = (axis, allowed) => {
+  if (axis.kind === "number") return allowed.map(one => position(axis, one))
+  const places = axis.ticks.filter(([, word]) => allowed.includes(word)).map(([place]) => place)
+  const room = gap(axis) / 4
+  return places.length ? [Math.max(0, Math.min(...places) - room), Math.min(1, Math.max(...places) + room)] : [0, 0]
+}
 
 export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector("#paths")
@@ -10,8 +43,8 @@ export default function ({ data, parentElement, setStateValue }) {
   const marks = root.querySelector("#marks")
   const state = seen.get(parentElement) ?? {}
   seen.set(parentElement, state)
-  const known = new Set(data.axes.map(axis => axis.key))
-  const brushes = Object.fromEntries(Object.entries(data.brushes).filter(([key]) => known.has(key)))
+  const brushed = data.axes.filter(axis => axis.key in data.brushes)
+  const brushes = Object.fromEntries(brushed.map(axis => [axis.key, placed(axis, data.brushes[axis.key])]))
   Object.assign(state, { data, brushes })
 
   const apart = () => (root.clientWidth - LEFT - RIGHT) / Math.max(1, data.axes.length - 1)
@@ -71,7 +104,10 @@ export default function ({ data, parentElement, setStateValue }) {
     root.querySelector("#count").textContent = state.brushing ? `${chosen.length} of ${data.rows.length} trials` : ""
   }
 
-  const send = () => setStateValue("brushes", { ...state.brushes })
+  const send = () => {
+    const axes = data.axes.filter(axis => axis.key in state.brushes)
+    setStateValue("brushes", Object.fromEntries(axes.map(axis => [axis.key, told(axis, state.brushes[axis.key])])))
+  }
 
   const place = (axis, number) => {
     const group = document.createElement("div")
@@ -133,7 +169,7 @@ export default function ({ data, parentElement, setStateValue }) {
       send()
     }
     group.onkeydown = event => {
-      const step = { ArrowUp: 0.05, ArrowDown: -0.05 }[event.key]
+      const step = { ArrowUp: 1, ArrowDown: -1 }[event.key] * (axis.kind === "number" ? 0.05 : gap(axis))
       const range = [...(state.brushes[axis.key] ?? [0, 1])]
       if (event.key === "Delete" || event.key === "Backspace") delete state.brushes[axis.key]
       else if (step) {

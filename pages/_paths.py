@@ -19,8 +19,8 @@ _PATHS = st.components.v2.component(
 )
 
 
-def brushes() -> dict[str, list[float]]:
-    """From where to where, 0 to 1, each axis is brushed; empty where none is."""
+def brushes() -> dict[str, list[Any]]:
+    """What each brushed axis lets through: its lowest and highest value, or the words of its choices."""
     return dict(st.session_state.get(KEY, {}).get("brushes", {}))
 
 
@@ -36,6 +36,5 @@ def draw_paths(table: Mapping[str, Sequence[Mapping[str, Any]]], marked: Sequenc
     chosen = [
         row for row, trial in zip(rows, table["trials"], strict=True) if (trial["study"], trial["trial"]) in marked
     ]
-    axes = [{"key": axis["key"], "label": axis["label"], "ticks": axis["ticks"]} for axis in table["axes"]]
-    data = {"axes": axes, "rows": rows, "marked": chosen, "brushes": brushes(), "height": HEIGHT}
+    data = {"axes": table["axes"], "rows": rows, "marked": chosen, "brushes": brushes(), "height": HEIGHT}
     _PATHS(key=KEY, data=data, height="content", on_brushes_change=lambda: None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from compression.data.root import data_root
 from compression.models.samples import SAMPLES
@@ -29,26 +31,31 @@ LEAVE = "study_leave"
 """Set where the page is to be left for the Pipeline."""
 
 
-def point(row: Row, start: Row | None, how: str) -> None:
-    """Metrics, evidence on the test images, and what can be done with a trial."""
+def point(row: Row, start: Row | None, how: str) -> DeltaGenerator | None:
+    """Metrics of a trial, and what can be done with it; the place for its ``evidence``, if there can be some."""
     st.subheader(_label(row), anchor=False)
     try:
         kept = records.trial(row["study"], row["trial"])
     except UserError as fault:
         st.warning(str(fault), icon=":material/link_off:")
-        return
+        return None
     said = f"{headline(start, row)} · " if start else ""
     seeds = f", mean of {row['seeds']} seeds; its model is that of seed {row['seed']}" if row["seeds"] > 1 else ""
     st.caption(
         f"{said}trial {row['trial']} of {row['study']}, {how} · measured on {row['n']:,} {row['split']} images{seeds}"
     )
     _numbers(row, start)
-    _evidence(row, kept)
+    place = st.container() if row["split"] != "test" and _weights(kept).is_file() else None
     _actions(row, kept)
     if kept.get("epochs"):
         epochs = [Epoch.model_validate(epoch) for epoch in kept["epochs"]]
         with st.expander("Epoch by epoch"):
             draw(charts.history_chart(history_table(epochs), theme(), width=560), "study_epochs")
+    return place
+
+
+def _weights(kept: Row) -> Path:
+    return data_root() / str(kept["weights"])
 
 
 def _label(row: Row) -> str:
@@ -81,13 +88,19 @@ def _ratio(row: Row, start: Row | None, key: str) -> str | None:
     return f"{times(ratio)} {MEASURES[key].gain}" if times(ratio) != times(1) else "as before"
 
 
-def _evidence(row: Row, kept: Row) -> None:
-    """Choosing among many flatters whoever is chosen: what images say that no trial has seen."""
-    path = data_root() / kept["weights"]
-    if row["split"] == "test" or not path.is_file():
-        return
+def evidence(study: str, number: int, at_once: bool) -> None:
+    """Choosing among many flatters whoever is chosen: what images say that no trial has seen.
+
+    Where it is not wanted ``at_once`` it takes a click.
+    """
+    asked = st.session_state.setdefault("study_tested", set())
+    if not at_once and (study, number) not in asked:
+        if not st.button("Measure on the test images", icon=":material/fact_check:", key="study_evidence"):
+            return
+        asked.add((study, number))
+    kept, plan = records.trial(study, number), store.plan(study)
     with st.spinner("Measuring on the test images"):
-        before, after = (one.row() for one in tested(row["model"], store.plan(row["study"]).data, kept["weights"]))
+        before, after = (one.row() for one in tested(plan.model, plan.data, kept["weights"]))
     st.markdown(
         f"**On {after['n']:,} test images that no choice has seen: {percent(after['accuracy'])}** "
         f"({interval(after['accuracy_low'], after['accuracy_high'])}), {against(before, after, 'the model')}."
@@ -96,7 +109,7 @@ def _evidence(row: Row, kept: Row) -> None:
 
 def _actions(row: Row, kept: Row) -> None:
     recipe = Recipe.from_mapping(kept["recipe"])
-    path = data_root() / kept["weights"]
+    path = _weights(kept)
     stem = f"{row['study']}-{row['trial']}".replace(" ", "-")
     with st.container(horizontal=True):
         if st.button(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from compression.goals import Constraint
@@ -45,7 +46,7 @@ from compression.report.drawing import (
     level_line,
     with_legend,
 )
-from compression.report.labels import CELL, Label, notes, place
+from compression.report.labels import CELL, Label, notes, pixels, place
 from compression.report.themes import Style, Theme, faded
 from compression.report.tradeoff import FOCUS
 
@@ -177,10 +178,11 @@ def _labels(
     theme: Theme,
 ) -> tuple[list[dict[str, Any]], bool]:
     """All labels placed, and whether the groups need a legend: they are many, or their names would cover points."""
-    cells = {tuple(round(float(p) / CELL) for p in (plane.x.scale(x), plane.y.scale(y))): (x, y)
-             for x, y in map(plane.at, rows)}  # fmt: skip
-    paths = [[spot] for spot in cells.values()] + front_paths(rows, plane) + bound_paths(bounds, plane)
     x, y = plane.x.scale, plane.y.scale
+    spots = [plane.at(row) for row in rows]
+    places = np.round(pixels(spots, x, y) / CELL).tolist()
+    cells = {tuple(cell): spot for cell, spot in zip(places, spots, strict=True)}  # one stands for all in its cell
+    paths = [[spot] for spot in cells.values()] + front_paths(rows, plane) + bound_paths(bounds, plane)
     names = []
     if 1 < len(groups) <= DIRECT:
         names = [_name_label(name, own, looks[name], plane, theme) for name, own in groups.items()]

@@ -130,18 +130,32 @@ def unbeaten(a: Any, b: Any) -> Any:
     A row beats another that is clearly better than it in neither and clearly worse in one: better
     where the intervals do not overlap. Rows that lack a metric neither beat nor stay.
     """
-    no_worse = (a[:, None, 1] >= a[None, :, 0]) & (b[:, None, 1] >= b[None, :, 0])  # [q, p]: of q against p
-    better = (a[:, None, 0] > a[None, :, 1]) | (b[:, None, 0] > b[None, :, 1])
     known = ~(np.isnan(a).any(axis=1) | np.isnan(b).any(axis=1))
-    return known & ~(no_worse & better).any(axis=0)
+    front = known.copy()
+    front[known] = ~(_outdone(a[known], b[known]) | _outdone(b[known], a[known]))
+    return front
+
+
+def _outdone(a: Any, b: Any) -> Any:
+    """For which rows another is clearly better in ``a`` and not clearly worse in ``b``."""
+    order = np.argsort(a[:, 0])
+    rivals = np.searchsorted(a[order, 0], a[:, 1], side="right")  # from here on the others are clearly better
+    highest = np.maximum.accumulate(np.append(b[order, 1], -np.inf)[::-1])[::-1]
+    return highest[rivals] >= b[:, 0]
 
 
 def near_front(rows: Rows, costs: Any, front: Any) -> list[bool]:
     """Which rows off the front have an accuracy within noise of the best that costs no more."""
-    order = np.argsort([-row["accuracy"] for row in rows], kind="stable")
-    no_dearer = costs[None, order, 1] >= costs[:, None, 0]  # [p, q]: q, the most accurate first, costs no more than p
-    rivals = order[no_dearer.argmax(axis=1)]
+    if not rows:
+        return []
+    by_accuracy = np.argsort([-row["accuracy"] for row in rows], kind="stable")
+    rank = np.empty(len(rows), int)
+    rank[by_accuracy] = np.arange(len(rows))
     known = ~np.isnan(costs).any(axis=1)
+    cheap = np.argsort(np.where(known, -costs[:, 1], np.inf), kind="stable")  # the cheapest first, the unknown last
+    leading = np.minimum.accumulate(rank[cheap])
+    no_dearer = np.searchsorted(-costs[cheap[: known.sum()], 1], -costs[:, 0], side="right")
+    rivals = by_accuracy[leading[np.maximum(no_dearer, 1) - 1]]
     return [bool(known[p] and not front[p] and within_noise(rows[p], rows[rivals[p]])) for p in range(len(rows))]
 
 

@@ -82,12 +82,12 @@ def place(labels: Sequence[Label], paths: Sequence[Sequence[tuple[float, float]]
     visible. Texts keep inside the plot and off each other while there is room. It is judged at
     the least width: on a wider chart points part and texts do not, so nothing new overlaps.
     """
-    sums = _map(np.vstack([_sampled(_pixels(path, x, y)) for path in paths]), x, y)
+    sums = _map(_shown(paths, x, y), x, y)
     taken: list[Any] = []
     placed = []
     for label in labels:
         reaches = [reach + label.clear for reach in (REACHES if label.leader else REACHES[:1])]
-        at = _pixels(label.spots, x, y)
+        at = pixels(label.spots, x, y)
         boxes = _boxes(at, _letters(label.text), reaches)
         faults = _within(sums, boxes + MARGIN) + 50.0 * _touching(boxes, taken) + _crossing(at, reaches, sums)
         faults += 1000.0 * _outside(boxes, x.length + 12, y.length + 12)
@@ -127,7 +127,14 @@ def notes(placed: Sequence[Placed], x: Scale, y: Scale, theme: Theme, panel: str
     return made
 
 
-def _pixels(spots: Sequence[tuple[float, float]], x: Scale, y: Scale) -> Any:
+def _shown(paths: Sequence[Sequence[tuple[float, float]]], x: Scale, y: Scale) -> Any:
+    """All that should stay visible as points in pixels; single points, which may be thousands, in one go."""
+    single = pixels([path[0] for path in paths if len(path) == 1], x, y)
+    return np.vstack([single, *(_sampled(pixels(path, x, y)) for path in paths if len(path) > 1)])
+
+
+def pixels(spots: Sequence[tuple[float, float]], x: Scale, y: Scale) -> Any:
+    """Where points in data are drawn: a line (across, upward) each."""
     array = np.asarray(spots, float).reshape(-1, 2)
     return np.column_stack([x(array[:, 0]), y(array[:, 1])])
 
@@ -156,8 +163,6 @@ CELL = 4.0
 
 def _sampled(path: Any) -> Any:
     """Points no more than a cell apart along the path."""
-    if len(path) < 2:
-        return path
     steps = np.maximum(1, np.ceil(np.abs(np.diff(path, axis=0)).max(axis=1) / CELL)).astype(int)
     where = np.concatenate([[0], np.cumsum(steps)])
     along = np.arange(where[-1] + 1)

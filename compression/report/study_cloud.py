@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 
 from compression.goals import Constraint, feasible
 from compression.registry import UserError, pick, unknown
-from compression.report.compare import ends, near_front, unbeaten
+from compression.report.compare import ends, near_front, records, unbeaten
 from compression.report.setting_words import SWEPT, grouped_values, setting_labels, short_names
 from compression.report.study_tables import settings_of
 from compression.report.tables import grouped, improvement, plain, spread
@@ -67,6 +67,24 @@ def cloud_table(
         row["feasible"] = feasible(row, constraints)
     _stand(body, x, y)
     return pd.DataFrame(body, columns=CLOUD)
+
+
+def among(table: pd.DataFrame, chosen: Collection[tuple[str, int]]) -> pd.DataFrame:
+    """The chosen trials of a :func:`cloud_table`, and its baselines: what none of these beats is their front.
+
+    Their names and groups are those that they have among all trials.
+
+    Args:
+        table: of ``cloud_table``.
+        chosen: study and trial of those that stay.
+    """
+    keys = zip(table["study"], table["trial"], table["baseline"], strict=True)
+    kept = table[[bool(start) or (study, trial) in chosen for study, trial, start in keys]]
+    if kept.empty:
+        return kept
+    body = records(kept)
+    _stand(body, kept["x_axis"].iloc[0], kept["y_axis"].iloc[0])
+    return kept.assign(front=[row["front"] for row in body], near=[row["near"] for row in body])
 
 
 def _point(members: Sequence[Row], x: str, y: str) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from typing import Any
 import pandas as pd
 
 from compression.goals import Constraint, feasible
-from compression.registry import pick
 from compression.report.compare import within_noise
-from compression.report.setting_words import is_number, parts_of, short_names, spreads_wide, steps, value_words
-from compression.report.tables import grouped, plain, spread
-from compression.report.text import AXES, MEASURES, amount, percent, unique
+from compression.report.setting_words import parts_of
+from compression.report.tables import grouped, spread
+from compression.report.text import AXES, MEASURES
 
 Row = Mapping[str, Any]
 
@@ -158,92 +157,3 @@ def differing(a: Row, b: Row) -> pd.DataFrame:
         if a.get(name) is not None and b.get(name) is not None and a[name] != b[name]:
             lines.append({"name": name, "a": a[name], "b": b[name], "kind": "measured"})
     return pd.DataFrame(lines, columns=["name", "a", "b", "kind"])
-
-
-def paths_table(rows: Sequence[Row], metrics: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """What parallel coordinates draw, as plain data: ``axes``, and for each row of ``rows`` one of ``trials``.
-
-    An axis has key, label, kind ("number" or "choice"), low and high (of a number), log, and ticks, each
-    a position from 0 to 1 with its text. A trial has study, trial, and ``at``: by axis its position,
-    None where it has none. Settings come first, those that never change left out, then the metrics
-    that were measured.
-
-    Args:
-        rows: flat dicts of trials.
-        metrics: of MEASURES.
-
-    Raises:
-        UserError: one of them is no measure.
-    """
-    settings = [name for name in settings_of(rows) if len({plain(row[name]) for row in rows if name in row}) > 1]
-    words = short_names(settings)
-    axes, columns = [], []
-    for key in (*settings, *metrics):
-        values = [None if plain(row.get(key)) == "" else row[key] for row in rows]
-        if any(value is not None for value in values):
-            label = words.get(key) or pick(MEASURES, key, "metric").label
-            axis, column = (_numbers if is_number(unique(values)) else _choices)(key, label, values)
-            axes.append(axis)
-            columns.append(column)
-    trials = [
-        {
-            "study": row.get("study", ""),
-            "trial": row.get("trial"),
-            "at": {a["key"]: c[turn] for a, c in zip(axes, columns, strict=True)},
-        }
-        for turn, row in enumerate(rows)
-    ]
-    return {"axes": axes, "trials": trials}
-
-
-def _numbers(key: str, label: str, values: Sequence[Any]) -> tuple[dict[str, Any], list[float | None]]:
-    """An axis of numbers, and where each value is on it."""
-    known = sorted({float(value) for value in values if value is not None})
-    low, high = known[0], known[-1]
-    log = low > 0 and high / low > 8 and key != "accuracy" if key in MEASURES else spreads_wide(key, low, high)
-
-    def at(value: float) -> float:
-        if low == high:
-            return 0.5
-        part = math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
-        return round(part, 5)
-
-    inner = known if len(known) <= 6 and key not in MEASURES else steps(low, high, 5, log) if low < high else []
-    ends = [low, high] if low < high else [low]
-    kept = [value for value in inner if low < value < high and 0.1 <= at(value) <= 0.9]
-    ticks = [[at(value), _written(key, value)] for value in sorted({*ends, *kept})]
-    axis = {"key": key, "label": label, "kind": "number", "low": low, "high": high, "log": log, "ticks": ticks}
-    return axis, [None if value is None else at(float(value)) for value in values]
-
-
-def _written(key: str, value: float) -> str:
-    if key in MEASURES:
-        return percent(value) if key == "accuracy" else amount(value, MEASURES[key].scale)
-    return value_words(key, int(value) if value == int(value) else value)
-
-
-def _choices(key: str, label: str, values: Sequence[Any]) -> tuple[dict[str, Any], list[float | None]]:
-    """An axis of choices, evenly apart in the order of their words."""
-    known = sorted(unique(values), key=lambda value: value_words(key, value))
-    where = {value: round(turn / (len(known) - 1), 5) if len(known) > 1 else 0.5 for turn, value in enumerate(known)}
-    ticks = [[at, value_words(key, value)] for value, at in where.items()]
-    axis = {"key": key, "label": label, "kind": "choice", "low": None, "high": None, "log": False, "ticks": ticks}
-    return axis, [None if value is None else where[value] for value in values]
-
-
-def within(
-    rows: Sequence[Row], paths: Mapping[str, Sequence[Mapping[str, Any]]], filters: Mapping[str, Sequence[float]]
-) -> list[Row]:
-    """The rows whose positions lie in all filters: by axis, from where to where, both included.
-
-    Args:
-        rows: those of which ``paths`` was made.
-        paths: a ``paths_table``.
-        filters: positions from 0 to 1 by the key of an axis; a row that lacks the axis is out.
-    """
-
-    def inside(at: Mapping[str, float | None]) -> bool:
-        found = ((at.get(key), low, high) for key, (low, high) in filters.items())
-        return all(place is not None and low <= place <= high for place, low, high in found)
-
-    return [row for row, trial in zip(rows, paths["trials"], strict=True) if inside(trial["at"])]

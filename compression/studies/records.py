@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import bindparam, text
+from sqlalchemy import TextClause, bindparam, text
 
 from compression.registry import UserError
 from compression.studies import store
@@ -25,6 +25,13 @@ _TRIALS = (
 )
 _ALL = text(f"{_TRIALS} ORDER BY trials.number").bindparams(bindparam("keys", expanding=True))
 _ONE = text(f"{_TRIALS} AND trials.number = :number").bindparams(bindparam("keys", expanding=True))
+_FAILED = text(f"{_TRIALS} AND trials.state = 'FAIL' ORDER BY trials.number").bindparams(
+    bindparam("keys", expanding=True)
+)
+_ENDED = text(
+    "SELECT COUNT(*) FROM trials JOIN studies ON studies.study_id = trials.study_id "
+    "WHERE studies.study_name = :name AND trials.state NOT IN ('RUNNING', 'WAITING')"
+)
 _KNOWN = text(
     "SELECT trials.trial_id FROM trials JOIN trial_user_attributes AS own ON own.trial_id = trials.trial_id "
     "WHERE own.key = 'key' AND own.value_json = :key AND trials.state = 'COMPLETE'"
@@ -41,10 +48,13 @@ class Record:
     kept: Row
 
 
-@patiently
 def records(name: str, *keys: str, number: int | None = None) -> list[Record]:
     """All trials of a study in their order, or one, with the attributes asked for; an unknown study has none."""
-    query, asked = (_ALL, {}) if number is None else (_ONE, {"number": number})
+    return _read(_ALL, name, keys) if number is None else _read(_ONE, name, keys, number=number)
+
+
+@patiently
+def _read(query: TextClause, name: str, keys: Sequence[str], **asked: int) -> list[Record]:
     found: dict[int, Record] = {}
     with store.talking() as storage, storage.engine.connect() as connection:
         for trial, own, state, key, value in connection.execute(query, {**asked, "name": name, "keys": keys or ("",)}):
@@ -72,9 +82,11 @@ def points(name: str) -> list[Row]:
     return [{"study": name, **row} for row in first + rows(name)]
 
 
+@patiently
 def known(name: str) -> tuple[int, int]:
     """The study's number in the database, and how much is known of it: either changes whenever its points do."""
-    ended = sum(record.state.is_finished() for record in records(name))
+    with store.talking() as storage, storage.engine.connect() as connection:
+        ended = connection.execute(_ENDED, {"name": name}).scalar_one()
     about = store.about(name)
     return store.number(name), ended + ("baseline" in about) + sum(key.startswith(store.TIMED) for key in about)
 
@@ -94,9 +106,9 @@ def trial(name: str, number: int) -> Row:
 
 def failures(name: str) -> Iterator[tuple[str, Row, str]]:
     """Key, setting and reason of every trial that could not be measured, those given up apart."""
-    for record in records(name, "key", "setting", "reason"):
+    for record in _read(_FAILED, name, ("key", "setting", "reason")):
         reason = record.kept.get("reason", "")
-        if record.state == TrialState.FAIL and reason not in store.GIVEN_UP:
+        if reason not in store.GIVEN_UP:
             yield record.kept.get("key", str(record.number)), record.kept.get("setting", {}), reason
 
 

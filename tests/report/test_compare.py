@@ -1,11 +1,13 @@
 """Noise, the front and its knee, against published numbers, a slow loop and a hand derivation."""
 
 import random
+from math import nan
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from compression.report.compare import difference, headline, knee, pareto, within_noise
+from compression.report.compare import difference, headline, knee, near_front, pareto, unbeaten, within_noise
 from compression.report.tables import tradeoff_table
 from compression.results import wilson
 from tests.report.rows import row, timed
@@ -74,6 +76,31 @@ def test_the_front_is_the_slow_loops(axis, sign):
         marked = pareto(table(points, axis))
         assert marked["front"].tolist() == slow_front(points, sign), points
         assert marked["front"].any()
+
+
+def test_fronts_of_intervals_and_of_what_is_missing_are_the_slow_loops():
+    rng = np.random.default_rng(0)
+    for size in range(1, 15):
+        for gaps in (0.0, 0.2):
+            a, b = (np.sort(rng.integers(0, 8, (size, 2)).astype(float)) for _ in "ab")
+            a[rng.random(size) < gaps], b[rng.random(size) < gaps] = nan, nan
+            front = [
+                not np.isnan([a[p], b[p]]).any()
+                and not any(
+                    (a[q, 0] > a[p, 1] and b[q, 1] >= b[p, 0]) or (b[q, 0] > b[p, 1] and a[q, 1] >= a[p, 0])
+                    for q in range(size)
+                )
+                for p in range(size)
+            ]
+            assert unbeaten(a, b).tolist() == front
+            points = [(mid, mid - rng.random() / 5, mid + rng.random() / 5) for mid in rng.integers(0, 6, size) / 6]
+            rows = [dict(zip(("accuracy", "accuracy_low", "accuracy_high"), one, strict=True)) for one in points]
+            near = []
+            for p in range(size):
+                rivals = [rows[q] for q in range(size) if a[q, 1] >= a[p, 0]]
+                best = max(rivals, key=lambda row: row["accuracy"], default=None)
+                near.append(best is not None and not front[p] and within_noise(rows[p], best))
+            assert near_front(rows, a, np.array(front)) == near
 
 
 def test_points_equal_in_both_stay_on_the_front_together():

@@ -18,7 +18,7 @@ from compression.registry import UserError
 from compression.report import charts
 from compression.report.cloud_titles import best_of
 from compression.report.compare import records, within_noise
-from compression.report.study_cloud import cloud_table
+from compression.report.study_cloud import among, cloud_table
 from compression.report.text import AXES, MEASURES
 from compression.report.themes import DARK, LIGHT
 from compression.results import wilson
@@ -106,6 +106,21 @@ def test_near_is_beaten_but_within_noise_of_the_best_that_costs_no_more() -> Non
         rival = max((one for one in rows if one["x"] <= row["x"]), key=lambda one: one["accuracy"])
         assert row["near"] == (not row["front"] and within_noise(row, rival))
     assert any(row["near"] for row in rows) and not cloud_table(study(80), "packed_bytes", "macs")["near"].any()
+
+
+def test_among_some_the_front_is_what_none_of_them_beats() -> None:
+    rows = study(60)
+    whole = cloud_table(rows, "packed_bytes")
+    chosen = {("s", number) for number in range(0, 60, 3)}
+    table = by_trial(among(whole, chosen))
+    alone = by_trial(cloud_table([row for row in rows if row["trial"] % 3 == 0 or row["trial"] < 0], "packed_bytes"))
+    assert table.keys() == alone.keys() == {-1, *(number for _, number in chosen)}
+    for number, row in table.items():
+        assert all(row[key] == alone[number][key] for key in ("x", "y", "front", "near", "ratio", "change"))
+        kept = by_trial(whole)[number]
+        assert (row["label"], row["group"], row["turn"]) == (kept["label"], kept["group"], kept["turn"])
+    assert sum(row["front"] for row in table.values()) > sum(by_trial(whole)[number]["front"] for number in table)
+    assert list(among(whole, ())["trial"]) == [-1] and among(whole.iloc[1:], ()).empty
 
 
 def test_what_was_not_measured_stays_in_the_table_and_off_the_front() -> None:

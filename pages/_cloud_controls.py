@@ -1,0 +1,64 @@
+"""What the cloud of a study shows: both axes, what tells the points apart, and what they must meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from compression.goals import Constraint
+from compression.report.setting_words import short_names
+from compression.report.study_view import StudyView
+from compression.report.text import MEASURES
+from compression.studies import store
+
+LOGS = {"Automatic": None, "Linear": False, "Log": True}
+
+
+def cloud_controls(names: Sequence[str], view: StudyView) -> tuple[str, str, str, tuple[Constraint, ...]]:
+    """The measures across and up, what tells the points apart, and the constraints."""
+    plans = [store.plan(name) for name in names]
+    wanted = (name for name in plans[0].objectives if name != "accuracy" and name in view.measures)
+    cost = next(wanted, "packed_bytes")
+    labels = {key: MEASURES[key].label for key in view.measures}
+    words = {"recipe": "recipe", "study": "study", "model": "model", **short_names(view.names)}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        x = _choice("Across", view.measures, cost, f"study_x_{cost}", labels)
+        y = _choice("Up", view.measures, "accuracy", "study_y", labels)
+        group = _choice("Told apart by", view.groups, view.groups[0], "study_group", words)
+        st.selectbox(
+            "Cost axis", tuple(LOGS), key="study_log", bind="query-params", width=120,
+            help="Automatic is logarithmic where costs span more than eight times.",
+        )  # fmt: skip
+        st.toggle(
+            "Knee",
+            key="study_knee",
+            bind="query-params",
+            help="Where giving up size costs most: furthest from the chord.",
+        )
+    own = dict.fromkeys(text for plan in plans for text in plan.constraints)
+    text = st.text_input(
+        "Constraints", ", ".join(own), key=f"study_bounds_{'_'.join(names)}",
+        placeholder="accuracy >= 98 %, packed_bytes <= 100 KB, speedup >= 2",
+        help="They shade what they rule out; the best point that meets them all is named.",
+    )  # fmt: skip
+    return x, y, group, tuple(Constraint.read(one) for one in text.split(",") if one.strip())
+
+
+def log_axes(y: str) -> tuple[bool | None, bool | None]:
+    """Whether x and y are logarithmic; None where their values decide. An accuracy up the chart never is."""
+    log = LOGS[st.session_state.get("study_log", "Automatic")]
+    return log, False if y == "accuracy" else log
+
+
+def knee_wanted() -> bool:
+    """Whether the knee is to be ringed."""
+    return bool(st.session_state.get("study_knee", False))
+
+
+def _choice(label: str, options: Sequence[str], first: str, key: str, words: dict[str, str]) -> str:
+    chosen = st.selectbox(
+        label, options, options.index(first) if first in options else 0, key=key, bind="query-params", width=190,
+        format_func=lambda one: words.get(one, one),
+    )  # fmt: skip
+    return chosen if chosen in options else first
