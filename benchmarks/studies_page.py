@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 from urllib.parse import urlencode
 
 import numpy as np
 from playwright.sync_api import Browser, Page, WebSocket
 
-from benchmarks.browsing import CHART, PATIENCE_MS, Server, browser, opened, streamlit
+from benchmarks.browsing import (
+    CHART,
+    DRAWN,
+    PATIENCE_MS,
+    Server,
+    browser,
+    free_port,
+    opened,
+    serving,
+    streamlit,
+    wait_for,
+)
 from benchmarks.filled import filled
 from benchmarks.report import Row
 from benchmarks.studies import own_store
@@ -28,28 +42,42 @@ RELEASED = """addEventListener('pointerup', () => {
 
 def rows(quick: bool = False) -> list[Row]:
     """First chart, filter and bytes against their bars."""
-    firsts, sent, filters = [], 0, list[float]()
+    firsts, bare, sent, filters = list[float](), list[float](), 0, list[float]()
     with own_store(), browser() as chromium:
         study = filled("many", 200 if quick else TRIALS)
         path = f"tradeoffs?{urlencode({'model': study.model, 'study': study.name})}"
         for _ in range(1 if quick else STARTS):
-            with streamlit("app.py") as server:
+            with product() as server:
                 _visit_home(chromium, server)
-                seconds, sent = _first(chromium, f"{server.url}/{path}")
+                seconds, sent = _first(chromium, f"{server.url}/{path}", CLOUD)
                 firsts.append(seconds)
                 if not filters:
                     filters = _filtered(opened(chromium, server, path), 3 if quick else FILTERS)
-    return page_rows(study.trials or 0, firsts, sent, filters)
+            with streamlit("benchmarks/bare_app.py") as server:
+                _visit_home(chromium, server)
+                bare.append(_first(chromium, server.url, DRAWN)[0])
+    return page_rows(study.trials or 0, firsts, bare, sent, filters)
 
 
-def page_rows(trials: int, firsts: list[float], sent: int, filters: list[float]) -> list[Row]:
+@contextmanager
+def product() -> Iterator[Server]:
+    """The dashboard as ``make run`` starts it, once it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "pages._serve", f"--server.port={port}"]
+    with serving(command, port) as server:
+        wait_for(server)
+        yield server
+
+
+def page_rows(trials: int, firsts: list[float], bare: list[float], sent: int, filters: list[float]) -> list[Row]:
     """What was timed, against the bars."""
     first = median(firsts)
     middle, slow = (float(one) for one in np.percentile(filters, (50, 95)))
     how = (
         f"{trials:,} trials with made-up numbers, since only the page is timed. From the call of the address to "
         f"the cloud drawn, in an empty profile; the server is up and has shown its first page once, this one never. "
-        f"Median of {len(firsts)} servers, the slowest {max(firsts):.2f} s."
+        f"Median of {len(firsts)} servers, the slowest {max(firsts):.2f} s. A bare Streamlit page with one line, "
+        f"timed in turn with it in the same way, takes {median(bare):.2f} s: no page of Streamlit's is faster here."
     )
     brush = (
         f"{len(filters)} brushes along an axis, from letting go to the last `plotly_afterplot`; "
@@ -77,8 +105,8 @@ def _visit_home(chromium: Browser, server: Server) -> None:
     page.context.close()
 
 
-def _first(chromium: Browser, url: str) -> tuple[float, int]:
-    """Seconds to the cloud, and the bytes that came until the page was settled."""
+def _first(chromium: Browser, url: str, chart: str) -> tuple[float, int]:
+    """Seconds to a chart, and the bytes that came until the page was settled."""
     page = chromium.new_context(viewport={"width": 1280, "height": 800}).new_page()
     sizes: list[int] = []
 
@@ -88,7 +116,7 @@ def _first(chromium: Browser, url: str) -> tuple[float, int]:
     page.on("websocket", listen)
     began = time.perf_counter()
     page.goto(url)
-    page.wait_for_selector(CLOUD, state="attached", timeout=PATIENCE_MS)
+    page.wait_for_selector(chart, state="attached", timeout=PATIENCE_MS)
     seconds = time.perf_counter() - began
     settle(page, PATIENCE_MS)
     page.wait_for_timeout(500)
@@ -113,4 +141,6 @@ def _filtered(page: Page, filters: int) -> list[float]:
         page.mouse.up()
         page.wait_for_function("benchmarkClock.done()")
         times.append(page.evaluate("benchmarkClock.last() - benchmarkClock.released") / 1000)
+        if page.get_by_test_id("stException").count():
+            raise RuntimeError("the page shows an error")
     return times[WARM_UP:]

@@ -22,8 +22,13 @@ WAYS = {"sweep": "Sweep", "tune": "Auto-tune", "preset": "Preset", "yaml": "YAML
 
 
 def new_study(subject: Subject, first: bool) -> None:
-    """The forms that start a study; open where there is none yet."""
-    with st.expander("New study", icon=":material/add:", expanded=first):
+    """The forms that start a study; open where there is none yet, and while closed neither made nor sent."""
+    place = st.expander(
+        "New study", icon=":material/add:", expanded=first, key=f"study_new_{first}", on_change="rerun"
+    )  # fmt: skip
+    if not place.open:
+        return
+    with place:
         way = st.segmented_control(
             "Kind of study", tuple(WAYS), default="sweep", required=True, key="study_way", bind="query-params",
             format_func=WAYS.__getitem__, label_visibility="collapsed",

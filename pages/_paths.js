@@ -47,7 +47,7 @@ export default function ({ data, parentElement, setStateValue }) {
   const brushes = Object.fromEntries(brushed.map(axis => [axis.key, placed(axis, data.brushes[axis.key])]))
   Object.assign(state, { data, brushes })
 
-  const apart = () => (root.clientWidth - LEFT - RIGHT) / Math.max(1, data.axes.length - 1)
+  const apart = () => (state.width - LEFT - RIGHT) / Math.max(1, data.axes.length - 1)
   const x = place => LEFT + place * apart()
   const y = at => TOP + (1 - at) * (data.height - TOP - BOTTOM)
   const at = pixel => Math.min(1, Math.max(0, 1 - (pixel - TOP) / (data.height - TOP - BOTTOM)))
@@ -71,7 +71,7 @@ export default function ({ data, parentElement, setStateValue }) {
 
   const drawLines = () => {
     const ratio = window.devicePixelRatio || 1
-    canvas.width = root.clientWidth * ratio
+    canvas.width = state.width * ratio
     canvas.height = data.height * ratio
     canvas.style.height = `${data.height}px`
     const pen = canvas.getContext("2d")
@@ -127,8 +127,9 @@ export default function ({ data, parentElement, setStateValue }) {
     for (const [height, text] of axis.ticks) {
       const tick = document.createElement("span")
       tick.className = "tick"
-      tick.textContent = text
+      tick.textContent = tick.title = text
       tick.style.top = `${y(height)}px`
+      if (number < data.axes.length - 1) tick.style.maxWidth = `${apart() - 14}px` // up to the next axis
       group.append(tick)
     }
     listen(group, axis)
@@ -187,7 +188,8 @@ export default function ({ data, parentElement, setStateValue }) {
   }
 
   const draw = () => {
-    if (!root.clientWidth) return
+    state.width = root.clientWidth // asked for once: each answer makes the browser lay out the page
+    if (!state.width) return
     const focused = [...marks.children].indexOf(root.getRootNode().activeElement)
     root.style.height = `${data.height}px`
     marks.replaceChildren(...data.axes.map(place))

@@ -48,9 +48,11 @@ def point(row: Row, start: Row | None, how: str) -> DeltaGenerator | None:
     place = st.container() if row["split"] != "test" and _weights(kept).is_file() else None
     _actions(row, kept)
     if kept.get("epochs"):
-        epochs = [Epoch.model_validate(epoch) for epoch in kept["epochs"]]
-        with st.expander("Epoch by epoch"):
-            draw(charts.history_chart(history_table(epochs), theme(), width=560), "study_epochs")
+        folded = st.expander("Epoch by epoch", key="study_epochs_open", on_change="rerun")
+        if folded.open:
+            epochs = [Epoch.model_validate(epoch) for epoch in kept["epochs"]]
+            with folded:
+                draw(charts.history_chart(history_table(epochs), theme(), width=560), "study_epochs")
     return place
 
 

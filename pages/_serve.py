@@ -1,10 +1,11 @@
 """Start the dashboard: ``python -m pages._serve``, with Streamlit's own options after it.
 
 What the first page needs is imported and loaded while the server starts and the browser opens,
-which takes as long as the page itself.
+which takes as long as the page itself; then what the Trade-offs page needs, whose database takes long to open.
 """
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -21,6 +22,17 @@ def warm() -> None:
 
     first = SAMPLES[available()[0]]
     _workbench.before(load_subject(first.name, first.data))
+    warm_store()
+
+
+def warm_store() -> None:
+    """Open the studies' database; what is wrong with it the page says."""
+    from compression.registry import UserError
+    from compression.studies import store
+    from pages import _explore, _new_study  # noqa: F401, for their imports
+
+    with suppress(UserError):
+        store.names()
 
 
 if __name__ == "__main__":

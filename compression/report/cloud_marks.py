@@ -14,8 +14,8 @@ from compression.report.themes import STYLES, Style, Theme, faded
 
 Row = dict[str, Any]
 Spot = tuple[float, float]
-BARS, WEBGL = 150, 300
-"""Up to so many points have error bars; more than so many are drawn by the graphics card."""
+BARS, WEBGL = 150, 3000
+"""Up to so many points have error bars; more than so many are drawn by the graphics card, where there is one."""
 LOOKS = (
     *(STYLES[name] for name in ("weights", "channels", "rows", "kernels", "2:4")),
     Style(0, "triangle-left", "◀"),
@@ -120,7 +120,7 @@ def _points(name: str, rows: list[Row], look: Style, plane: Plane, theme: Theme,
     front, near, beaten = (1, 0.6, 0.35) if sound else (1, 0.7, 0.45)  # a thin line needs more ink than a disc
     marker = {
         "symbol": look.symbol if sound else f"{look.symbol}-open",
-        "size": 9 if plane.kind == "scatter" else 7,
+        "size": 9 if plane.bars else 7,
         "color": colour,
         "line": {"color": theme.page, "width": 0.5} if sound else {"width": 1.5},
         "opacity": [front if row["front"] else near if row["near"] else beaten for row in rows],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from statistics import fmean
 from typing import Any
 
@@ -38,6 +39,7 @@ def merged(rows: Iterable[Row]) -> list[dict[str, Any]]:
             recipe, place, kind, _ = names[name]
             places.setdefault((row.get("study"), recipe, kind), set()).add(int(place))
 
+    @cache
     def short(name: str, study: Any) -> str:
         if name not in names:
             return name

@@ -10,7 +10,7 @@ import pytest
 from compression.registry import UserError
 from compression.studies import engine, store
 from tests.faults.account import account, process, some_measured
-from tests.studies.plans import GRID, LONG, made, until
+from tests.studies.plans import GRID, LONG, made, once, until
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("own_store")]
 TEAM = """
@@ -41,7 +41,7 @@ def test_a_scheduler_that_is_lost_ends_the_study_which_goes_on_elsewhere(own_sto
             before = some_measured(study)
             theirs.send_signal(signal.SIGKILL)
             assert ours.wait(60) == 2
-    present = account(study, "failed", len(before), before)
+    present = account(study, "failed", len(once(study)), before)
     assert present.message.startswith(f"The scheduler at {said.read_text()} was lost; resume the study")
     assert present.failed == ()
     assert engine.run_study("long", cluster) == "done"

@@ -9,6 +9,7 @@ from itertools import combinations
 from statistics import fmean, stdev
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 import plotly.io
 import pytest
@@ -255,8 +256,10 @@ def test_the_front_is_a_staircase_whose_steps_turn_with_the_direction() -> None:
     assert named(MAKERS["turned"](LIGHT), "Pareto front").line.shape == "vh"
 
 
-def test_many_points_are_drawn_by_the_graphics_card_and_without_bars() -> None:
-    assert {trace.type for trace in MAKERS["many"](LIGHT).figure.data} == {"scattergl"}
+def test_many_points_have_no_bars_and_very_many_are_drawn_by_the_graphics_card() -> None:
+    assert {trace.type for trace in MAKERS["many"](LIGHT).figure.data} == {"scatter"}
+    repeated = pd.concat([cloud_table(study(10), "packed_bytes")] * 300)
+    assert {trace.type for trace in charts.cloud_chart(repeated, LIGHT).figure.data} == {"scattergl"}
     few = MAKERS["few"](LIGHT).figure.data
     assert {trace.type for trace in few} == {"scatter"} and any(trace.error_y.array for trace in few)
     middle = draw(study(200), LIGHT)
