@@ -5,6 +5,7 @@ Shapes: N images, C channels, H×W pixels.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -148,32 +149,58 @@ def _digits(root: Path) -> tuple[Split, None]:
     return Split(torch.from_numpy(images), torch.from_numpy(table[:, 64]).long()), None
 
 
-def _torchvision(kind: str) -> Callable[[Path], tuple[Split, Split]]:
-    def load(root: Path) -> tuple[Split, Split]:
-        import torchvision
+def _idx(folder: str) -> Callable[[Path], tuple[Split, Split]]:
+    """The four files of MNIST's format, read as files: importing torchvision takes longer than all of them."""
 
-        train, test = (getattr(torchvision.datasets, kind)(root, train=t) for t in (True, False))
-        return _as_split(train), _as_split(test)
+    def load(root: Path) -> tuple[Split, Split]:
+        raw = root / folder / "raw"
+        train, test = (
+            Split(
+                _array(raw / f"{part}-images-idx3-ubyte").unsqueeze(1), _array(raw / f"{part}-labels-idx1-ubyte").long()
+            )
+            for part in ("train", "t10k")
+        )
+        return train, test
 
     return load
 
 
-def _as_split(source: Any) -> Split:
-    images = torch.as_tensor(source.data)
-    images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
-    return Split(images.contiguous(), torch.as_tensor(source.targets).long())
+def _array(path: Path) -> Tensor:
+    """An array of bytes after its header: two zeros, the kind of number, how many axes, then the length of each.
+
+    Raises:
+        ValueError: the file holds no bytes, or not as many as its header says.
+    """
+    content = path.read_bytes()
+    if content[:3] != b"\x00\x00\x08" or len(content) < 4:
+        raise ValueError(f"{path.name} is no array of bytes")
+    start = 4 + 4 * content[3]
+    shape = np.frombuffer(content[4:start], ">u4").tolist()
+    if len(content) != start + math.prod(shape):
+        raise ValueError(f"{path.name} has {len(content):,} bytes of {start + math.prod(shape):,}")
+    return torch.frombuffer(bytearray(content[start:]), dtype=torch.uint8).reshape(shape)
 
 
 def _cifar10(root: Path) -> tuple[Split, Split]:
     """The original batches where they are; else JPEG copies in class folders."""
     if (root / "cifar-10-batches-py").is_dir():
-        return _torchvision("CIFAR10")(root)
+        return _batches(root)
     copies = root / "cifar10-jpg"
     parts = []
     for part in ("train", "test"):
         images, labels, _ = read_tree(copies / part, size=(32, 32), cache=True)
         parts.append(Split(images, labels))
     return parts[0], parts[1]
+
+
+def _batches(root: Path) -> tuple[Split, Split]:
+    import torchvision
+
+    parts = (torchvision.datasets.CIFAR10(root, train=train) for train in (True, False))
+    train, test = (
+        Split(torch.as_tensor(one.data).permute(0, 3, 1, 2).contiguous(), torch.as_tensor(one.targets)) for one in parts
+    )
+    return train, test
 
 
 @dataclass(frozen=True)
@@ -212,11 +239,11 @@ DATASETS: dict[str, Source] = {
         ),
         Source(
             "mnist", "MNIST", "70,000 handwritten digits, 28×28 (LeCun 1998).",
-            _DIGITS, ("MNIST",), "MNIST", _torchvision("MNIST"), 1 / 12, 12,
+            _DIGITS, ("MNIST",), "MNIST", _idx("MNIST"), 1 / 12, 12,
         ),
         Source(
             "fashion-mnist", "Fashion-MNIST", "70,000 pieces of clothing, 28×28 (Xiao 2017).",
-            _FASHION, ("FashionMNIST",), "FashionMNIST", _torchvision("FashionMNIST"), 1 / 12, 31,
+            _FASHION, ("FashionMNIST",), "FashionMNIST", _idx("FashionMNIST"), 1 / 12, 31,
         ),
         Source(
             "cifar10", "CIFAR-10", "60,000 colour photographs, 32×32 (Krizhevsky 2009).",
@@ -242,7 +269,7 @@ def load_data(name: str, seed: int = 0) -> Dataset:
         raise UserError(_absent(source))
     try:
         train, test = source.load(data_root())
-    except (RuntimeError, OSError) as fault:
+    except (RuntimeError, ValueError, OSError) as fault:
         raise UserError(
             f"The files of data set '{name}' under {data_root()} are incomplete "
             f"({_first_line(fault)}); run: espalier data {name} --get"

@@ -129,6 +129,21 @@ def test_mnist_is_read_from_its_own_files_with_its_own_test_split(fake_mnist: Pa
     assert sorted(rows(dataset.test)) == sorted(expected)
 
 
+def test_mnist_is_what_torchvision_reads(fake_mnist: Path) -> None:
+    dataset, theirs = load_data("mnist"), torchvision.datasets.MNIST(fake_mnist, train=True)
+    expected = [
+        image.numpy().tobytes() + bytes([label]) for image, label in zip(theirs.data, theirs.targets, strict=True)
+    ]
+    assert sorted(rows(dataset.train) + rows(dataset.val)) == sorted(expected)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x00\x0d\x01\x00\x00\x00\x01aaaa", b"<html>not found</html>"])
+def test_what_is_no_array_of_bytes_is_said(fake_mnist: Path, content: bytes) -> None:
+    (fake_mnist / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").write_bytes(content)
+    with pytest.raises(UserError, match=r"are incomplete \(t10k-labels-idx1-ubyte is no array of bytes\)"):
+        load_data("mnist")
+
+
 def test_the_test_split_of_mnist_does_not_depend_on_the_seed_but_for_its_order(fake_mnist: Path) -> None:
     first, second = load_data("mnist", seed=0).test, load_data("mnist", seed=1).test
     assert sorted(rows(first)) == sorted(rows(second)) and rows(first) != rows(second)
