@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +22,11 @@ from compression.studies.proposals import outlook, setting_words
 from compression.studies.study import Study
 
 Row = dict[str, Any]
+Told = Callable[..., None]
+"""Says to the store how an engine is: its state, and more by name."""
 State = Literal["waiting", "running", "paused", "done", "cancelled", "failed", "lost"]
+BEAT = 2.0
+"""Seconds between two heartbeats of an engine."""
 SILENT = 20.0
 """Seconds without a heartbeat after which an engine counts as lost."""
 START = 90.0

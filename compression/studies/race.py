@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distributed import Client
-from distributed import Event as Flag
 from optuna.trial import TrialState
 
 from compression.goals import PROXIES
 from compression.studies import records, store
 from compression.studies.halving import Rung, behind
 from compression.studies.study import Study
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 Judge = Callable[[], Mapping[int, str]]
 """Takes note of what was told since the last call; why each trial was stopped that fell behind, by its number."""
@@ -38,6 +39,8 @@ def cost_of(study: Study) -> str:
 
 def referee(study: Study, client: Client) -> Judge:
     """Listen to the trials of a study; the function that judges them. What the store knows of earlier ones counts."""
+    from distributed import Event as Flag
+
     lost: dict[int, str] = {}
     if not study.halving:
         return lambda: lost

@@ -14,7 +14,7 @@ from distributed import Client
 
 from compression.registry import UserError
 from compression.studies import cluster as clusters
-from compression.studies import crew, engine
+from compression.studies import crew, dispatch, engine
 from compression.studies.trial import Made, Trial, carry_out
 from tests.faults.account import account, process, running
 from tests.studies.plans import GRID, LONG, made, team, until
@@ -75,14 +75,14 @@ def stray(address: str, folder: Path) -> Iterator[None]:
 
 def test_a_worker_killed_in_the_middle_of_a_trial_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     study = made(GRID)
-    monkeypatch.setattr(engine, "carry_out", unlucky)
+    monkeypatch.setattr(dispatch, "carry_out", unlucky)
     assert engine.run_study("grid") == "done"
     assert account(study, "done", 6).failed == ()
 
 
 def test_a_poison_setting_is_marked_after_two_tries_and_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     study = made(GRID)
-    monkeypatch.setattr(engine, "carry_out", poisoned)
+    monkeypatch.setattr(dispatch, "carry_out", poisoned)
     assert engine.run_study("grid") == "done"
     assert sorted(account(study, "done", 4).failed) == [
         f"1.prune.granularity {style}, 1.prune.sparsity 0.5: it took 2 workers with it" for style in ("rows", "weights")
@@ -92,7 +92,7 @@ def test_a_poison_setting_is_marked_after_two_tries_and_no_other_with_it(monkeyp
 def test_a_setting_that_goes_over_the_memory_limit_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     study = made(GRID.replace("{choose: [weights, rows]}", "rows"))
     monkeypatch.setenv(clusters.MEMORY, "1.2 GB")
-    monkeypatch.setattr(engine, "carry_out", greedy)
+    monkeypatch.setattr(dispatch, "carry_out", greedy)
     assert engine.run_study("grid") == "done"
     (failed,) = account(study, "done", 2).failed
     assert failed == "1.prune.sparsity 0.5: it took 2 of 2 workers over their memory limit of 1.12 GiB"
@@ -126,7 +126,7 @@ def test_a_study_with_none_but_workers_of_other_versions_fails_at_once(own_store
 @pytest.mark.faults
 def test_a_worker_that_is_sent_away_is_no_fault_of_what_it_ran(monkeypatch: pytest.MonkeyPatch) -> None:
     study = made(LONG.replace("{choose: [0.3, 0.5, 0.7]}", "0.5"))
-    monkeypatch.setattr(engine, "carry_out", slow)
+    monkeypatch.setattr(dispatch, "carry_out", slow)
     with team(crew.TRIES + 1) as address, Client(address) as client, running(study, address):
         for _ in range(crew.TRIES):
             until(lambda: at_work(client))
