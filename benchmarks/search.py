@@ -65,17 +65,19 @@ def space(model: str, search: Search = "grid", seed: int = 0) -> Study:
 
 
 def _found(model: str, seeds: int) -> list[Row]:
-    with own_store():
-        grid = space(model)
-        store.create(grid)
-        engine_seconds(grid)
-        baseline = store.about(grid.name)["baseline"]
-        whole = front_points(grid.name)
-        found = {
-            search: [_searched(space(model, search, seed), baseline) for seed in range(seeds)] for search in SAMPLERS
-        }
-    shares = {search: [share(points, whole, baseline, 0.0) for points in runs] for search, runs in found.items()}
-    tight = {search: [share(points, whole, baseline, TIGHT) for points in runs] for search, runs in found.items()}
+    shares: dict[Search, list[float]] = {search: [] for search in SAMPLERS}
+    tight: dict[Search, list[float]] = {search: [] for search in SAMPLERS}
+    for seed in range(seeds):  # which is that of the trials too, so each seed has a grid of its own
+        with own_store():
+            grid = space(model, seed=seed)
+            store.create(grid)
+            engine_seconds(grid)
+            baseline = store.about(grid.name)["baseline"]
+            whole = front_points(grid.name)
+            for search in SAMPLERS:
+                points = _searched(space(model, search, seed), baseline)
+                shares[search].append(share(points, whole, baseline, 0.0))
+                tight[search].append(share(points, whole, baseline, TIGHT))
     return search_rows(grid, len(whole), shares, tight)
 
 
@@ -88,7 +90,8 @@ def search_rows(
         f"{measured} one-shot points of {grid.model} in {len(grid.recipes)} recipes, all measured on the validation "
         f"images; then {trials} trials of each sampler on the same points, one after the other. Hypervolume of "
         "accuracy and packed bytes against accuracy 0 at the size of the whole model; in brackets against "
-        f"{TIGHT:.0%}, where only what is at least as accurate counts. Median and least of {len(shares['tpe'])} seeds."
+        f"{TIGHT:.0%}, where only what is at least as accurate counts. Median and least of {len(shares['tpe'])} seeds, "
+        "of sampler and trials, each against a grid of its own."
     )
     return [
         Row(

@@ -49,6 +49,10 @@ class Lesson(Objective):
         teacher = SCALES[self.stage.method] * loss
         return logits, (1 - alpha) * labels + alpha * teacher, {"hard": labels, "teacher": teacher}
 
+    def helpers(self) -> tuple[nn.Module, ...]:
+        """The teacher, where it judges every batch anew."""
+        return () if self.answers.kept or self.stage.alpha == 0 else (self.answers.model,)
+
 
 def lesson(stage: Distill, student: nn.Module, teacher: nn.Module, dataset: Dataset, seed: int = 0) -> Lesson:
     """The objective of a distilling stage, checked before anything is trained; ``seed`` draws the regressors.

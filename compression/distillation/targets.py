@@ -19,6 +19,7 @@ from compression.distillation.features import Watch
 from compression.distillation.stages import Stage
 from compression.distillation.views import View
 from compression.training import Step, normalise
+from compression.training.device import at_work
 
 BATCH = 256
 HALF = 2
@@ -46,7 +47,8 @@ class Targets:
     def view(self, step: Step) -> View:
         """What the teacher shows of a batch."""
         if self.kept:
-            logits, *features = (answers[step.index_B] for answers in self.kept)
+            device = step.images_BCHW.device
+            logits, *features = (answers[step.index_B].to(device) for answers in self.kept)
             return View(logits, tuple(features))
         logits, *features = _answers(self.model, self.stages, step.images_BCHW)
         return View(logits, tuple(features))
@@ -71,10 +73,11 @@ def targets(
     if needed > memory_mb:
         reason = f"its answers would take {needed:,.0f} MB, more than memory_mb {memory_mb}"
         return Targets(model, stages, (), f"The teacher judges every batch anew: {reason}.")
-    parts = [
-        [_halved(answer) for answer in _answers(model, stages, normalise(batch, dataset))]
-        for batch in torch.split(images, BATCH)
-    ]
+    with at_work(model) as device:
+        parts = [
+            [_halved(answer).cpu() for answer in _answers(model, stages, normalise(batch, dataset).to(device))]
+            for batch in torch.split(images, BATCH)
+        ]
     kept = tuple(torch.cat(part) for part in zip(*parts, strict=True))
     of = f"{copies} augmented copies of the" if copies else "the"
     return Targets(model, stages, kept, f"The teacher judged {of} training images once ({needed:,.2f} MB of answers).")

@@ -18,6 +18,7 @@ from compression.pruning.surgery import Groups, unit_masks
 from compression.pruning.units import Choice, choose
 from compression.recipe import STRUCTURED, Gradual, Prune
 from compression.registry import UserError
+from compression.training.device import at_rest
 
 Masks = Mapping[str, Tensor]
 EARLY = 1e-9
@@ -99,6 +100,7 @@ class Rising:
             weight = self.model.get_parameter(name).detach()
             if name in self.held:
                 mask = mask | ~self.held[name]  # what an earlier stage dropped does not come back
+            mask = mask.to(weight.device)
             before = self._dropped_weights.get(name, torch.zeros_like(weight))
             self._dropped_weights[name] = torch.where(~mask & (weight != 0), weight, before)
 
@@ -112,12 +114,13 @@ class Rising:
 
     def _chosen(self, stage: Prune) -> Masks:
         """The masks at one sparsity, those that are held included; the decision is noted."""
-        evidence = observe(self.model, self.dataset, stage.criterion, stage.images, self.seed)
+        model = at_rest(self.model)
+        evidence = observe(model, self.dataset, stage.criterion, stage.images, self.seed)
         if stage.granularity in STRUCTURED:
-            self.decision = choose(self.model, self.groups, stage, self.seed, evidence)
-            return _joined(self.held, unit_masks(self.model, self.groups, self.decision.kept))
-        found = select_weights(self.model, stage, self.seed, evidence)
-        masks = _joined(self.held, {f"{name}.weight": mask for name, mask in expand(self.model, found).items()})
+            self.decision = choose(model, self.groups, stage, self.seed, evidence)
+            return _joined(self.held, unit_masks(model, self.groups, self.decision.kept))
+        found = select_weights(model, stage, self.seed, evidence)
+        masks = _joined(self.held, {f"{name}.weight": mask for name, mask in expand(model, found).items()})
         if stage.granularity == "weights":
             keep = {name: masks[f"{name}.weight"].flatten() for name in found.keep}
             found = Selection(keep, found.thresholds)

@@ -66,7 +66,9 @@ def _means(model: nn.Module, names: list[str], inputs_NCHW: Tensor) -> dict[str,
     sums: dict[str, list[Tensor]] = {name: [] for name in names}
 
     def keep(name: str) -> Callable[..., None]:
-        return lambda module, given, output: sums[name].append(output.flatten(0, -2).double().mean(0) * len(output))
+        return lambda module, given, output: sums[name].append(
+            output.flatten(0, -2).double().mean(0).cpu() * len(output)
+        )
 
     hooks = [model.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     try:

@@ -6,7 +6,7 @@ Shapes: B images of a batch, C channels, H×W pixels; R copies of N images.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,10 @@ class Step:
     images_BCHW: Tensor
     labels_B: Tensor
     progress: float = 0.0
+
+    def to(self, device: torch.device) -> Step:
+        """The same batch on a device; where its images lie is still known on the processor."""
+        return replace(self, images_BCHW=self.images_BCHW.to(device), labels_B=self.labels_B.to(device))
 
 
 def taken_of(dataset: Dataset, without: tuple[str, ...]) -> Tensor:

@@ -19,6 +19,7 @@ from compression.data.sets import Dataset
 from compression.registry import UserError
 from compression.results import Epoch
 from compression.training.batches import Feed, Step, steps_of, taken_of
+from compression.training.device import at_work, place_of
 from compression.training.optimiser import layout_of, rise_and_fall, sgd
 from compression.training.prediction import inputs, predict
 from compression.training.stopping import check
@@ -40,6 +41,10 @@ class Objective(nn.Module):
         """The logits B×K, the loss, and the terms that make it up where there are several."""
         logits = model(step.images_BCHW)
         return logits, F.cross_entropy(logits, step.labels_B), {}
+
+    def helpers(self) -> tuple[nn.Module, ...]:
+        """Networks that it asks at every step and that are not trained: they go where the model goes."""
+        return ()
 
 
 def fit(
@@ -96,39 +101,59 @@ def fit(
     goal = objective or Objective()
     layout = layout_of(model)
     feed = Feed(dataset, taken_of(dataset, without), epochs, batch_size, augment, copies, resolutions, layout)
-    optimiser = sgd([model, goal], lr, momentum, weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rise_and_fall(epochs * feed.steps, restarts))
     model.to(memory_format=layout)
-    held = _held(model, masks or {})  # after the move, which gives convolutions new memory
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # dropout draws from the global generator
-    for epoch in range(epochs):
-        began, sound = time.perf_counter(), copy.deepcopy(model.state_dict())
-        model.train()
-        sums = _Sums(len(feed.taken))
-        try:
-            for step in steps_of(feed, epoch, generator):
-                check()
-                hold(held)  # before new masks are asked for: what is pruned is zero whoever looks
-                fresh = masking(step.progress) if masking else None
-                if fresh is not None:
-                    held = _held(model, fresh)
-                    hold(held)
-                logits, loss, parts = goal(model, step)
-                optimiser.zero_grad()
-                torch.autograd.backward(loss)
-                optimiser.step()
-                schedule.step()
-                sums.add(step, logits, loss, parts)
-            hold(held)
-            model.eval()
-            done = _epoch(model, dataset, stage, epoch, sums, float(schedule.get_last_lr()[0]), began)
-        except FloatingPointError as fault:
-            model.eval().load_state_dict(sound)
-            raise Diverged(f"Training diverged in epoch {epoch + 1}, {fault}; lower lr") from None
-        yield done
+    with at_work(model, goal, *goal.helpers()):
+        # After the moves, which give weights new memory.
+        optimiser = sgd([model, goal], lr, momentum, weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rise_and_fall(epochs * feed.steps, restarts))
+        pass_over = _Pass(model, goal, optimiser, schedule, _held(model, masks or {}), masking)
+        for epoch in range(epochs):
+            began, sound = time.perf_counter(), copy.deepcopy(model.state_dict())
+            try:
+                sums = pass_over(feed, epoch, generator)
+                done = _epoch(model, dataset, stage, epoch, sums, float(schedule.get_last_lr()[0]), began)
+            except FloatingPointError as fault:
+                model.eval().load_state_dict(sound)
+                raise Diverged(f"Training diverged in epoch {epoch + 1}, {fault}; lower lr") from None
+            yield done
     # As a file gives it back, so that both are measured, and timed, alike.
     model.to(memory_format=torch.contiguous_format)
+
+
+@dataclass
+class _Pass:
+    """One pass over the training images after another, and what it keeps between them."""
+
+    model: nn.Module
+    goal: Objective
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    held: list[tuple[Tensor, Tensor]]
+    masking: Masking | None
+
+    def __call__(self, feed: Feed, epoch: int, generator: torch.Generator) -> _Sums:
+        """Train for an epoch; the model is left in ``eval()`` mode."""
+        self.model.train()
+        sums, device = _Sums(len(feed.taken)), place_of(self.model)
+        for step in steps_of(feed, epoch, generator):
+            check()
+            hold(self.held)  # before new masks are asked for: what is pruned is zero whoever looks
+            fresh = self.masking(step.progress) if self.masking else None
+            if fresh is not None:
+                self.held = _held(self.model, fresh)
+                hold(self.held)
+            step = step.to(device)
+            logits, loss, parts = self.goal(self.model, step)
+            self.optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            self.optimiser.step()
+            self.schedule.step()
+            sums.add(step, logits, loss, parts)
+        hold(self.held)
+        self.model.eval()
+        return sums
 
 
 @dataclass
@@ -177,7 +202,7 @@ def _check_finite(what: str, value: float) -> None:
 
 def _held(model: nn.Module, masks: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
     parameters = dict(model.named_parameters())
-    return [(parameters[name].data, mask) for name, mask in masks.items()]
+    return [(parameters[name].data, mask.to(parameters[name].device)) for name, mask in masks.items()]
 
 
 def hold(held: list[tuple[Tensor, Tensor]]) -> None:

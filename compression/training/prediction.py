@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from compression.data.sets import Dataset, Split
+from compression.training.device import at_work
 
 
 def prepare_process(threads: int | None = None) -> None:
@@ -46,13 +47,16 @@ def inputs(split: Split, dataset: Dataset) -> Tensor:
     return normalise(split.images, dataset)
 
 
-@torch.inference_mode()
 def predict(model: nn.Module, inputs_NCHW: Tensor, batch_size: int = 128) -> Tensor:
-    """Logits N×K, in ``eval()`` mode; the mode of every submodule comes back afterwards."""
+    """Logits N×K, in ``eval()`` mode; the mode of every submodule comes back afterwards.
+
+    The batches pass on the device of this process; images and logits lie in the processor's memory.
+    """
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        return torch.cat([model(batch) for batch in torch.split(inputs_NCHW, batch_size)])
+        with at_work(model) as device, torch.inference_mode():
+            return torch.cat([model(batch.to(device)).cpu() for batch in torch.split(inputs_NCHW, batch_size)])
     finally:
         for module, was_training in modes.items():
             module.training = was_training

@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from compression.data.augment import AUGMENTS
 from compression.data.sets import Dataset
 from compression.registry import pick
+from compression.training.device import at_work
 from compression.training.prediction import normalise
 
 IMAGES = 10_000
@@ -49,8 +50,9 @@ def recount(
     for module in norms:  # nothing else is switched to training: dropout would disturb the statistics
         module.reset_running_stats()
         module.train().momentum = None  # which means the plain mean over batches
-    for index in torch.tensor_split(drawn, -(-len(drawn) // batch_size)):
-        model(normalise(changed(dataset.train.images[index], generator), dataset))
+    with at_work(model) as device:
+        for index in torch.tensor_split(drawn, -(-len(drawn) // batch_size)):
+            model(normalise(changed(dataset.train.images[index], generator), dataset).to(device))
     for module, (training, momentum) in before.items():
         module.train(training).momentum = momentum
     return True
