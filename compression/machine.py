@@ -1,11 +1,13 @@
-"""The machine and the libraries as they are known without torch: its cores, their versions."""
+"""The machine and the libraries as they are known without torch: its cores and accelerators, their versions."""
 
 from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import takewhile
 
 LIBRARIES = ("torch", "torchvision", "onnxruntime", "torch-pruning", "espalier")
 
@@ -25,3 +27,22 @@ def versions() -> dict[str, str]:
 def cores() -> int:
     """How many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """What ``CUDA_VISIBLE_DEVICES`` calls each NVIDIA accelerator that this process may use; asked without torch."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return _driven()
+    named = (one.strip() for one in given.split(","))
+    return list(takewhile(lambda one: one not in ("", "-1"), named))  # as CUDA reads it
+
+
+def _driven() -> list[str]:
+    """The accelerators that the driver knows, where there is one."""
+    try:
+        asked = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return said.stdout.split()

@@ -23,7 +23,7 @@ from compression.distillation.targets import Targets
 from compression.models.architectures import ARCHITECTURES
 from compression.recipe import Distill
 from compression.registry import UserError
-from compression.training import Objective, Step, device, fitting, hold, normalise, predict, recount
+from compression.training import Objective, Step, device, fitting, hold, normalise, predict
 from compression.training.batches import Feed, steps_of
 from compression.training.device import at_rest, at_work, place_of, work_on
 from compression.training.optimiser import sgd
@@ -81,13 +81,6 @@ def test_predictions_pass_there_and_come_back(far: None) -> None:
     model.register_forward_hook(lambda module, given, output: seen.append(output.device))
     logits = predict(model, torch.randn(5, 1, 28, 28))
     assert logits.device == place_of(model) == device.CPU and {one.type for one in seen} == {"cuda"}
-
-
-def test_statistics_are_counted_there(far: None) -> None:
-    model = ARCHITECTURES["resnet"](1, (4, 8), 1, 10)
-    seen: list[torch.device] = []
-    model.register_forward_hook(lambda module, given, output: seen.append(output.device))
-    assert recount(model, numbers(), images=32) and {one.type for one in seen} == {"cuda"}
 
 
 @pytest.mark.parametrize("kind", ["labels", "kept answers", "a teacher at every batch", "features"])

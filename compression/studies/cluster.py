@@ -1,23 +1,33 @@
-"""The Dask cluster that a study runs on: a local one with a worker for every core, or one that exists already."""
+"""The Dask cluster that a study runs on: a local one with a worker for every core, or one that exists already.
+
+Accelerators are a resource that each local worker has one of at most; the workers of another cluster
+have those that they were started with: ``dask worker … --resources "GPU=1"``.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from logging import WARNING
+from typing import Any
 
 import dask
 from dask.utils import parse_bytes
-from distributed import Client, LocalCluster
+from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
 from distributed.utils import get_mp_context
 
-from compression.machine import cores
+from compression.machine import cores, gpus
 from compression.registry import UserError, quoted
 from compression.studies import store
 
+Row = dict[str, Any]
+HOST = "127.0.0.1"
+GPU = "GPU"
+"""The resource that Dask counts accelerators by: a worker that says it has one gets one trial on it at a time."""
 MEMORY = "ESPALIER_WORKER_MEMORY"
 """The variable that says how much memory a local worker may take, as in "2 GB"."""
 SHARE = 0.8
@@ -78,18 +88,27 @@ def connected(address: str | None) -> Iterator[Client]:
 def _local() -> Iterator[Client]:
     # Dask has workers give every freed block back to the system, and each batch of images then waits twice as long.
     kept = {name: value for name, value in dask.config.get(SPAWN).items() if name != "MALLOC_TRIM_THRESHOLD_"}
+    # The engine itself counts who dies of what.
+    scheduler = {"host": HOST, "dashboard_address": f"{HOST}:0", "allowed_failures": 0}
     with (
         dask.config.set({**SETTINGS, SPAWN: kept}),
-        LocalCluster(
-            n_workers=cores(), threads_per_worker=1, memory_limit=memory_limit(), dashboard_address="127.0.0.1:0",
-            # The engine itself counts who dies of what.
-            scheduler_kwargs={"allowed_failures": 0},
-            # Forked workers would otherwise have the variables of the moment at which the first one was forked.
-            env=preloaded(),
-        ) as cluster,
+        SpecCluster(workers_of(gpus()), {"cls": Scheduler, "options": scheduler}, silence_logs=WARNING) as cluster,
         Client(cluster) as client,
-    ):  # fmt: skip
+    ):
         yield client
+
+
+def workers_of(accelerators: Sequence[str]) -> dict[int, Row]:
+    """Local workers as Dask wants them described: one for every core, the first ones with an accelerator each."""
+    # Forked workers would otherwise have the variables of the moment at which the first one was forked.
+    env = preloaded()
+    own = {"host": HOST, "nthreads": 1, "memory_limit": memory_limit(), "dashboard": False, "silence_logs": WARNING}
+    specs = {}
+    for number in range(max(cores(), len(accelerators))):
+        has = number < len(accelerators)
+        mine = {"env": {**env, **({"CUDA_VISIBLE_DEVICES": accelerators[number]} if has else {})}}
+        specs[number] = {"cls": Nanny, "options": {**own, **mine, "resources": {GPU: 1} if has else {}}}
+    return specs
 
 
 def preloaded() -> dict[str, str]:

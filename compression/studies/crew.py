@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from dask.utils import format_bytes
@@ -19,6 +20,7 @@ from distributed import Client, Future, KilledWorker, wait
 
 from compression.machine import versions
 from compression.registry import UserError
+from compression.studies.cluster import GPU
 from compression.studies.tasks import Task
 from compression.studies.trial import Made, Trial, differing
 
@@ -72,7 +74,7 @@ class Crew:
         return "" if self._there else "The cluster has no worker; the study waits for one"
 
     def free(self) -> list[str]:
-        """The workers that may have a trial now.
+        """The workers that may have a trial now, those with an accelerator first.
 
         Raises:
             UserError: there are only workers that have other versions of the libraries.
@@ -89,12 +91,14 @@ class Crew:
         if self._there and self._there.keys() <= self.refused.keys():
             raise UserError(self.complaint())
         ready = self._sound - {worker for _, worker in self._running.values()}
-        return [one for one in self._there if one in ready and self._there[one]["status"] == "running"]
+        free = [one for one in self._there if one in ready and self._there[one]["status"] == "running"]
+        return sorted(free, key=lambda one: not self._has_gpu(one))
 
     def give(self, task: Task, worker: str) -> None:
-        """Have a worker carry out a trial."""
+        """Have a worker carry out a trial, on its accelerator where it has one."""
         key = f"trial-{task.number}-{time.time_ns()}"
-        future = self._client.submit(self._work, task.trial, key=key, workers=[worker], pure=False)
+        trial, takes = (replace(task.trial, device="cuda"), {GPU: 1}) if self._has_gpu(worker) else (task.trial, None)
+        future = self._client.submit(self._work, trial, key=key, workers=[worker], resources=takes, pure=False)
         self._running[future] = (task, worker)
 
     def back(self, seconds: float) -> list[tuple[Task, Made | None]]:
@@ -113,6 +117,9 @@ class Crew:
             raise CancelledError
         over = [(future, *at) for future, at in self._running.items() if self._is_over(future, at[1])]
         return [self._taken(*one) for one in over]
+
+    def _has_gpu(self, worker: str) -> bool:
+        return bool(self._there[worker]["resources"].get(GPU, 0) >= 1)
 
     def _checked(self, address: str, check: Future[Any]) -> None:
         """Take note of what a worker says of itself."""

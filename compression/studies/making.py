@@ -13,6 +13,7 @@ from compression.studies.halving import Rung, first_look, is_rung
 from compression.studies.trial import Made, Row, Trial
 from compression.subject import load_subject
 from compression.training import prepare_process
+from compression.training.device import work_on
 from compression.training.stopping import Stopped
 
 
@@ -22,6 +23,7 @@ def made(trial: Trial, tell: Callable[[Rung], None] | None = None) -> Made:
     began = time.perf_counter()
     epochs: list[Row] = []
     try:
+        work_on(trial.device)
         cost = _looked_at(trial, tell) if tell else None
 
         def heard(event: Event) -> None:
@@ -45,7 +47,7 @@ def made(trial: Trial, tell: Callable[[Rung], None] | None = None) -> Made:
         **result.final.row(),
     }
     seconds = time.perf_counter() - began
-    return Made(row, result.stopped, False, result.weights, seconds, epochs, hardware())
+    return Made(row, result.stopped, False, result.weights, seconds, epochs, {**hardware(), "device": trial.device})
 
 
 def _looked_at(trial: Trial, tell: Callable[[Rung], None]) -> float | None:

@@ -30,6 +30,7 @@ class Trial:
         race: the topic on which it tells how it does at every rung; empty where it races nobody.
         cost: what counts as a rival's size, by the name that a row has for it; empty where all are rivals.
         number: in the store; the event ``{flag} {number}`` stops this one alone.
+        device: what it trains and is judged on.
     """
 
     recipe: Recipe
@@ -40,6 +41,7 @@ class Trial:
     race: str
     cost: str
     number: int
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dask
 from distributed import LocalCluster
@@ -51,12 +52,17 @@ def until(true: Callable[[], object], seconds: float = WAIT) -> None:
 
 
 @contextmanager
-def team(workers: int) -> Iterator[str]:
-    """A cluster as a team would have one; the address of its scheduler."""
+def team(workers: int, **options: Any) -> Iterator[str]:
+    """A cluster as a team would have one; the address of its scheduler. ``options`` go to its workers."""
     with (
         dask.config.set(SETTINGS),
         LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50, env=preloaded()
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+            env=preloaded(),
+            **options,
         ) as running,
     ):
         yield running.scheduler_address
