@@ -16,7 +16,7 @@ from sqlalchemy import MetaData, func, insert, select
 from compression.machine import versions
 from compression.pipeline import run
 from compression.results import wilson
-from compression.studies import store
+from compression.studies import keys, store
 from compression.studies.space import RECIPE, Choice, Open, recipe_at
 from compression.studies.study import Study
 
@@ -65,7 +65,7 @@ def _trial(study: Study, baseline: Row, draw: random.Random) -> Row:
     epochs = [_epoch(number, draw) for number in range(stages[-1].epochs)] if stages[-1].kind == "train" else []
     row = _row(study, baseline, stages[0], len(epochs), setting, draw)
     return {
-        "key": store.key_of(recipe, study), "recipe": recipe.model_dump(mode="json"), "seed": 0, "setting": setting,
+        "key": keys.key_of(recipe, study), "recipe": recipe.model_dump(mode="json"), "seed": 0, "setting": setting,
         "epochs": epochs, "versions": versions(), "hardware": {"cpu": "none", "cores": 2}, "seconds": 1.0 + len(epochs),
         "weights": "studies/none.safetensors", "stopped": "", "row": row,
     }  # fmt: skip

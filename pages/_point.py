@@ -24,7 +24,7 @@ from compression.studies import records, store
 from pages._cache import tested
 from pages._draw import draw
 from pages._stages import plain, replace_stages
-from pages._workbench import theme
+from pages._workbench import data_key, offered, theme
 
 Row = dict[str, Any]
 LEAVE = "study_leave"
@@ -116,8 +116,8 @@ def _actions(row: Row, kept: Row) -> None:
     with st.container(horizontal=True):
         if st.button(
             "Open in Pipeline", icon=":material/account_tree:", key="study_to_pipeline", on_click=_to_pipeline,
-            args=(recipe,), disabled=recipe.model not in SAMPLES,
-            help="Its stages and seed, with its model." if recipe.model in SAMPLES else "Of sample models only.",
+            args=(recipe,), disabled=not offered(recipe.model, recipe.data),
+            help="Its stages and seed, with its model and data, which must be sample models and known data sets.",
         ):  # fmt: skip
             st.rerun()
         st.download_button(
@@ -138,6 +138,7 @@ def _actions(row: Row, kept: Row) -> None:
 def _to_pipeline(recipe: Recipe) -> None:
     replace_stages([plain(stage) for stage in recipe.stages])
     st.session_state["model"], st.session_state["pipeline_seed"] = recipe.model, recipe.seed
+    st.session_state[data_key(recipe.model)] = recipe.data or SAMPLES[recipe.model].data
     st.session_state[LEAVE] = True
 
 

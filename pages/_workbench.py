@@ -36,7 +36,7 @@ def choose_subject() -> Subject:
             "Data",
             fitting,
             format_func=lambda key: DATASETS[key].label,
-            key=f"data_{sample.data}",
+            key=data_key(name),
             help=f"Data sets whose images fit this model. It was trained on {DATASETS[sample.data].label}.",
         )
     if linked and linked not in available():
@@ -73,6 +73,16 @@ def before(subject: Subject) -> Measurement:
 def theme() -> Theme:
     """The palette for the theme that the browser shows."""
     return THEMES["dark" if st.context.theme.type == "dark" else "light"]
+
+
+def data_key(model: str) -> str:
+    """What the choice of data is called that a model shares with those of its kind."""
+    return f"data_{SAMPLES[model].data}"
+
+
+def offered(model: str, data: str | None) -> bool:
+    """Whether the sidebar has this model, with this data or its own."""
+    return model in SAMPLES and (data is None or (data in DATASETS and _fits(data, model)))
 
 
 def _fits(data: str, model: str) -> bool:

@@ -13,7 +13,7 @@ from benchmarks.filled import filled
 from compression.distillation.students import student_blueprint
 from compression.models.zoo import load
 from compression.recipe import Recipe
-from compression.studies import control, records, store
+from compression.studies import control, keys, records, store
 from compression.studies.making import made
 from compression.studies.proposals import proposals
 from compression.studies.sweep import Done
@@ -76,7 +76,7 @@ def test_the_spaces_of_the_searches_have_300_points_that_all_can_be() -> None:
     for model in search.SPACES:
         grid = search.space(model)
         made = [one for one in proposals(grid) if one.recipe]
-        assert len({store.key_of(one.recipe, grid) for one in made if one.recipe}) == grid.space.size >= 300
+        assert len({keys.key_of(one.recipe, grid) for one in made if one.recipe}) == grid.space.size >= 300
         assert search.space(model, "tpe").trials == grid.space.size // 3
 
 

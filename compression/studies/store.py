@@ -7,13 +7,10 @@ reads ours. Trained weights lie beside the database, each file named by its tria
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +23,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from compression.data.root import data_root
 from compression.goals import OBJECTIVES, PROXIES, Direction
-from compression.machine import versions
-from compression.models.samples import FOLDER, SAMPLES
 from compression.recipe import Recipe, validated
 from compression.registry import UserError, quoted, unknown
 from compression.studies.patience import Away, passes, patiently
@@ -108,20 +103,6 @@ def delete(name: str) -> None:
     """Take a study with all its trials out of the store; weights that others share stay."""
     with talking() as storage:
         storage.delete_study(_id(storage, name))
-
-
-def key_of(recipe: Recipe, study: Study) -> str:
-    """What a measurement depends on, in sixteen hexadecimal digits: recipe, weights, data, split and versions."""
-    path = FOLDER / f"{recipe.model}.safetensors" if recipe.model in SAMPLES else Path(recipe.model)
-    content = _content(path, path.stat().st_mtime_ns) if path.is_file() else ""
-    about = [recipe.digest(), content, study.split, study.limit, versions()]
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@lru_cache(maxsize=16)
-def _content(path: Path, changed: int) -> str:
-    """The digest of a file as it was when it was last ``changed``; a study asks for it before every trial."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def head(key: str, recipe: Recipe, setting: Values) -> Row:

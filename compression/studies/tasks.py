@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from compression.data.root import data_root
 from compression.recipe import Recipe
-from compression.studies import records, spool, store
+from compression.studies import keys, records, spool, store
 from compression.studies.proposals import Proposal, confirmations, proposals, setting_words
 from compression.studies.race import cost_of, race_name, stop_name
 from compression.studies.space import Values, is_setting
@@ -88,7 +88,7 @@ def _spent(study: Study, begun: int, started: float) -> bool:
 
 def key_of(study: Study, proposal: Proposal) -> str:
     """What a proposal is known by: the key of what it would measure, or the setting that contradicts itself."""
-    return store.key_of(proposal.recipe, study) if proposal.recipe else setting_words(proposal.setting)
+    return keys.key_of(proposal.recipe, study) if proposal.recipe else setting_words(proposal.setting)
 
 
 def _repeated(study: Study, proposal: Proposal, number: int) -> None:

@@ -181,6 +181,7 @@ def test_a_point_goes_over_to_the_pipeline(open_app: Open, filled: Study, monkey
     at = sound(click(at, "Open in Pipeline"))
     body = at.session_state["pipeline_stages"][0]["body"]
     assert (body["granularity"], body["sparsity"]) == ("rows", row["sparsity"])
+    assert (at.session_state["model"], at.session_state["data_digits"]) == ("digits-mlp", "digits")
     assert gone == ["pages/pipeline.py"]
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
 
 from compression.registry import UserError
 from compression.studies import records, store
+from compression.studies.keys import key_of
 from compression.studies.space import recipe_at
 from compression.studies.study import Study
 
@@ -39,7 +39,7 @@ def begun(sparsity: float = 0.3, study: Study = STUDY) -> tuple[int, str]:
         "recipe.1.prune.granularity": "rows", "recipe.1.prune.sparsity": sparsity, "recipe.2.train.lr": 0.01,
     }  # fmt: skip
     recipe = recipe_at(study.base, study.space.stages("recipe", values))
-    key = store.key_of(recipe, study)
+    key = key_of(recipe, study)
     return store.begin(study.name, key, recipe, study.space.open("recipe"), values), key
 
 
@@ -102,22 +102,6 @@ def test_trials_that_nobody_runs_are_given_up() -> None:
     assert states == [("COMPLETE", None), ("FAIL", "its engine ended")]
     store.fail(begun(0.9)[0], "All units would be removed")
     assert store.trials("first")[-1].user_attrs["reason"] == "All units would be removed"
-
-
-def test_the_key_is_that_of_all_that_a_measurement_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = recipe_at(STUDY.base, [{"kind": "prune", "sparsity": 0.5}])
-    key = store.key_of(recipe, STUDY)
-    others: list[Any] = [
-        (recipe.model_copy(update={"seed": 1}), STUDY),
-        (recipe.model_copy(update={"model": "digits-cnn"}), STUDY),
-        (recipe, STUDY.model_copy(update={"split": "test"})),
-        (recipe, STUDY.model_copy(update={"limit": 100})),
-    ]
-    keys = {key, *(store.key_of(*other) for other in others)}
-    monkeypatch.setattr(store, "versions", lambda: {"torch": "1.0"})
-    assert len(keys | {store.key_of(recipe, STUDY)}) == 6
-    monkeypatch.undo()
-    assert store.key_of(recipe, STUDY.model_copy(update={"name": "b", "trials": 9})) == key
 
 
 def test_sqlite_writes_ahead_and_does_not_wait_for_the_disk() -> None:

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from compression.data.root import data_root
-from compression.studies import control, proposals, records, store
+from compression.studies import control, keys, proposals, records, store
 from compression.studies.study import Study
 from compression.studies.tasks import tasks
 
@@ -70,7 +70,7 @@ def test_a_search_that_goes_on_does_not_begin_again() -> None:
 
 def test_a_search_by_steps_has_the_settings_of_the_grid() -> None:
     grid = Study.from_yaml(BOTH)
-    on_grid = {store.key_of(one.recipe, grid) for one in proposals.proposals(grid) if one.recipe}
+    on_grid = {keys.key_of(one.recipe, grid) for one in proposals.proposals(grid) if one.recipe}
     assert set(carried_out(searching("random", 8))) <= on_grid and len(on_grid) == 8
 
 
