@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser postgres run test test-faults lint bench clean
+.PHONY: help setup browser postgres run test test-slow test-faults lint bench clean
 
 PORT ?=
 PYTHON ?=
@@ -12,7 +12,7 @@ FITS := import ensurepip, lzma, sqlite3, ssl, sys, venv; sys.exit(not (3, 11) <=
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: PORT=8600 (make run), PYTHON=/path/to/python (make setup), ARGS=... (make run, make test, make test-faults, make bench)"
+	@echo "Variables: PORT=8600 (make run), PYTHON=/path/to/python (make setup), ARGS=... (make run, make bench, all kinds of make test)"
 
 setup: .venv/.setup ## Make the virtual environment .venv, once
 
@@ -51,9 +51,13 @@ run: setup ## Open the dashboard
 	@echo "Starting Espalier; Ctrl+C stops it."
 	@exec $(PY) -m pages._serve $(if $(PORT),--server.port=$(PORT)) $(ARGS)
 
-test: setup browser ## Run all tests, those in a real browser too
+test: setup browser ## Run the tests, those in a real browser too, but for the two below
 	@echo "Running the tests."
-	@$(PY) -m pytest -n 2 --dist loadfile -m "not faults" $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile -m "not faults and not slow" $(ARGS)
+
+test-slow: setup browser ## Run the tests that take more than about ten seconds each: whole studies, lessons, pipelines
+	@echo "Running the slow tests."
+	@$(PY) -m pytest -n 2 --dist load -m "slow and not faults" $(ARGS)
 
 test-faults: setup postgres ## Run the slower tests of what dies: engines, dashboards, databases, schedulers
 	@echo "Running the slower tests of faults."

@@ -59,6 +59,7 @@ def test_a_link_to_a_model_that_is_not_here_says_so(open_page: Open) -> None:
     expect(page.get_by_text("The link's model 'nope' is not here; this is digits-cnn.")).to_be_visible(timeout=WAIT_MS)
 
 
+@pytest.mark.slow
 def test_a_study_from_click_to_chart_and_away(open_page: Open) -> None:
     page = open_page("tradeoffs?model=digits-mlp&sweep_count=3")
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT_MS)
@@ -79,6 +80,7 @@ def test_a_study_from_click_to_chart_and_away(open_page: Open) -> None:
     expect(page.get_by_text("6 of 6 measured")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_brushing_an_axis_filters_the_chart_and_a_click_chooses_a_point(open_page: Open) -> None:
     page = open_page("tradeoffs?model=digits-cnn&study_way=Preset")
     page.get_by_role("button", name="Run preset").click()
@@ -131,6 +133,7 @@ def test_the_temperature_moves_what_the_teacher_says(open_page: Open) -> None:
     assert before[0] != after[0]
 
 
+@pytest.mark.slow
 def test_a_lesson_from_click_to_judgement(open_page: Open) -> None:
     page = open_page("distill?model=digits-mlp&distill_view=Teach&teach_epochs=2")
     page.get_by_role("button", name="Train").click()
@@ -144,6 +147,7 @@ def test_a_lesson_from_click_to_judgement(open_page: Open) -> None:
     assert "teacher" in " ".join(title(page, position) for position in range(3))
 
 
+@pytest.mark.slow
 def test_a_pipeline_from_preset_to_lineage(open_page: Open) -> None:
     page = open_page("pipeline?model=digits-mlp")
     page.get_by_role("button", name="delete icon").last.click()
@@ -181,6 +185,7 @@ def test_a_scan_and_its_budget_go_over_to_the_prune_page(open_page: Open) -> Non
     assert title(page, 0) == before
 
 
+@pytest.mark.slow
 def test_weights_drift_towards_zero_when_played(open_page: Open) -> None:
     page = open_page(f"pipeline?model=digits-mlp&stages={SPARSIFIED}&pipeline_controls=false&pipeline_latency=false")
     page.get_by_role("button", name="Run").click()

@@ -27,6 +27,7 @@ def test_runtimes_compute_the_modules_outputs(runtime: str) -> None:
     torch.testing.assert_close(given.clone(), model.eval()(x).detach(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_runtime_batch_and_candidate_is_measured_in_one_child() -> None:
     model, seen = cnn(), []
     slower = nn.Sequential(*[cnn()[0], nn.Conv2d(8, 2, 1), nn.Upsample(scale_factor=2), model])  # type: ignore[index]
@@ -51,6 +52,7 @@ def test_every_runtime_batch_and_candidate_is_measured_in_one_child() -> None:
             assert 0 < row.min_ms <= row.median_ms <= row.p90_ms
 
 
+@pytest.mark.slow
 def test_one_candidate_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     model = cnn().train()

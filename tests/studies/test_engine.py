@@ -109,6 +109,7 @@ def test_a_setting_that_cannot_be_is_left_out_with_its_reason(cluster: str) -> N
     assert len(present.failed) == 2 and "the pattern 2:4 fixes it at 0.5" in present.failed[0]
 
 
+@pytest.mark.slow
 def test_a_paused_study_goes_on(cluster: str) -> None:
     study = made(LONG.replace("epochs: 4", "epochs: 6").replace("digits-mlp", "digits-cnn"))
     engine_thread = threading.Thread(target=engine.run_study, args=("long", cluster))

@@ -49,6 +49,7 @@ def test_accuracies_are_those_of_the_script_that_one_would_write(name: str) -> N
     assert [(row["sparsity"], row["accuracy"]) for row in rows(plan).values()] == expected
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_very_rows_of_one() -> None:
     plan = GRID.model_copy(update={"criteria": ("magnitude", "random"), "epochs": 1, "sparsities": (0.5,), "seeds": 2})
     # A process of its own, as a sweep has: this one may hold autograd's threads, which no fork survives.

@@ -45,6 +45,7 @@ def searching(search: str, trials: int, **more: object) -> Study:
     return Study.model_validate({**Study.from_yaml(BOTH).model_dump(), "search": search, "trials": trials, **more})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", ["random", "tpe", "nsga2"])
 @pytest.mark.parametrize("trials", [5, 12])
 def test_what_a_sampler_asks_for_again_is_not_measured_again_and_costs_nothing(search: str, trials: int) -> None:

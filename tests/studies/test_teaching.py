@@ -82,6 +82,7 @@ def test_a_bad_plan_is_one_line(settings: dict[str, object], message: str) -> No
         teaching(**settings)
 
 
+@pytest.mark.slow
 def test_a_job_leaves_rows_epochs_and_weights_that_agree(data_root: object) -> None:
     name = jobs.start(teaching(temperatures=(4,), alphas=(0.9,), seeds=1, split="test"))
     end = time.monotonic() + 100
