@@ -264,3 +264,17 @@ def test_several_studies_share_a_chart_and_their_table(open_app: Open, filled: S
     table = at.dataframe[-1].value
     assert set(table["study"]) == {"cut rows", "other rows"} and len(table) == 5
     assert at.selectbox(key="study_group").value == "study"
+
+
+def test_a_brush_keeps_its_values_and_asks_before_it_measures_whom_it_names(open_app: Open, filled: Study) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    at.session_state["study_paths"] = {"brushes": {"1.prune.sparsity": [0.2, 0.3]}}
+    at = sound(at.run())
+    assert "2 of 4 trials pass the filters" in text_of(at) and "test images" not in text_of(at)
+    assert set(at.dataframe[-1].value["sparsity"]) == {0.25}
+    at = sound(click(at, "Measure on the test images"))
+    assert "test images that no choice has seen" in text_of(at)
+    at = sound(at.selectbox(key="study_y").set_value("macs").run())
+    assert "test images that no choice has seen" in text_of(at), "what was asked for stays"
+    at = sound(click(at, "Clear filters"))
+    assert "Drag along an axis to filter" in text_of(at) and len(at.dataframe[-1].value) == 4
