@@ -60,7 +60,7 @@ def _explore(names: tuple[str, ...]) -> None:
     picked, pinned = _valid(PICKED, view), _valid(PINNED, view)
     named = best_of(rows_of(table), constraints)
     best = (named["study"], int(named["trial"])) if named else None
-    _cloud(table, constraints, best, picked, pinned)
+    _cloud(table, y, constraints, best, picked, pinned)
     _filters(view, [key for key in (pinned, picked) if key], len(kept))
     place = _chosen(view, picked or best, pinned, "chosen" if picked else "named by the chart")
     _matters(kept, y)
@@ -72,12 +72,13 @@ def _explore(names: tuple[str, ...]) -> None:
 
 def _cloud(
     table: pd.DataFrame,
+    y: str,
     constraints: tuple[Constraint, ...],
     best: Key | None,
     picked: Key | None,
     pinned: Key | None,
 ) -> None:
-    log_x, log_y = log_axes(table["y_axis"].iloc[0])
+    log_x, log_y = log_axes(y)
     chart = charts.cloud_chart(
         table, theme(), constraints=constraints, best=best, show_knee=knee_wanted(), log_x=log_x, log_y=log_y,
         selected=[picked] if picked else [], pinned=pinned, width=640,

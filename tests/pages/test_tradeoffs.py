@@ -276,5 +276,8 @@ def test_a_brush_keeps_its_values_and_asks_before_it_measures_whom_it_names(open
     assert "test images that no choice has seen" in text_of(at)
     at = sound(at.selectbox(key="study_y").set_value("macs").run())
     assert "test images that no choice has seen" in text_of(at), "what was asked for stays"
+    at.session_state["study_paths"] = {"brushes": {"1.prune.sparsity": [0.8, 0.9]}}
+    at = sound(at.run())
+    assert "0 of 4 trials pass the filters" in text_of(at) and not len(at.dataframe[-1].value)
     at = sound(click(at, "Clear filters"))
     assert "Drag along an axis to filter" in text_of(at) and len(at.dataframe[-1].value) == 4
