@@ -23,6 +23,7 @@ from compression.results import Epoch
 from compression.studies import records, store
 from pages._cache import tested
 from pages._draw import draw
+from pages._elsewhere import elsewhere
 from pages._stages import plain, replace_stages
 from pages._workbench import data_key, offered, theme
 
@@ -46,7 +47,7 @@ def point(row: Row, start: Row | None, how: str) -> DeltaGenerator | None:
     )
     _numbers(row, start)
     place = st.container() if row["split"] != "test" and _weights(kept).is_file() else None
-    _actions(row, kept)
+    _actions(row, start, kept)
     if kept.get("epochs"):
         folded = st.expander("Epoch by epoch", key="study_epochs_open", on_change="rerun")
         if folded.open:
@@ -109,7 +110,7 @@ def evidence(study: str, number: int, at_once: bool) -> None:
     )
 
 
-def _actions(row: Row, kept: Row) -> None:
+def _actions(row: Row, start: Row | None, kept: Row) -> None:
     recipe = Recipe.from_mapping(kept["recipe"])
     path = _weights(kept)
     stem = f"{row['study']}-{row['trial']}".replace(" ", "-")
@@ -128,6 +129,7 @@ def _actions(row: Row, kept: Row) -> None:
             "Recipe", recipe.to_yaml(), f"{stem}.yaml", icon=":material/download:", key="study_recipe",
             help="`espalier run FILE` runs it again.",
         )  # fmt: skip
+        elsewhere(row, start, "study_elsewhere")
         with st.popover("How it was measured", icon=":material/info:"):
             st.code(recipe.to_yaml(), language="yaml")
             reused = ", taken over from an earlier study" if kept.get("reused") else ""

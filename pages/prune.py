@@ -16,6 +16,7 @@ from compression.subject import Preview, Subject, baseline, evidence_of, live_li
 from pages._attention import attention
 from pages._cache import fallen, recalibrated, tried
 from pages._draw import beside, draw, gallery, latency_table, pairs
+from pages._elsewhere import elsewhere
 from pages._forms import prune_controls, recalibration
 from pages._prune_charts import curve, filters, histogram
 from pages._workbench import choose_subject, theme
@@ -87,6 +88,7 @@ def _numbers(subject: Subject, found: Preview) -> None:
     for column, (label, field, written, about) in zip(columns[1:], pairs, strict=True):
         was, now = getattr(before, field), getattr(after, field)
         column.metric(label, written(now), delta(share(now / was - 1)), delta_color="inverse", help=about)
+    elsewhere(after.row(), before.row(), "prune_elsewhere")
 
 
 def _pictures(subject: Subject, stage: Prune, found: Preview, places: list[DeltaGenerator]) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from compression.devices import estimate
 from compression.goals import Constraint, feasible
 from compression.registry import UserError, pick, unknown
 from compression.report.compare import ends, near_front, records, unbeaten
 from compression.report.setting_words import SWEPT, grouped_values, setting_labels, short_names
 from compression.report.study_tables import settings_of
 from compression.report.tables import grouped, improvement, plain, spread
-from compression.report.text import AXES, MEASURES, unique
+from compression.report.text import AXES, ESTIMATED, MEASURES, unique
 
 Row = Mapping[str, Any]
 PLACE = ("study", "model", "data", "split")
@@ -56,7 +57,7 @@ def cloud_table(
     """
     pick(MEASURES, x, "axis")
     pick(MEASURES, y, "axis")
-    rows = list(rows)
+    rows = [row | _estimates(row, x, y) for row in map(dict, rows)]
     settings = settings_of(rows)
     members = grouped(rows, tuple(dict.fromkeys((*PLACE, *SWEPT, *settings))))
     body = [_point(own, x, y) for own in members]
@@ -67,6 +68,11 @@ def cloud_table(
         row["feasible"] = feasible(row, constraints)
     _stand(body, x, y)
     return pd.DataFrame(body, columns=CLOUD)
+
+
+def _estimates(row: Row, *keys: str) -> dict[str, float | None]:
+    """What no row holds: how long the model would take on a device that is not here."""
+    return {key: estimate(key.removesuffix("_ms"), row) for key in keys if key in ESTIMATED}
 
 
 def among(table: pd.DataFrame, chosen: Collection[tuple[str, int]]) -> pd.DataFrame:
@@ -96,6 +102,8 @@ def _point(members: Sequence[Row], x: str, y: str) -> dict[str, Any]:
     row |= {"baseline": first.get("granularity") == "baseline"}
     row |= {"x_axis": x, "y_axis": y, "axis": next((key for key in (x, y) if key != "accuracy"), "")}
     for key, axis in MEASURES.items():
+        if key in ESTIMATED and key not in (x, y):
+            continue
         middle, low, high, kind = spread(members, key, axis.low, axis.high)
         if row["baseline"] and axis.scale == "times":
             middle = low = high = 1.0

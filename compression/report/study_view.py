@@ -8,7 +8,7 @@ from typing import Any
 
 from compression.report.study_paths import paths_table
 from compression.report.study_tables import averaged, merged, settings_of
-from compression.report.text import MEASURES
+from compression.report.text import ESTIMATED, MEASURES
 
 Row = Mapping[str, Any]
 PATHS = ("accuracy", "packed_bytes", "macs", "speedup")
@@ -25,7 +25,7 @@ class StudyView:
         settings: of ``averaged``, a row a setting.
         paths: a ``paths_table`` of the settings.
         names: what was set in any of the rows, of ``settings_of``.
-        measures: what was measured in any of them, of MEASURES.
+        measures: what was measured in any of them, of MEASURES, and what is estimated from that.
         groups: what may tell the points apart: first what they are, then what was set in them.
     """
 
@@ -43,7 +43,7 @@ def study_view(found: Iterable[Row]) -> StudyView:
     rows = merged(found)
     trials = [row for row in rows if row["granularity"] != "baseline"]
     settings, names = averaged(trials), settings_of(rows)
-    measures = tuple(key for key in MEASURES if any(row.get(key) is not None for row in rows))
+    measures = tuple(key for key in MEASURES if key in ESTIMATED or any(row.get(key) is not None for row in rows))
     paths = paths_table(settings, [key for key in PATHS if any(row.get(key) is not None for row in trials)])
     return StudyView(rows, trials, settings, paths, names, measures, _groups(rows, names))
 

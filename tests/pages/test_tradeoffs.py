@@ -9,6 +9,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from compression.report.elsewhere import device_table
 from compression.report.text import percent, size
 from compression.studies import control, engine, records, spool, store
 from compression.studies.making import made
@@ -153,6 +154,8 @@ def test_the_named_point_shows_the_librarys_numbers(open_app: Open, filled: Stud
     shown = {metric.label: metric.value for metric in at.metric}
     assert (shown["Accuracy"], shown["Size packed"]) == (percent(best["accuracy"]), size(best["packed_bytes"]))
     assert "test images that no choice has seen" in text_of(at)
+    elsewhere = device_table(best, records.points("cut rows")[0]).drop(columns="source")
+    assert at.dataframe[0].value.equals(elsewhere) and "Estimated" in text_of(at)
     assert at.text_input(key="study_bounds_cut rows").value == "accuracy >= 90 %"
 
 
@@ -189,7 +192,7 @@ def test_two_points_are_set_side_by_side(open_app: Open, filled: Study) -> None:
     at = open_app("tradeoffs", model="digits-mlp")
     at.session_state["study_pinned"], at.session_state["study_picked"] = ("cut rows", 0), ("cut rows", 1)
     at = sound(at.run())
-    lines = {line[""]: (line["A"], line["B"]) for line in at.dataframe[0].value.to_dict("records")}
+    lines = {line[""]: (line["A"], line["B"]) for line in at.dataframe[1].value.to_dict("records")}
     rows = {row["trial"]: row for row in records.rows("cut rows")}
     assert lines["sparsity"] == ("25 %", "50 %")
     assert lines["Size with zeros packed"] == (size(rows[0]["packed_bytes"]), size(rows[1]["packed_bytes"]))

@@ -76,7 +76,7 @@ def slow_front(rows: list[Row], x: str, y: str) -> list[bool]:
     """The definition, word for word: none is clearly better in one measure and clearly worse in neither."""
 
     def better(q: Row, p: Row, side: str, key: str) -> bool:
-        up = OBJECTIVES.get(key, "minimize" if key == "latency_ms" else "maximize") == "maximize"
+        up = OBJECTIVES.get(key, "minimize" if key.endswith("_ms") else "maximize") == "maximize"
         low, high = (side, side) if key == "accuracy" else (f"{side}_low", f"{side}_high")
         return bool(q[low] > p[high]) if up else bool(q[high] < p[low])
 
@@ -122,6 +122,25 @@ def test_among_some_the_front_is_what_none_of_them_beats() -> None:
         assert (row["label"], row["group"], row["turn"]) == (kept["label"], kept["group"], kept["turn"])
     assert sum(row["front"] for row in table.values()) > sum(by_trial(whole)[number]["front"] for number in table)
     assert list(among(whole, ())["trial"]) == [-1] and among(whole.iloc[1:], ()).empty
+
+
+def test_what_a_device_would_take_is_worked_out_and_what_does_not_fit_is_not_drawn() -> None:
+    rows = study(20)
+    rows[1] |= {"file_bytes": 3_000_000}
+    table = cloud_table(rows, "stm32h7_ms")
+    by = by_trial(table)
+    assert by[0]["x"] != by[0]["x"] and not by[0]["front"]
+    for number in range(1, 20):
+        least, most = rows[number + 1]["macs"] / 240e6, rows[number + 1]["macs"] / 10e6
+        assert by[number]["x"] == pytest.approx(1000 * (least * most) ** 0.5)
+    chart = charts.cloud_chart(table, LIGHT)
+    assert "latency on STM32H743 estimated, give or take 4.9× on all alike" in chart.subtitle
+    assert "1 of 21 that do not fit STM32H743 are not drawn" in chart.subtitle
+    for row in rows:
+        row["file_bytes"] = 3_000_000
+    assert charts.cloud_chart(cloud_table(rows, "stm32h7_ms"), LIGHT).title == (
+        "None of these models fits the memory of STM32H743"
+    )
 
 
 def test_what_was_not_measured_stays_in_the_table_and_off_the_front() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from compression.report.study_paths import paths_table
 from compression.report.study_tables import averaged
 from compression.report.study_view import study_view
+from compression.report.text import ESTIMATED
 
 
 def point(number: int, study: str = "a", **more: Any) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def test_a_view_has_every_row_and_each_setting_once() -> None:
     assert view.settings == averaged(view.trials) and [row["trials"] for row in view.settings] == [(0, 1), (2,), (3,)]
     assert view.paths == paths_table(view.settings, ("accuracy", "packed_bytes"))
     assert view.names == ("1.prune.sparsity", "1.prune.scope")
-    assert view.measures == ("accuracy", "packed_bytes")
+    assert view.measures == ("accuracy", "packed_bytes", *ESTIMATED)
 
 
 def test_points_are_told_apart_by_what_varies_words_before_numbers() -> None:
