@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from compression.devices import DEVICES, Device, estimate, milliseconds, misfit
-from compression.report.text import DASH, brief, size, times
+from compression.report.text import DASH, size, times
 
 Row = Mapping[str, Any]
 
@@ -30,7 +30,8 @@ def device_table(row: Row, start: Row | None = None) -> pd.DataFrame:
 def _time(device: Device, row: Row) -> str:
     found = milliseconds(device, row)
     if found:
-        return f"{brief(found[0])}{DASH}{brief(found[1])} ms"
+        low, high = (f"{float(f'{end:.2g}'):g}" for end in found)
+        return f"{low}{DASH}{high} ms"
     lack = misfit(device, row)
     return f"does not fit: {size(lack.needs)} of {lack.of}, {size(lack.has)} there" if lack else ""
 
