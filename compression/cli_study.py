@@ -37,7 +37,7 @@ def study(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    path = Path(arguments.what)
+    path = Path(_named(arguments, "a YAML file with the plan"))
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -53,7 +53,7 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 
 def _resume(arguments: argparse.Namespace) -> None:
-    control.resume(arguments.what, arguments.cluster, arguments.insecure)
+    control.resume(_named(arguments), arguments.cluster, arguments.insecure)
     _watch(arguments.what, arguments)
 
 
@@ -91,7 +91,7 @@ def _ls(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace, name: str = "") -> None:
-    name = name or arguments.what
+    name = name or _named(arguments)
     plan, present, rows = store.plan(name), control.status(name), records.rows(name)
     if arguments.json:
         return print_json({"study": plan.model_dump(mode="json"), **asdict(present), "rows": rows})
@@ -127,24 +127,35 @@ def _show(arguments: argparse.Namespace, name: str = "") -> None:
     )
 
 
+def _named(arguments: argparse.Namespace, what: str = "the name of a study") -> str:
+    """What the action is about. Raises UserError where it was left out."""
+    if not arguments.what:
+        raise UserError(f"study {arguments.action} needs {what}")
+    return str(arguments.what)
+
+
 def _pause(arguments: argparse.Namespace) -> None:
-    control.pause(arguments.what)
+    control.pause(_named(arguments))
+    print(f"'{arguments.what}' is asked to pause; `espalier study resume` goes on")
 
 
 def _cancel(arguments: argparse.Namespace) -> None:
-    control.cancel(arguments.what)
+    control.cancel(_named(arguments))
+    print(f"'{arguments.what}' is cancelled; what was measured stays")
 
 
 def _rm(arguments: argparse.Namespace) -> None:
     if not arguments.yes:
-        raise UserError(f"rm deletes the study {quoted(arguments.what)} with all its trials; say --yes to do so")
-    control.delete(arguments.what)
+        raise UserError(f"rm deletes the study {quoted(_named(arguments))} with all its trials; say --yes to do so")
+    control.delete(_named(arguments))
+    print(f"deleted '{arguments.what}'")
 
 
 def _export(arguments: argparse.Namespace) -> None:
     if not arguments.out or arguments.out.suffix not in WRITERS:
-        raise UserError(f"--out is {quoted(str(arguments.out))}; give a file that ends in {', '.join(WRITERS)}")
-    frame = pd.DataFrame(records.rows(arguments.what))
+        given = f"is {quoted(str(arguments.out))}" if arguments.out else "is missing"
+        raise UserError(f"--out {given}; give a file that ends in {', '.join(WRITERS)}")
+    frame = pd.DataFrame(records.rows(_named(arguments)))
     WRITERS[arguments.out.suffix](frame, arguments.out)
     print(f"wrote {len(frame)} rows to {arguments.out}", file=sys.stderr)
 

@@ -69,6 +69,8 @@ class Constraint(Frozen):
             bound = float(number) * SCALES[unit]
         except ValueError:
             raise UserError(f"constraint is {quoted(text)}; {quoted(number)} is not a number") from None
+        if metric == "accuracy" and bound > 1:
+            raise UserError(f"constraint is {quoted(text)}; accuracy is at most 100 %, did you mean {number} %?")
         return cls(metric=metric, **({"least": bound} if sign in (">=", "≥") else {"most": bound}))
 
     def holds(self, row: Mapping[str, Any]) -> bool | None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from compression.goals import Constraint
+from compression.goals import Constraint, check_together
+from compression.registry import UserError
 from compression.report.setting_words import short_names
 from compression.report.study_view import StudyView
 from compression.report.text import MEASURES
@@ -25,7 +26,8 @@ def cloud_controls(names: Sequence[str], view: StudyView) -> tuple[str, str, str
     with st.container(horizontal=True, vertical_alignment="bottom"):
         x = _choice("Across", view.measures, cost, f"study_x_{cost}", labels)
         y = _choice("Up", view.measures, "accuracy", "study_y", labels)
-        group = _choice("Told apart by", view.groups, view.groups[0], "study_group", words)
+        # Named by its default: which that is may change while the first trials come in.
+        group = _choice("Told apart by", view.groups, view.groups[0], f"study_group_{view.groups[0]}", words)
         st.selectbox(
             "Cost axis", tuple(LOGS), key="study_log", bind="query-params", width=120,
             help="Automatic is logarithmic where costs span more than eight times.",
@@ -38,11 +40,24 @@ def cloud_controls(names: Sequence[str], view: StudyView) -> tuple[str, str, str
         )
     own = dict.fromkeys(text for plan in plans for text in plan.constraints)
     text = st.text_input(
-        "Constraints", ", ".join(own), key=f"study_bounds_{'_'.join(names)}",
+        "Constraints", ", ".join(own), key=f"study_bounds_{'_'.join(names)}", bind="query-params",
         placeholder="accuracy >= 98 %, packed_bytes <= 100 KB, speedup >= 2",
         help="They shade what they rule out; the best point that meets them all is named.",
     )  # fmt: skip
-    return x, y, group, tuple(Constraint.read(one) for one in text.split(",") if one.strip())
+    return x, y, group, _read(text)
+
+
+def _read(text: str) -> tuple[Constraint, ...]:
+    """The constraints of a text; those before where it cannot be read, so that a slip of the finger hides nothing."""
+    try:
+        found = tuple(Constraint.read(one) for one in text.split(",") if one.strip())
+        check_together(found)
+    except UserError as fault:
+        st.error(str(fault), icon=":material/error:")
+        before: tuple[Constraint, ...] = st.session_state.get("study_bounds_read", ())
+        return before
+    st.session_state["study_bounds_read"] = found
+    return found
 
 
 def log_axes(y: str) -> tuple[bool | None, bool | None]:

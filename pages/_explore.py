@@ -15,7 +15,7 @@ from compression.report import charts
 from compression.report.cloud_titles import best_of
 from compression.report.compare import records as rows_of
 from compression.report.study_cloud import among
-from compression.report.study_paths import within
+from compression.report.study_paths import filter_words, within
 from compression.report.study_tables import importance_table
 from compression.report.study_view import StudyView
 from compression.report.tables import speed_table
@@ -30,6 +30,8 @@ from pages._workbench import theme
 Row = Mapping[str, Any]
 Key = tuple[str, int]
 PICKED, PINNED = "study_picked", "study_pinned"
+ENOUGH = 10
+"""Trials from which on it is said which setting matters."""
 MANY, FEW = 300, 50
 """Of more trials than this the table shows but a few until all are asked for."""
 
@@ -61,7 +63,7 @@ def _explore(names: tuple[str, ...]) -> None:
     named = best_of(rows_of(table), constraints)
     best = (named["study"], int(named["trial"])) if named else None
     _cloud(table, y, constraints, best, picked, pinned)
-    _filters(view, [key for key in (pinned, picked) if key], len(kept))
+    _filters(view, brushes, [key for key in (pinned, picked) if key], len(kept))
     place = _chosen(view, picked or best, pinned, "chosen" if picked else "named by the chart")
     _matters(kept, y)
     _table(view, kept, names)
@@ -103,17 +105,15 @@ def _valid(key: str, view: StudyView) -> Key | None:
     return kept if kept in {(row["study"], row["trial"]) for row in view.settings} else None
 
 
-def _filters(view: StudyView, marked: list[Key], kept: int) -> None:
+def _filters(view: StudyView, brushes: Mapping[str, Sequence[Any]], marked: list[Key], kept: int) -> None:
     if not view.paths["axes"]:
         return
     total = len(view.settings)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(
-            f"**{kept} of {total} trials pass the filters**" if kept < total else "**Drag along an axis to filter**",
-            width="stretch",
-        )
+        words = f"**{kept} of {total} trials pass the filters**: {filter_words(view.paths, brushes)}"
+        st.markdown(words if brushes else "**Drag along an axis to filter**", width="stretch")
         st.button("Clear filters", icon=":material/filter_alt_off:", key="study_clear", on_click=_paths.clear,
-                  disabled=not _paths.brushes())  # fmt: skip
+                  disabled=not brushes)  # fmt: skip
     _paths.draw_paths(view.paths, marked)
 
 
@@ -127,8 +127,9 @@ def _chosen(view: StudyView, key: Key | None, pinned: Key | None, how: str) -> D
     start = next((r for r in view.rows if r["study"] == row["study"] and r["trial"] == records.BASELINE), None)
     place = point(row, start, how)
     with st.container(horizontal=True):
-        st.button("Compare with another", icon=":material/push_pin:", key="study_pin", disabled=pinned == key,
-                  help="Pins this point as A; then click another one.", on_click=_keep, args=(key, key))  # fmt: skip
+        st.button("Now click another point" if pinned == key else "Compare with another", icon=":material/push_pin:",
+                  key="study_pin", disabled=pinned == key, help="Pins this point as A; then click another one.",
+                  on_click=_keep, args=(key, key))  # fmt: skip
         if pinned:
             st.button("Unpin", icon=":material/close:", key="study_unpin", on_click=_keep, args=(key, None))
         if how == "chosen":
@@ -145,9 +146,11 @@ def _keep(picked: Key | None, pinned: Key | None) -> None:
 
 def _matters(rows: Sequence[Row], y: str) -> None:
     """Which setting explains most, and what speed says beside size."""
-    if len(rows) > 2:
+    if len(rows) >= ENOUGH:
         metric = y if all(row.get(y) is not None for row in rows) else "accuracy"
-        draw(charts.importance_chart(importance_table(rows, metric), theme(), metric, width=560), "study_importance")
+        table = importance_table(rows, metric)
+        if len(table):
+            draw(charts.importance_chart(table, theme(), metric, width=560), "study_importance")
     speeds = speed_table(rows)
     if len(speeds):
         draw(charts.speed_chart(speeds, theme()), "study_speed")

@@ -37,6 +37,8 @@ def new_study(subject: Subject, first: bool) -> None:
             if plan := FORMS.get(way or "sweep", _sweep)(subject):
                 started = control.distinct(plan)
                 control.start(started)
+                if started.name != plan.name:
+                    st.toast(f"'{plan.name}' is taken; this one is '{started.name}'", icon=":material/label:")
                 st.session_state["study_next"] = started.name
                 st.rerun()
         except UserError as fault:

@@ -2,7 +2,7 @@
 // what lies outside any brush fades, and the brushes go back to the page, which filters by them.
 // Here a brush is two positions from 0 to 1. The page knows it by the values at its ends or the words
 // that it covers, so that it keeps its meaning when a new trial makes an axis longer.
-const TOP = 40, BOTTOM = 26, LEFT = 30, RIGHT = 74
+const TOP = 40, BOTTOM = 26, LEFT = 30, RIGHT = 74, NEAR = 0.03
 
 const seen = new WeakMap()
 
@@ -50,7 +50,10 @@ export default function ({ data, parentElement, setStateValue }) {
   const apart = () => (state.width - LEFT - RIGHT) / Math.max(1, data.axes.length - 1)
   const x = place => LEFT + place * apart()
   const y = at => TOP + (1 - at) * (data.height - TOP - BOTTOM)
-  const at = pixel => Math.min(1, Math.max(0, 1 - (pixel - TOP) / (data.height - TOP - BOTTOM)))
+  const at = pixel => {
+    const part = 1 - (pixel - TOP) / (data.height - TOP - BOTTOM)
+    return part < NEAR ? 0 : part > 1 - NEAR ? 1 : part // an end is meant by whoever comes near it
+  }
   const colour = name => getComputedStyle(root).getPropertyValue(name).trim()
 
   const inside = row =>

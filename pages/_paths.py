@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-KEY = "study_paths"
+KEY, CLEARED = "study_paths", "study_clearings"
 HEIGHT = 280
 _HERE = Path(__file__).parent
 _PATHS = st.components.v2.component(
@@ -19,14 +19,19 @@ _PATHS = st.components.v2.component(
 )
 
 
+def _key() -> str:
+    """The component's name, another after every clearing: the browser would send the old one's brushes again."""
+    return f"{KEY}_{st.session_state.get(CLEARED, 0)}"
+
+
 def brushes() -> dict[str, list[Any]]:
     """What each brushed axis lets through: its lowest and highest value, or the words of its choices."""
-    return dict(st.session_state.get(KEY, {}).get("brushes", {}))
+    return dict(st.session_state.get(_key(), {}).get("brushes", {}))
 
 
 def clear() -> None:
     """Take all brushes away."""
-    st.session_state.setdefault(KEY, {})["brushes"] = {}
+    st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
 
 
 def draw_paths(table: Mapping[str, Sequence[Mapping[str, Any]]], marked: Sequence[tuple[str, int]]) -> None:
@@ -37,4 +42,4 @@ def draw_paths(table: Mapping[str, Sequence[Mapping[str, Any]]], marked: Sequenc
         row for row, trial in zip(rows, table["trials"], strict=True) if (trial["study"], trial["trial"]) in marked
     ]
     data = {"axes": table["axes"], "rows": rows, "marked": chosen, "brushes": brushes(), "height": HEIGHT}
-    _PATHS(key=KEY, data=data, height="content", on_brushes_change=lambda: None)
+    _PATHS(key=_key(), data=data, height="content", on_brushes_change=lambda: None)

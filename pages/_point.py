@@ -133,7 +133,7 @@ def _actions(row: Row, start: Row | None, kept: Row) -> None:
         with st.popover("How it was measured", icon=":material/info:"):
             st.code(recipe.to_yaml(), language="yaml")
             reused = ", taken over from an earlier study" if kept.get("reused") else ""
-            st.caption(f"Seed {kept['seed']}, {kept['seconds']:.1f} s of one worker{reused}.")
+            st.caption(f"Seed {kept['seed']}, {kept['seconds']:.2g} s of one worker{reused}. Its machine and versions:")
             st.json({"hardware": kept["hardware"], "versions": kept["versions"]}, expanded=False)
 
 

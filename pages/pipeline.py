@@ -21,7 +21,8 @@ def run_button(recipe: Recipe) -> Recipe:
             help="The same stages pruned at random, and a small dense model of the same size trained from scratch "
             "for as many epochs.",
         )  # fmt: skip
-        seed = st.number_input("First seed", 0, 2**31 - 1, 0, key="pipeline_seed", bind="query-params", width=140)
+        st.session_state.setdefault("pipeline_seed", 0)  # which a recipe from elsewhere may have set
+        seed = st.number_input("First seed", 0, 2**31 - 1, key="pipeline_seed", bind="query-params", width=140)
         recipe = recipe.model_copy(update={"seed": seed})
         latency = st.toggle("Measure speed", True, key="pipeline_latency", bind="query-params")
         if st.button("Run", type="primary", icon=":material/play_arrow:", key="pipeline_run"):

@@ -258,11 +258,14 @@ def test_what_is_no_recipe_in_json_is_one_line(text: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("a: [", "The recipe is not valid YAML: while parsing"),
-        ("model: m\n stages: x", "The recipe is not valid YAML: mapping values are not allowed here"),
-        ("!!python/object/apply:os.getcwd []", "The recipe is not valid YAML: could not determine a constructor"),
+        ("a: [", "The recipe is not valid YAML: line 1, column 5: expected the node content"),
+        ("model: m\n stages: x", "The recipe is not valid YAML: line 2, column 8: mapping values are not allowed here"),
+        (
+            "!!python/object/apply:os.getcwd []",
+            "The recipe is not valid YAML: line 1, column 1: could not determine a constructor",
+        ),
         ("seed: 2020-13-01", "The recipe is not valid YAML: month must be in 1..12"),
-        ("{[a]: b}", "The recipe is not valid YAML: while constructing a mapping"),
+        ("{[a]: b}", "The recipe is not valid YAML: line 1, column 2: found unhashable key"),
         (DEEP[:1500], "The recipe is not valid YAML: maximum recursion depth exceeded"),
         ("", "A recipe is a mapping with model, data, seed and stages; got NoneType"),
         (BOMB + "model: *i", "model is [["),

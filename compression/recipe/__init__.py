@@ -8,7 +8,9 @@ from compression.recipe.kinds import (
 from compression.recipe.recipe import (
     Recipe,
     one_line,
+    refusal,
     validated,
+    yaml_fault,
 )
 from compression.recipe.stages import (
     ROUNDED,
@@ -65,5 +67,7 @@ __all__ = [
     "epochs_of",
     "fixed_sparsity",
     "one_line",
+    "refusal",
     "validated",
+    "yaml_fault",
 ]

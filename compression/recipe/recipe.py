@@ -58,7 +58,7 @@ class Recipe(Frozen):
         try:
             body = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError, RecursionError) as fault:  # ValueError: a date such as 2020-13-01
-            raise UserError(f"The recipe is not valid YAML: {' '.join(str(fault).split())}") from None
+            raise UserError(f"The recipe is not valid YAML: {yaml_fault(fault)}") from None
         return cls.from_mapping(body)
 
     @classmethod
@@ -93,6 +93,24 @@ def validated(kind: type[Body], body: dict[str, Any]) -> Body:
         return kind.model_validate(body)
     except ValidationError as fault:
         raise UserError(one_line(fault, kind)) from None
+
+
+def yaml_fault(fault: Exception) -> str:
+    """Where a text is not YAML and why, in a few words."""
+    mark, problem = getattr(fault, "problem_mark", None), getattr(fault, "problem", None)
+    if mark and problem:
+        return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
+    return " ".join(str(fault).split())[:200]
+
+
+def refusal(kind: type[BaseModel], field: str, value: object) -> str:
+    """Why a field cannot have this value, whatever the other fields are; empty where it can."""
+    try:
+        kind.model_validate({field: value})
+    except ValidationError as fault:
+        own = [dict(error) for error in fault.errors() if error["loc"][:1] == (field,)]
+        return _sentence(own[0], kind) if own else ""
+    return ""
 
 
 def one_line(fault: ValidationError, kind: type[BaseModel] = Recipe) -> str:

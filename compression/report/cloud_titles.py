@@ -17,6 +17,7 @@ from compression.report.text import (
     amount,
     capital,
     lowered,
+    nothing,
     percent,
     share,
     short,
@@ -86,7 +87,7 @@ def cloud_title(rows: Rows, constraints: Sequence[Constraint], best: Row | None)
         top = max(trials, key=lambda row: row["accuracy"])
         return _led(f"Most accurate of {len(trials):,} trials:", top)
     if best is None:
-        return f"Nothing {AXES[cost].gain} stays within {tolerated(TOLERANCE)} of the baseline"
+        return f"{nothing(AXES[cost])} stays within {tolerated(TOLERANCE)} of the baseline"
     if best["ratio"] != best["ratio"]:
         return _led("Named:", best)
     rest = f"{AXES[cost].verb.format(times(best['ratio']))} and {cost_words(rows, best)}"

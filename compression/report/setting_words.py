@@ -90,6 +90,8 @@ def _label(row: Row, varying: Sequence[str], names: Mapping[str, str]) -> str:
             continue
         field, value = parts_of(name)[3], value_words(name, row[name])
         told = field in SPEAKS or (field == "sparsity" and names[name] == "sparsity")
+        if field == "sparsity" and told and not words and row.get("granularity"):
+            value = f"{named(row['granularity'])} {value}"
         if field == "sparsity" and told and last in ("recipe", "granularity"):
             words[-1] += f" {value}"
         else:

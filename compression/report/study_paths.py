@@ -85,6 +85,16 @@ def _choices(key: str, label: str, values: Sequence[Any]) -> tuple[dict[str, Any
     return axis, [None if value is None else where[value] for value in values]
 
 
+def filter_words(paths: Table, filters: Mapping[str, Sequence[Any]]) -> str:
+    """What filters let through, as it is read: "Accuracy 94.0 % to 98.0 %, scope layer"."""
+    labels = {axis["key"]: axis["label"] for axis in paths["axes"]}
+    said = []
+    for key, allowed in filters.items():
+        ends = " to ".join(_written(key, float(f"{end:.3g}")) for end in allowed) if is_number(allowed) else ""
+        said.append(f"{labels.get(key, key)} {ends or ' or '.join(allowed)}")
+    return ", ".join(said)
+
+
 def within(rows: Sequence[Row], filters: Mapping[str, Sequence[Any]]) -> list[Row]:
     """The rows that lie in all filters: by a setting or a measure its lowest and highest value, or the words allowed.
 

@@ -102,9 +102,10 @@ def importance_table(rows: Sequence[Row], metric: str = "accuracy") -> pd.DataFr
     .. math:: \varepsilon^2 = 1 - \frac{n - 1}{n - k} \cdot
               \frac{\sum_v \sum_{i \in v} (y_i - \bar y_v)^2}{\sum_i (y_i - \bar y)^2}
 
-    for n trials in k groups of equal setting; 0 where the groups explain no more than chance would,
-    and where there are as many groups as trials. A number with more than ten values is grouped into tenths of its
-    range first. Shares of several settings need not add up to one: settings act together.
+    for n trials in k groups of equal setting; 0 where the groups explain no more than chance would.
+    A number with more than ten values is grouped into tenths of its range first, and a setting that then
+    has another value in every trial is left out. Shares of several settings need not add up to one: settings
+    act together.
 
     Source: Kelley 1935, An unbiased correlation ratio measure, PNAS 21:554-559.
     """
@@ -112,6 +113,8 @@ def importance_table(rows: Sequence[Row], metric: str = "accuracy") -> pd.DataFr
     for name in settings_of(rows):
         own = [row for row in rows if name in row and _known(row.get(metric))]
         groups = _grouped([row[name] for row in own])
+        if len(set(groups)) == len(own):
+            continue
         values = [float(row[metric]) for row in own]
         share = _explained(groups, values)
         found.append({"setting": name, "share": share, "values": len({row[name] for row in own}), "n": len(own)})
@@ -145,7 +148,7 @@ def _scatter(values: Sequence[float]) -> float:
 
 
 def differing(a: Row, b: Row) -> pd.DataFrame:
-    """What differs between two points: name, the value in each, and whether it was set or measured.
+    """What differs between two points: name, the value in each, and whether it was set, measured, counted or estimated.
 
     An accuracy counts as different only beyond noise.
     """
@@ -157,5 +160,5 @@ def differing(a: Row, b: Row) -> pd.DataFrame:
         lines.append({"name": "accuracy", "a": a["accuracy"], "b": b["accuracy"], "kind": "measured"})
     for name in AXES:
         if a.get(name) is not None and b.get(name) is not None and a[name] != b[name]:
-            lines.append({"name": name, "a": a[name], "b": b[name], "kind": "measured"})
+            lines.append({"name": name, "a": a[name], "b": b[name], "kind": AXES[name].origin})
     return pd.DataFrame(lines, columns=["name", "a", "b", "kind"])

@@ -90,6 +90,11 @@ SHORT = {
 """Names of measures for the middle of a sentence, where theirs is long."""
 
 
+def nothing(axis: Axis) -> str:
+    """The subject of a sentence that there is no better one: "Nothing smaller", "Nothing with fewer MACs"."""
+    return f"Nothing with {axis.gain}" if axis.gain.split()[0] in ("fewer", "less") else f"Nothing {axis.gain}"
+
+
 def short(key: str) -> str:
     """A measure in one or two words: "packed size", "accuracy"."""
     return SHORT.get(key, lowered(MEASURES[key].label))

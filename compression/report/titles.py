@@ -17,6 +17,7 @@ from compression.report.text import (
     amount,
     capital,
     lowered,
+    nothing,
     percent,
     points,
     removing,
@@ -69,7 +70,7 @@ def tradeoff_title(rows: Rows, tolerance: float = TOLERANCE) -> str:
         return f"{axis.label} of the pruned models has not been measured yet"
     best = best_point(pruned, tolerance)
     if best is None:
-        return f"Nothing {axis.gain} stays within {tolerated(tolerance)} of the baseline"
+        return f"{nothing(axis)} stays within {tolerated(tolerance)} of the baseline"
     verb = axis.verb.format(times(best["ratio"]))
     return f"{removing(best['granularity'], best['sparsity'])} {verb} and {cost_words(rows, best)}"
 

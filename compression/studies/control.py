@@ -31,6 +31,8 @@ SILENT = 20.0
 """Seconds without a heartbeat after which an engine counts as lost."""
 START = 90.0
 """Seconds that it may take from its start to the first one."""
+FEW = 3
+"""Trials from which on a pace is told: the first ones load models and data."""
 UNDER_WAY = ("waiting", "running")
 
 
@@ -119,7 +121,13 @@ def pause(name: str) -> None:
 
 
 def cancel(name: str) -> None:
-    """Have the engine stop for good; what was measured stays."""
+    """Have the engine stop for good; what was measured stays.
+
+    Raises:
+        UserError: no such study, or it is done.
+    """
+    if status(name).state == "done":
+        raise UserError(f"The study '{name}' is done; there is nothing to cancel")
     store.ask(name, "cancel")
     if status(name).state != "running":
         store.tell(name, {"state": "cancelled", "seen": time.time()})
@@ -151,7 +159,7 @@ def status(name: str) -> Status:
         state = "lost" if words or is_lost(said) else "waiting" if state == "waiting" else "running"
     total, settled, left = total_of(study), len(keys) + len(failed) + behind, None
     settled = min(settled, total) if total else settled
-    if state == "running" and total and len(keys) > said.get("before", 0):
+    if state == "running" and total and len(keys) >= said.get("before", 0) + FEW:
         pace = (time.time() - said["started"]) / (len(keys) - said.get("before", 0))
         left = pace * max(0, total - settled)
     running, timing = len(said.get("running", ())), int(said.get("timing", 0))

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from compression.recipe import STAGES, Frozen, Recipe, validated
+from compression.recipe import STAGES, Frozen, Recipe, refusal, validated
 from compression.registry import UserError, quoted, unknown
 
 Value = str | float | int | bool | None
@@ -154,6 +154,12 @@ def _check_stage(where: str, body: Body) -> None:
         if field not in STAGES[kind].model_fields:
             raise ValueError(f"{where}.{kind}: {unknown('field', field, tuple(STAGES[kind].model_fields))}")
         try:
-            _open(value)
+            given = _open(value)
         except UserError as fault:
             raise ValueError(f"{where}.{kind}.{field} is {quoted(value)}; {fault}") from None
+        tried: tuple[Value, ...] = given.values() if isinstance(given, Choice) else ()
+        tried += (given.low, given.high) if isinstance(given, Range) else ()
+        for one in tried:
+            whole = int(one) if isinstance(one, float) and one.is_integer() else one
+            if reason := refusal(STAGES[kind], field, whole):
+                raise ValueError(f"{where}.{kind}: {reason}")

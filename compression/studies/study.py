@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from compression.goals import OBJECTIVES, Constraint, check_together
-from compression.recipe import Frozen, Recipe, validated
+from compression.recipe import Frozen, Recipe, validated, yaml_fault
 from compression.registry import UserError, quoted, unknown
 from compression.results import SplitName
 from compression.studies.space import MOST, Body, Space
@@ -129,7 +129,7 @@ class Study(Frozen):
         try:
             body = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError, RecursionError) as fault:
-            raise UserError(f"The study is not valid YAML: {' '.join(str(fault).split())}") from None
+            raise UserError(f"The study is not valid YAML: {yaml_fault(fault)}") from None
         if not isinstance(body, dict):
             raise UserError(f"A study is a mapping with name, model and stages; got {type(body).__name__}")
         return validated(cls, body)

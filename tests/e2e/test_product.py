@@ -100,6 +100,15 @@ def test_brushing_an_axis_filters_the_chart_and_a_click_chooses_a_point(open_pag
     settle(page)
     told = page.locator(".js-plotly-plot").first.locator(".gtitle-subtitle").text_content() or ""
     assert 0 < kept < 18 and told.replace("\u00a0", " ").startswith(f"{kept} trials")
+    page.get_by_role("button", name="Clear filters").click()
+    expect(passing).to_have_count(0, timeout=WAIT_MS)
+    page.get_by_text("Knee").click()  # whatever is changed next, the filters stay away
+    settle(page)
+    expect(passing).to_have_count(0)
+    axis.focus()
+    page.keyboard.press("ArrowUp")
+    expect(passing).to_be_visible(timeout=WAIT_MS)
+    settle(page)
     axis.focus()
     page.keyboard.press("Delete")
     expect(passing).to_have_count(0, timeout=WAIT_MS)

@@ -266,12 +266,12 @@ def test_several_studies_share_a_chart_and_their_table(open_app: Open, filled: S
     at = sound(at.multiselect(key="study").set_value(["cut rows", "other rows"]).run())
     table = at.dataframe[-1].value
     assert set(table["study"]) == {"cut rows", "other rows"} and len(table) == 5
-    assert at.selectbox(key="study_group").value == "study"
+    assert at.selectbox(key="study_group_study").value == "study"
 
 
 def test_a_brush_keeps_its_values_and_asks_before_it_measures_whom_it_names(open_app: Open, filled: Study) -> None:
     at = open_app("tradeoffs", model="digits-mlp")
-    at.session_state["study_paths"] = {"brushes": {"1.prune.sparsity": [0.2, 0.3]}}
+    at.session_state["study_paths_0"] = {"brushes": {"1.prune.sparsity": [0.2, 0.3]}}
     at = sound(at.run())
     assert "2 of 4 trials pass the filters" in text_of(at) and "test images" not in text_of(at)
     assert set(at.dataframe[-1].value["sparsity"]) == {0.25}
@@ -279,8 +279,21 @@ def test_a_brush_keeps_its_values_and_asks_before_it_measures_whom_it_names(open
     assert "test images that no choice has seen" in text_of(at)
     at = sound(at.selectbox(key="study_y").set_value("macs").run())
     assert "test images that no choice has seen" in text_of(at), "what was asked for stays"
-    at.session_state["study_paths"] = {"brushes": {"1.prune.sparsity": [0.8, 0.9]}}
+    at.session_state["study_paths_0"] = {"brushes": {"1.prune.sparsity": [0.8, 0.9]}}
     at = sound(at.run())
     assert "0 of 4 trials pass the filters" in text_of(at) and not len(at.dataframe[-1].value)
     at = sound(click(at, "Clear filters"))
     assert "Drag along an axis to filter" in text_of(at) and len(at.dataframe[-1].value) == 4
+
+
+def test_a_slip_in_the_constraints_hides_nothing(open_app: Open, filled: Study) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    charts = len(at.get("plotly_chart"))
+    for text, words in (
+        ("accuracy > 5", "constraint is 'accuracy > 5'; write a metric, >= or <=, and a number"),
+        ("accuracy >= 97", "accuracy is at most 100 %, did you mean 97 %?"),
+        ("accuracy >= 97 %, accuracy <= 90 %", "contradict each other"),
+    ):
+        at = sound(at.text_input(key="study_bounds_cut rows").set_value(text).run())
+        assert len(at.error) == 1 and words in at.error[0].value
+        assert len(at.get("plotly_chart")) == charts and len(at.dataframe[-1].value) == 4

@@ -17,7 +17,7 @@ ROWS = [
     for s in (0.2, 0.4, 0.6, 0.8)
     for c in ("l2", "magnitude")
 ]
-PART = [{"b.1.prune.round_to": at, "accuracy": 0.5} for at in (1, 8)]
+PART = [{"b.1.prune.round_to": at, "accuracy": 0.5} for at in (1, 8, 8)]
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
@@ -45,7 +45,7 @@ def test_bars_are_shares_with_the_number_of_values() -> None:
 def test_settings_that_only_some_trials_have_say_how_many() -> None:
     chart = charts.importance_chart(importance_table(ROWS + PART), LIGHT, cap=2)
     assert [text.endswith("n = 8 trials") for text in chart.figure.data[0].hovertext] == [True, True]
-    assert "n = 2 to 8 trials" in chart.subtitle and "the 2 of 3 that explain most" in chart.subtitle
+    assert "n = 3 to 8 trials" in chart.subtitle and "the 2 of 3 that explain most" in chart.subtitle
 
 
 def test_nothing_is_claimed_of_what_explains_little() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compression.registry import UserError
-from compression.report.study_paths import paths_table, within
+from compression.report.study_paths import filter_words, paths_table, within
 
 
 def row(accuracy: float, size: int, **more: Any) -> dict[str, Any]:
@@ -100,3 +100,12 @@ def test_filters_keep_the_rows_that_lie_within_all_of_them() -> None:
     assert within(PATHS, {"recipe": ["soft"]}) == PATHS[2:]
     assert within(PATHS, {"soft.1.distill.method": ["soft targets", "crd"]}) == PATHS[2:]
     assert within(PATHS, {"weights.2.train.lr": [0, 1]}) == PATHS[:2]
+
+
+def test_filters_are_said_with_their_ends_and_words() -> None:
+    paths = paths_table(PATHS, ("accuracy", "packed_bytes"))
+    filters = {"accuracy": [0.7512345, 0.9], "packed_bytes": [100, 3123.7], "soft.1.distill.method": ["crd", "hint"]}
+    assert filter_words(paths, filters) == (
+        "Accuracy 75.1 % to 90.0 %, Size with zeros packed 100 bytes to 3.12 KB, method crd or hint"
+    )
+    assert filter_words(paths, {}) == ""

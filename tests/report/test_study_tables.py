@@ -86,9 +86,10 @@ def test_two_points_differ_in_what_was_set_and_in_what_was_measured_beyond_noise
     assert list(differing(a, row(0.985, 800, x__kind="a", x__same=1))["name"]) == ["packed_bytes"]
 
 
-def test_as_many_groups_as_trials_explain_nothing() -> None:
+def test_a_setting_with_another_value_in_every_trial_is_left_out() -> None:
     rows = [{"1.prune.sparsity": place / 10, "accuracy": 0.9 - place / 50} for place in range(6)]
-    assert list(importance_table(rows)["share"]) == [0.0]
+    assert importance_table(rows).empty
+    assert list(importance_table([*rows, rows[0]])["setting"]) == ["1.prune.sparsity"]
 
 
 def test_the_same_field_of_several_recipes_is_one_setting() -> None:

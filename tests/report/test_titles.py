@@ -55,6 +55,7 @@ def test_a_speed_up_within_its_noise_is_no_gain():
 def test_what_grew_is_no_gain():
     rows = [row("baseline", 0, 392), row("weights", 0.05, 392, packed_bytes=102_000)]
     assert tradeoff(rows) == "Nothing smaller stays within 1 point of the baseline"
+    assert tradeoff(rows, "params") == "Nothing with fewer parameters stays within 1 point of the baseline"
 
 
 def test_a_pattern_is_named_as_such():

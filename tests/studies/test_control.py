@@ -54,6 +54,9 @@ def test_a_study_from_a_file_to_a_table(own_store: Path, capsys: pytest.CaptureF
     ("arguments", "words"),
     [
         (("run", "none.yaml"), "No study file can be read at 'none.yaml'"),
+        (("show",), "study show needs the name of a study"),
+        (("run",), "study run needs a YAML file with the plan"),
+        (("export", "nope"), "--out is missing; give a file that ends in .csv"),
         (("show", "nope"), "Unknown study 'nope'; choose one of: none yet"),
         (("rm", "nope"), "rm deletes the study 'nope' with all its trials; say --yes to do so"),
         (("export", "nope", "--out", "rows.xls"), "--out is 'rows.xls'; give a file that ends in .csv, .json"),
@@ -85,6 +88,10 @@ def test_a_study_that_is_cancelled_before_it_began_says_so() -> None:
     store.tell(study.name, {"state": "paused", "seen": time.time()})
     control.cancel(study.name)
     assert control.status(study.name).state == "cancelled"
+    store.tell(study.name, {"state": "done", "seen": time.time()})
+    with pytest.raises(UserError, match="^The study 'first look' is done; there is nothing to cancel$"):
+        control.cancel(study.name)
+    assert control.status(study.name).state == "done"
 
 
 @pytest.mark.slow

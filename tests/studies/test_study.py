@@ -118,6 +118,16 @@ def test_every_objective_is_a_name_of_a_measured_row() -> None:
         (f"{HEAD}stages: [{{kind: prune, sparsity: {{low: 0.1}}}}]", "high is missing"),
         (f"{HEAD}stages: [{{kind: {{choose: [prune]}}}}]", "recipe.1: Unknown stage kind"),
         (f"{HEAD}stages: [{{kind: prune, sparsity: {{low: 0.1, high: 0.9}}}}]", "the grid has no end of points; give"),
+        (
+            f"{HEAD}stages: [{{kind: prune, sparsity: {{low: 0.3, high: 1.9}}}}]",
+            r"recipe.1.prune: sparsity is 1.9; it must lie in \(0, 1\)",
+        ),
+        (f"{HEAD}stages: [{{kind: prune, criterion: {{choose: [magnitud]}}}}]", "recipe.1.prune: Unknown criterion"),
+        (
+            f"{HEAD}stages: [{{kind: train, epochs: {{low: 0, high: 5}}}}]",
+            "recipe.1.train: epochs is 0; it should be greater",
+        ),
+        (f"{HEAD}stages: []\nconstraints: [accuracy >= 97]", "accuracy is at most 100 %, did you mean 97 %"),
         (f"{HEAD}stages: []\nsearch: tpe", "search tpe has no end; give trials or minutes"),
         (f"{HEAD}stages: []\nobjectives: [speedup]", "speedup is asked for, but not measured; set latency: true"),
         (f"{HEAD}stages: []\nobjectives: [size]", "Unknown objective 'size'; choose one of: accuracy, packed_bytes"),
@@ -129,7 +139,7 @@ def test_every_objective_is_a_name_of_a_measured_row() -> None:
             "the constraints accuracy >= 0.99 and accuracy <= 0.98 contradict each other",
         ),
         ("[]", "A study is a mapping with name, model and stages; got list"),
-        ("a: [", "The study is not valid YAML"),
+        ("a: [", "The study is not valid YAML: line 1, column 5: expected the node content"),
     ],
 )  # fmt: skip
 def test_every_fault_is_one_line(text: str, words: str) -> None:
