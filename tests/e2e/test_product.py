@@ -120,7 +120,7 @@ def test_brushing_an_axis_filters_the_chart_and_a_click_chooses_a_point(open_pag
     settle(page)
     expect(page.get_by_text(re.compile("first look, chosen"))).to_be_visible(timeout=WAIT_MS)
     page.get_by_role("button", name="Compare with another").click()
-    expect(page.get_by_role("button", name="Compare with another")).to_be_disabled(timeout=WAIT_MS)
+    expect(page.get_by_role("button", name="Now click another point")).to_be_disabled(timeout=WAIT_MS)
     settle(page)
     points.nth(2).click(force=True)
     expect(page.get_by_role("button", name="Unpin")).to_be_visible(timeout=WAIT_MS)
