@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -32,7 +32,7 @@ FEWEST_IMAGES = 3
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 GREY = ("1", "L", "LA", "I;16", "I;16L", "I;16B")
 ORIENTATION = 0x0112
-TRANSFORM = "turned upright as EXIF says, to {colours}, resized to {size} (bilinear with antialiasing; proportions not kept)"
+TRANSFORM = "turned upright as EXIF says, to {colours}, resized to {size} (bilinear, antialiased, proportions not kept)"
 """What ``read_image`` does to each image, in words."""
 
 
@@ -150,8 +150,11 @@ def _opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
             yield image
     except UserError:
         raise
+    except UnidentifiedImageError:
+        known = ", ".join(FORMATS)
+        raise UserError(f"is not a readable image (cannot identify its format; it must be one of: {known})") from None
     except Exception as fault:  # a decoder may raise anything, and does when bytes are wrong
-        raise UserError(f"is not a readable image ({' '.join(str(fault).split())})") from None
+        raise UserError(f"is not a readable image ({' '.join(str(fault).split())[:200]})") from None
 
 
 def look_at(source: Path | BinaryIO) -> Look:
@@ -177,13 +180,15 @@ def read_image(source: Path | BinaryIO, size: tuple[int, int], grey: bool) -> Pi
         UserError: what is wrong with it, as a sentence without its subject.
     """
     with _opened(source) as image:
-        plain = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)  # no copy: an image may be large
+        plain: Image.Image = image
         if plain.mode.startswith("I;16"):
             # Pillow's own conversion cuts 16 bits off at 255 instead of scaling them.
             plain = Image.fromarray((np.asarray(plain) >> 8).astype(np.uint8))
         if plain.mode == "P" and "transparency" in plain.info:
             plain = plain.convert("RGBA")  # or Pillow warns
-        plain = plain.convert("L" if grey else "RGB")
+        mode = "L" if grey else "RGB"
+        plain = plain if plain.mode == mode else plain.convert(mode)
         if plain.size != (size[1], size[0]):
             plain = plain.resize((size[1], size[0]), Image.Resampling.BILINEAR)
         return np.atleast_3d(np.asarray(plain)).transpose(2, 0, 1)
