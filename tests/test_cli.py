@@ -208,8 +208,8 @@ def test_of_many_files_that_are_left_out_twenty_are_printed(espalier: Call, tmp_
         (("add", "x", "--name", "a", "--size", "0x9"), "--size is '0x9'; give HEIGHTxWIDTH such as 32x32"),
         (("rm",), "rm needs the name of a data set of your own"),
         (("rm", "mine"), "rm deletes the data set 'mine'; say --yes to do so"),
-        (("rm", "digits", "--yes"), "Unknown data set of your own 'digits'; choose one of: "),
-        (("rm", "../../x", "--yes"), "Unknown data set of your own '../../x'; choose one of: "),
+        (("rm", "digits", "--yes"), "There is no data set of your own in "),
+        (("rm", "../../x", "--yes"), "There is no data set of your own in "),
         (("digits", "more"), "'more' is one word too many after 'digits'"),
     ],
 )

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -32,6 +32,13 @@ FEWEST_IMAGES = 3
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 GREY = ("1", "L", "LA", "I;16", "I;16L", "I;16B")
 ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+"""What brings an image upright, by its orientation in EXIF."""
+SWAPPING = tuple(TURNS[orientation] for orientation in (5, 6, 7, 8))
 TRANSFORM = "turned upright as EXIF says, to {colours}, resized to {size} (bilinear, antialiased, proportions not kept)"
 """What ``read_image`` does to each image, in words."""
 
@@ -157,6 +164,16 @@ def _opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
         raise UserError(f"is not a readable image ({' '.join(str(fault).split())[:200]})") from None
 
 
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What brings an image upright; None for one that is, as Pillow's TIFF are, and where EXIF is damaged."""
+    if "exif" not in image.info:  # asked for it all the same, Pillow decodes a whole PNG in search of it
+        return None
+    try:
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # hostile bytes make it raise anything, and say nothing of the pixels
+        return None
+
+
 def look_at(source: Path | BinaryIO) -> Look:
     """Read an image's header.
 
@@ -164,8 +181,8 @@ def look_at(source: Path | BinaryIO) -> Look:
         UserError: what is wrong with it, as a sentence without its subject.
     """
     with _opened(source) as image:
-        turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-        return Look((image.width, image.height) if turned else (image.height, image.width), image.mode in GREY)
+        swapped = _turn(image) in SWAPPING
+        return Look((image.width, image.height) if swapped else (image.height, image.width), image.mode in GREY)
 
 
 def _is_grey(path: Path) -> bool:
@@ -180,8 +197,8 @@ def read_image(source: Path | BinaryIO, size: tuple[int, int], grey: bool) -> Pi
         UserError: what is wrong with it, as a sentence without its subject.
     """
     with _opened(source) as image:
-        ImageOps.exif_transpose(image, in_place=True)  # no copy: an image may be large
-        plain: Image.Image = image
+        turn = _turn(image)
+        plain: Image.Image = image.transpose(turn) if turn is not None else image
         if plain.mode.startswith("I;16"):
             # Pillow's own conversion cuts 16 bits off at 255 instead of scaling them.
             plain = Image.fromarray((np.asarray(plain) >> 8).astype(np.uint8))

@@ -144,12 +144,14 @@ def remove(name: str) -> None:
     """Delete a data set that was added.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is none of that name, or none at all.
     """
     _found(name).unlink(missing_ok=True)
 
 
 def _found(name: str) -> Path:
+    if not own_names():
+        raise UserError(f"There is no data set of your own in {data_root()}; make one with: espalier data add")
     return pick({known: _path(known) for known in own_names()}, name, "data set of your own")
 
 

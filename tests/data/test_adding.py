@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 
@@ -133,16 +134,41 @@ def test_grey_is_kept_and_can_be_asked_for(tmp_path: Path, data_root: Path) -> N
     assert "to grey" in report.transform
 
 
-def test_a_photograph_stands_upright(tmp_path: Path, data_root: Path) -> None:
-    turn = Image.Exif()
-    turn[0x0112] = 6  # to be turned by 90° clockwise
-    for c in "ab":
-        for i in range(3):
-            (tmp_path / "x" / c).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(noise(i, 4, 6, 3)).save(tmp_path / "x" / c / f"{i}.png", exif=turn)
-    assert add(tmp_path / "x", "mine").shape == (3, 6, 4)
-    wanted = {np.rot90(noise(i, 4, 6, 3), -1).transpose(2, 0, 1).tobytes() for i in range(3)}
-    assert kept(load_data("mine"))["train"] <= wanted
+UPRIGHT = {
+    1: lambda pixels: pixels,
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: pixels.transpose(1, 0, 2),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).transpose(1, 0, 2),
+    8: np.rot90,
+}
+"""The tag of EXIF 2.32, section 4.6.4: where the rows and columns that are stored belong."""
+
+
+def oriented(orientation: int, kind: str, i: int) -> bytes:
+    tags, content = Image.Exif(), io.BytesIO()
+    tags[0x0112] = orientation
+    Image.fromarray(noise(i, 4, 6, 3)).save(content, kind, exif=tags, lossless=True)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("kind", ["png", "tiff", "webp"])
+def test_a_photograph_stands_upright(orientation: int, kind: str, tmp_path: Path, data_root: Path) -> None:
+    files = {f"{c}/{i}.{kind}": oriented(orientation, kind, i) for c in "ab" for i in range(3)}
+    upright = [UPRIGHT[orientation](noise(i, 4, 6, 3)) for i in range(3)]
+    report = add(zipped(tmp_path / "x.zip", files), "mine")
+    assert report.shape == (3, *upright[0].shape[:2])
+    assert kept(load_data("mine"))["train"] <= {pixels.transpose(2, 0, 1).tobytes() for pixels in upright}
+
+
+def test_damaged_exif_says_nothing_of_the_pixels(tmp_path: Path, data_root: Path) -> None:
+    spoilt = oriented(6, "webp", 9).replace(b"MM\x00*", b"XX\x00*")
+    assert spoilt != oriented(6, "webp", 9)
+    report = add(zipped(tmp_path / "x.zip", {**good(), "a/9.webp": spoilt}), "mine", size=(4, 6))
+    assert report.images == 9 and report.left_out == ()
 
 
 def test_equal_pixels_in_two_splits_are_found_whatever_the_file(tmp_path: Path, data_root: Path) -> None:
@@ -214,8 +240,12 @@ def test_a_name_is_given_once_until_it_is_free_again(tmp_path: Path, data_root: 
     assert own_names() == ("my cats",)
     with pytest.raises(UserError, match=r"^Unknown data set 'v1.0'; choose one of: digits, .*, my cats$"):
         load_data("v1.0")
-    with pytest.raises(UserError, match=r"^Unknown data set of your own 'digits'; choose one of: my cats$"):
-        remove("digits")
+    for name in ("digits", "../own/my cats", "/etc/passwd"):
+        with pytest.raises(UserError, match=rf"^Unknown data set of your own '{name}'.*; choose one of: my cats$"):
+            remove(name)
+    remove("my cats")
+    with pytest.raises(UserError, match=r"^There is no data set of your own in .*; make one with: espalier data add$"):
+        remove("my cats")
 
 
 @pytest.mark.parametrize("given", ["nowhere", "x.txt", "a\0b"])

@@ -184,8 +184,10 @@ def test_an_entry_whose_headers_lie_is_left_out(
     monkeypatch.setattr(archive, "RATIO", 1e6)
     path = zipped(tmp_path / "x.zip", {**good(), "a/evil.png": IMAGE})
     path.write_bytes(spoil(path.read_bytes()))
+    before = tree(tmp_path)
     report = add(path, "mine")
     assert report.images == 8 and report.left_out_count == 1
+    assert tree(tmp_path) - before == {"data-root/own", "data-root/own/mine.safetensors"}
     assert SPOILS[spoil] in report.left_out[0].reason
 
 
