@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from compression.cli_data import ACTIONS
 from compression.cli_parser import command_parser, listed
 from compression.cli_sensitivity import sensitivity
 from compression.cli_tables import (
@@ -27,7 +28,7 @@ from compression.cli_tables import (
     teaching_table,
 )
 from compression.data.root import data_root
-from compression.data.sets import DATASETS, fetch, load_data
+from compression.data.sets import DATASETS, fetch, load_data, sources
 from compression.machine import cores
 from compression.models.zoo import available, model_card
 from compression.pipeline import Event, measure, run
@@ -70,12 +71,16 @@ def _models(arguments: argparse.Namespace) -> None:
 
 
 def _data(arguments: argparse.Namespace) -> None:
-    if arguments.get and not arguments.name:
+    if arguments.set in ACTIONS:
+        return ACTIONS[arguments.set](arguments)
+    if arguments.what is not None:
+        raise UserError(f"{quoted(arguments.what)} is one word too many after {quoted(arguments.set)}")
+    if arguments.get and not arguments.set:
         raise UserError(f"--get needs the name of a data set; choose one of: {', '.join(DATASETS)}")
     if arguments.get:
-        fetch(arguments.name, lambda line: print(line, file=sys.stderr))
-    if arguments.name:
-        dataset = load_data(arguments.name)
+        fetch(arguments.set, lambda line: print(line, file=sys.stderr))
+    if arguments.set:
+        dataset = load_data(arguments.set)
         about = {
             "name": dataset.name,
             "shape": list(dataset.shape),
@@ -87,7 +92,7 @@ def _data(arguments: argparse.Namespace) -> None:
         }
         return print_json(about) if arguments.json else set_table(about)
     known = [
-        {"name": s.name, "here": s.here(), "megabytes": s.megabytes, "sentence": s.sentence} for s in DATASETS.values()
+        {"name": s.name, "here": s.here(), "megabytes": s.megabytes, "sentence": s.sentence} for s in sources().values()
     ]
     return print_json(known) if arguments.json else sets_table(known, data_root())
 

@@ -42,8 +42,14 @@ def _json(own: Parser) -> None:
 
 
 def _data(own: Parser) -> None:
-    own.add_argument("name", nargs="?", help=f"one of: {', '.join(DATASETS)}; or a folder of images")
+    known = f"one of: {', '.join(DATASETS)}; one that you added; or a folder of images"
+    own.add_argument("set", nargs="?", help=f"{known}; or add, rm")
+    own.add_argument("what", nargs="?", help="of add: a folder, .zip or .csv of images; of rm: a data set's name")
     own.add_argument("--get", action="store_true", help="fetch it")
+    own.add_argument("--name", help="of add: what to call it")
+    own.add_argument("--size", help="of add: HEIGHTxWIDTH; by default the size that all images have, or 64x64")
+    own.add_argument("--grey", action="store_true", help="of add: one channel, also where images have colours")
+    own.add_argument("--yes", action="store_true", help="of rm: yes, delete it")
     _json(own)
 
 
@@ -147,7 +153,7 @@ def _serve(own: Parser) -> None:
 
 ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "models": ("sample models: name, data, accuracy, parameters", _json),
-    "data": ("data sets: what is here, what can be fetched", _data),
+    "data": ("data sets: what is here, what can be fetched; add, rm: your own images", _data),
     "measure": ("accuracy, size, MACs and latency of a model", _measure),
     "run": ("run one recipe; prints before and after each stage", _run),
     "sensitivity": ("each layer cut alone, and a budget spread over them", _sensitivity),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 Entry = TypeVar("Entry")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+"""What people may call what they keep: a file can be called so on every system."""
 
 
 class UserError(ValueError):
@@ -62,3 +65,14 @@ def quoted(given: object) -> str:
     short.maxstring = short.maxother = 80
     short.maxlevel, short.maxlist, short.maxdict = 2, 4, 4
     return short.repr(given)
+
+
+def plain_name(given: str) -> str:
+    """The name that was given to what is kept.
+
+    Raises:
+        UserError: it is not 1 to 64 letters, digits, spaces, dots, _ or -.
+    """
+    if not NAME.fullmatch(given):
+        raise UserError(f"name is {quoted(given)}; it must be 1 to 64 letters, digits, spaces, dots, _ or -")
+    return given

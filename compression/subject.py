@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from compression.data.own import own_digest
 from compression.data.root import data_root
 from compression.data.sets import Dataset, load_data
 from compression.measure import macs, measurement
@@ -72,12 +73,13 @@ def load_subject(model: str, data: str | None = None) -> Subject:
     file = Path(model)
     stamp = file.stat().st_mtime_ns if file.suffix == ".safetensors" and os.path.isfile(file) else 0
     own = SAMPLES[model].data if model in SAMPLES else None
-    return _loaded(model, data or own, stamp, data_root())
+    data = data or own
+    return _loaded(model, data, stamp, data_root(), own_digest(data or ""))
 
 
-# What a file and a data root hold can change while a server runs: they are part of the key.
+# What a file, a data root and a name hold can change while a server runs: they are part of the key.
 @lru_cache(maxsize=4)
-def _loaded(model: str, data: str | None, stamp: int, root: Path) -> Subject:
+def _loaded(model: str, data: str | None, stamp: int, root: Path, digest: str) -> Subject:
     loaded = load(model)
     if data is None:
         raise UserError(f"'{model}' is a file, which has no data set of its own; name one as data")

@@ -19,7 +19,7 @@ from PIL import Image
 
 from compression import cli, measure, pipeline
 from compression.cli import main, sparsities
-from compression.models.files import save_weights
+from compression.models.files import Blueprint, save_weights
 from compression.models.zoo import available, load, model_card
 from compression.pipeline import load_result, run
 from compression.recipe import Recipe
@@ -152,6 +152,71 @@ def test_data_is_fetched_only_when_asked(espalier: Call, monkeypatch: pytest.Mon
 def test_fetching_says_what_it_does_on_stderr(espalier: Call) -> None:
     said = "'digits' comes with scikit-learn: nothing to fetch\n"
     assert json.loads(espalier("data", "digits", "--get", "--json", said=said))["name"] == "digits"
+
+
+def images(root: Path, sizes: tuple[tuple[int, int], ...] = ((4, 6),)) -> str:
+    """Five images of two classes under a folder, their sizes in turn."""
+    for label in ("ant", "[red]"):
+        (root / label).mkdir(parents=True)
+        for n in range(5):
+            pixels = np.full((*sizes[n % len(sizes)], 3), 40 * n + len(label), np.uint8)
+            Image.fromarray(pixels).save(root / label / f"{n}.png")
+    return str(root)
+
+
+def test_your_own_images_are_added_used_by_name_and_removed(espalier: Call, tmp_path: Path, data_root: Path) -> None:
+    given = images(tmp_path / "mine", ((8, 8), (20, 30)))
+    (tmp_path / "mine" / "ant" / "bad.png").write_bytes(b"no image")
+    printed = espalier("data", "add", given, "--name", "my-ants", "--size", "8x8", "--grey")
+    assert printed.splitlines()[0] == "my-ants: 10 images of 2 classes, 8×8 grey"
+    assert "every image turned upright as EXIF says, to grey, resized to 8×8" in printed
+    assert re.search(r"^ant +5 *$", printed, re.MULTILINE) and re.search(r"^\[red\] +5 *$", printed, re.MULTILINE)
+    assert "\nleft out: 'ant/bad.png' is not a readable image (" in printed
+    assert re.search(r"^my-ants +here +Your own: 10 images of 2 classes, 8×8 grey", espalier("data"), re.MULTILINE)
+    about = json.loads(espalier("data", "my-ants", "--json"))
+    assert (about["shape"], about["classes"], about["train"]) == ([1, 8, 8], ["[red]", "ant"], 6)
+    blueprint = Blueprint("mlp", {"inputs": 64, "hidden": (4,), "classes": 2}, (1, 8, 8))
+    save_weights(blueprint.build(), blueprint, tmp_path / "m.safetensors")
+    measured = espalier("measure", str(tmp_path / "m.safetensors"), "--data", "my-ants", "--no-latency", "--json")
+    assert json.loads(measured)["n"] == 2
+    assert espalier("data", "rm", "my-ants", "--yes", said="removed 'my-ants'\n") == ""
+    assert "my-ants" not in espalier("data")
+
+
+def test_adding_says_the_same_to_programs(espalier: Call, tmp_path: Path, data_root: Path) -> None:
+    report = json.loads(espalier("data", "add", images(tmp_path / "mine"), "--name", "x", "--json"))
+    assert report["counts"] == {"train": [5, 5]} and report["shape"] == [3, 4, 6] and report["left_out"] == []
+
+
+def test_of_many_files_that_are_left_out_twenty_are_printed(espalier: Call, tmp_path: Path, data_root: Path) -> None:
+    given = images(tmp_path / "mine")
+    for i in range(23):
+        (tmp_path / "mine" / "ant" / f"{i}.txt").touch()
+    printed = espalier("data", "add", given, "--name", "x")
+    assert printed.count("left out: ") == 20 and printed.endswith("… and 3 more\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("add",), "add needs images and what to call them: espalier data add FOLDER, ZIP or CSV --name NAME"),
+        (("add", "x"), "add needs images and what to call them"),
+        (("add", "x", "--name", "a/b"), "name is 'a/b'; it must be 1 to 64 letters, digits, spaces, dots, _ or -"),
+        (("add", "x", "--name", "mnist"), "name is 'mnist', which has a meaning of its own"),
+        (("add", "nowhere", "--name", "a"), "No folder, .zip or .csv can be read at 'nowhere'"),
+        (("add", "x", "--name", "a", "--size", "32"), "--size is '32'; give HEIGHTxWIDTH such as 32x32"),
+        (("add", "x", "--name", "a", "--size", "0x9"), "--size is '0x9'; give HEIGHTxWIDTH such as 32x32"),
+        (("rm",), "rm needs the name of a data set of your own"),
+        (("rm", "mine"), "rm deletes the data set 'mine'; say --yes to do so"),
+        (("rm", "digits", "--yes"), "There is no data set of your own in "),
+        (("rm", "../../x", "--yes"), "There is no data set of your own in "),
+        (("digits", "more"), "'more' is one word too many after 'digits'"),
+    ],
+)
+def test_bad_words_about_data_are_one_line(
+    complaint: Call, arguments: tuple[str, ...], message: str, data_root: Path
+) -> None:
+    assert message in complaint("data", *arguments)
 
 
 # Measuring

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pytest
 from pydantic_core import PydanticUndefined
 
+from compression.data import archive, images, names
 from compression.pipeline import run
 from compression.pruning.criteria import allowed
 from compression.recipe import STAGES, Fit, Granularity, Recipe, Stage
@@ -99,3 +100,18 @@ def test_every_plan_in_the_documents_can_be_run(text: str) -> None:
 
 def test_the_plans_are_found() -> None:
     assert len(PLANS) == 2
+
+
+def test_the_bounds_of_what_is_read_are_told() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "data.md").read_text().split("| bound | |\n|---|---|\n")[1]
+    told = [line.strip("| ").split(" | ")[1] for line in text.split("\n\n")[0].splitlines()]
+    assert told == [
+        f"{archive.MOST_FILES:,}",
+        f"{archive.RATIO}",
+        f"{archive.UNPACKED_BYTES / 2**30:g} GiB",
+        f"{archive.DIRECTORY_BYTES / 2**20:g} MiB",
+        f"{archive.FILE_BYTES / 1e6:g} MB",
+        f"{images.MAX_PIXELS:,} pixels",
+        f"{images.MAX_BYTES / 2**30:g} GiB",
+        f"{names.LONGEST} characters; {names.DEEPEST}",
+    ]

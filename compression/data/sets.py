@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from compression.data.images import read_tree
+from compression.data.own import own_names, own_parts, own_report
 from compression.data.root import data_root
 from compression.registry import UserError, pick
 
@@ -44,6 +45,9 @@ class Split:
     def head(self, n: int) -> Split:
         """The first n images; the splits are shuffled, so this is a random sample of a split."""
         return self if n >= len(self) else Split(self.images[:n], self.labels[:n])
+
+
+Parts = dict[str, Split]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +140,7 @@ def _shares(n: int, fractions: tuple[float, ...]) -> list[int]:
     return shares
 
 
-def _digits(root: Path) -> tuple[Split, None]:
+def _digits(root: Path) -> Parts:
     """The table that lies in scikit-learn's package: 64 pixels of 0 to 16 and the label, a line each.
 
     Read as a file, since importing scikit-learn takes 40 times as long, at the first page of a server.
@@ -146,21 +150,20 @@ def _digits(root: Path) -> tuple[Split, None]:
         raise UserError("Data set 'digits' comes with scikit-learn, which is not installed: pip install scikit-learn")
     table = np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
     images = (table[:, :64] * (255 / 16)).round().astype(np.uint8).reshape(-1, 1, 8, 8)
-    return Split(torch.from_numpy(images), torch.from_numpy(table[:, 64]).long()), None
+    return {"train": Split(torch.from_numpy(images), torch.from_numpy(table[:, 64]).long())}
 
 
-def _idx(folder: str) -> Callable[[Path], tuple[Split, Split]]:
+def _idx(folder: str) -> Callable[[Path], Parts]:
     """The four files of MNIST's format, read as files: importing torchvision takes longer than all of them."""
 
-    def load(root: Path) -> tuple[Split, Split]:
+    def load(root: Path) -> Parts:
         raw = root / folder / "raw"
-        train, test = (
-            Split(
-                _array(raw / f"{part}-images-idx3-ubyte").unsqueeze(1), _array(raw / f"{part}-labels-idx1-ubyte").long()
+        return {
+            part: Split(
+                _array(raw / f"{file}-images-idx3-ubyte").unsqueeze(1), _array(raw / f"{file}-labels-idx1-ubyte").long()
             )
-            for part in ("train", "t10k")
-        )
-        return train, test
+            for part, file in (("train", "train"), ("test", "t10k"))
+        }
 
     return load
 
@@ -181,26 +184,26 @@ def _array(path: Path) -> Tensor:
     return torch.frombuffer(bytearray(content[start:]), dtype=torch.uint8).reshape(shape)
 
 
-def _cifar10(root: Path) -> tuple[Split, Split]:
+def _cifar10(root: Path) -> Parts:
     """The original batches where they are; else JPEG copies in class folders."""
     if (root / "cifar-10-batches-py").is_dir():
         return _batches(root)
     copies = root / "cifar10-jpg"
-    parts = []
+    parts = {}
     for part in ("train", "test"):
         images, labels, _ = read_tree(copies / part, size=(32, 32), cache=True)
-        parts.append(Split(images, labels))
-    return parts[0], parts[1]
+        parts[part] = Split(images, labels)
+    return parts
 
 
-def _batches(root: Path) -> tuple[Split, Split]:
+def _batches(root: Path) -> Parts:
     import torchvision
 
-    parts = (torchvision.datasets.CIFAR10(root, train=train) for train in (True, False))
-    train, test = (
-        Split(torch.as_tensor(one.data).permute(0, 3, 1, 2).contiguous(), torch.as_tensor(one.targets)) for one in parts
-    )
-    return train, test
+    parts = {part: torchvision.datasets.CIFAR10(root, train=part == "train") for part in ("train", "test")}
+    return {
+        part: Split(torch.as_tensor(one.data).permute(0, 3, 1, 2).contiguous(), torch.as_tensor(one.targets))
+        for part, one in parts.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,7 @@ class Source:
     """A data set of the catalogue: what it is, where its files lie, how it is read and fetched.
 
     ``folders`` are the places under the data root of which one must exist; ``torchvision`` is
-    the class that can fetch it. ``load`` gives (training, test), or all images and None.
+    the class that can fetch it. ``load`` gives the splits that it comes with, ``train`` always.
     """
 
     name: str
@@ -217,9 +220,10 @@ class Source:
     classes: tuple[str, ...]
     folders: tuple[str, ...]
     torchvision: str | None
-    load: Callable[[Path], tuple[Split, Split | None]]
+    load: Callable[[Path], Parts]
     val_fraction: float
     megabytes: int
+    note: str = ""
 
     def here(self) -> bool:
         """Whether it can be loaded without fetching anything."""
@@ -253,29 +257,49 @@ DATASETS: dict[str, Source] = {
 }  # fmt: skip
 
 
-def load_data(name: str, seed: int = 0) -> Dataset:
-    """Load a data set by name, or a folder of images in class subfolders by path.
+def sources() -> dict[str, Source]:
+    """The catalogue, and after it the data sets of your own that were added."""
+    return DATASETS | {name: _own(name) for name in own_names()}
 
-    The test split is the data set's own where it has one. The rest is split stratified by
+
+def _own(name: str) -> Source:
+    def load(root: Path) -> Parts:
+        return {split: Split(*tensors) for split, tensors in own_parts(name).items()}
+
+    try:
+        report = own_report(name)
+    except UserError as fault:  # to be seen and removed all the same
+        return Source(name, name, str(fault), (), (), None, load, 0.2, 0)
+    sentence = f"Your own: {report.images:,} images of {len(report.classes)} classes, {report.size}."
+    return Source(name, name, sentence, report.classes, (), None, load, 0.2, 0, report.note)
+
+
+def load_data(name: str, seed: int = 0) -> Dataset:
+    """Load a data set by name, one of your own that was added too, or a folder of class subfolders by path.
+
+    The splits are the data set's own where it has them. The rest is split stratified by
     class, fixed by ``seed``. Nothing is fetched: see ``fetch``.
 
     Raises:
         UserError: an unknown name, or a data set that is not on this machine.
     """
-    if name not in DATASETS and ("/" in name or os.path.isdir(name)):
+    known = sources()
+    if name not in known and ("/" in name or os.path.isdir(name)):
         return load_folder(Path(name), seed)
-    source = pick(DATASETS, name, "data set")
+    source = pick(known, name, "data set")
     if not source.here():
         raise UserError(_absent(source))
     try:
-        train, test = source.load(data_root())
+        parts = source.load(data_root())
+    except UserError:
+        raise
     except (RuntimeError, ValueError, OSError) as fault:
         raise UserError(
             f"The files of data set '{name}' under {data_root()} are incomplete "
             f"({_first_line(fault)}); run: espalier data {name} --get"
         ) from None
-    dataset = _divided(source.name, source.classes, train, test, source.val_fraction, seed)
-    return replace(dataset, note=_note(source))
+    dataset = _divided(source.name, source.classes, parts, source.val_fraction, seed)
+    return replace(dataset, note=source.note or _note(source))
 
 
 def _first_line(fault: Exception) -> str:
@@ -294,14 +318,18 @@ def _absent(source: Source) -> str:
     )
 
 
-def _divided(name: str, classes: tuple[str, ...], train: Split, test: Split | None, val: float, seed: int) -> Dataset:
-    if test is None:
-        inner, held, tested = stratified(train.labels, (1 - 2 * val, val, val), seed)
-        return Dataset(name, classes, train.take(inner), train.take(held), train.take(tested))
-    inner, held = stratified(train.labels, (1 - val, val), seed)
-    # Shuffled, so that any head of the test split is a fair sample of it.
-    order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))
-    return Dataset(name, classes, train.take(inner), train.take(held), test.take(order))
+def _divided(name: str, classes: tuple[str, ...], parts: Parts, share: float, seed: int) -> Dataset:
+    """A data set of the splits that there are; each of the others has its share of the training images."""
+    absent = [split for split in SPLITS if split not in parts]
+    train = parts["train"]
+    inner, *held = stratified(train.labels, (1 - len(absent) * share, *(share for _ in absent)), seed)
+    # Shuffled, so that any head of a split is a fair sample of it.
+    orders = {
+        split: torch.randperm(len(part), generator=torch.Generator().manual_seed(seed)) for split, part in parts.items()
+    }
+    whole = {split: part.take(orders[split]) for split, part in parts.items() if split != "train"}
+    whole |= {split: train.take(index) for split, index in zip(absent, held, strict=True)}
+    return Dataset(name, classes, train.take(inner), whole["val"], whole["test"])
 
 
 def load_folder(path: Path, seed: int = 0, size: tuple[int, int] | None = None) -> Dataset:
@@ -314,17 +342,17 @@ def load_folder(path: Path, seed: int = 0, size: tuple[int, int] | None = None) 
         UserError: no such folder, fewer than two classes, or fewer than three images a class.
     """
     if not os.path.isdir(path):  # which is False for names that no system takes, where Path raises
-        raise UserError(f"No data set and no folder of that name: '{path}'; data sets: {', '.join(DATASETS)}")
+        raise UserError(f"No data set and no folder of that name: '{path}'; data sets: {', '.join(sources())}")
     parted = (path / "train").is_dir() and (path / "test").is_dir()
     images, labels, classes = read_tree(path / "train" if parted else path, size=size)
-    train, test = Split(images, labels), None
+    parts = {"train": Split(images, labels)}
     if parted:
         channels, height, width = images.shape[1:]
         images, labels, other = read_tree(path / "test", size=(height, width), grey=channels == 1)
         if other != classes:
             raise UserError(f"The classes of {path}/test are {other}, but those of train are {classes}")
-        test = Split(images, labels)
-    return _divided(path.name, classes, train, test, 0.2, seed)
+        parts["test"] = Split(images, labels)
+    return _divided(path.name, classes, parts, 0.2, seed)
 
 
 def fetch(name: str, notify: Notify = print) -> Path:

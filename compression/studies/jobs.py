@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import psutil
 
+from compression.data.own import own_digest
 from compression.data.root import data_root
 from compression.machine import versions
 from compression.models.samples import FOLDER, SAMPLES
@@ -296,6 +297,7 @@ def _name(plan: Plan) -> str:
     path = FOLDER / f"{plan.model}.safetensors" if plan.model in SAMPLES else Path(plan.model)
     content = path.read_bytes() if os.path.isfile(path) else b""
     key = plan.model_dump_json().encode() + json.dumps(versions()).encode() + content
+    key += own_digest(plan.data or "").encode()
     return hashlib.sha256(key).hexdigest()[:12]
 
 

@@ -7,6 +7,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
+from compression.data.own import own_digest, own_names
 from compression.machine import versions
 from compression.models.samples import FOLDER, SAMPLES
 from compression.recipe import Recipe
@@ -18,7 +19,9 @@ def key_of(recipe: Recipe, study: Study) -> str:
     path = FOLDER / f"{recipe.model}.safetensors" if recipe.model in SAMPLES else Path(recipe.model)
     content = _content(path, path.stat().st_mtime_ns) if path.is_file() else ""
     about: list[object] = [recipe.digest(), content, study.split, study.limit, versions()]
-    if recipe.data and Path(recipe.data).is_dir():
+    if recipe.data in own_names():
+        about.append(own_digest(str(recipe.data)))
+    elif recipe.data and Path(recipe.data).is_dir():
         about.append(_images(Path(recipe.data)))
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any, Literal, Self
 
 import yaml
@@ -11,12 +10,11 @@ from pydantic import Field, field_validator, model_validator
 
 from compression.goals import OBJECTIVES, Constraint, check_together
 from compression.recipe import Frozen, Recipe, validated, yaml_fault
-from compression.registry import UserError, quoted, unknown
+from compression.registry import NAME, UserError, plain_name, quoted, unknown
 from compression.results import SplitName
 from compression.studies.space import MOST, Body, Space
 
 Search = Literal["grid", "random", "tpe", "nsga2"]
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 ONLY = "recipe"
 """What the recipe of a study with one is called."""
 
@@ -59,9 +57,7 @@ class Study(Frozen):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, value: str) -> str:
-        if not NAME.fullmatch(value):
-            raise ValueError(f"name is {quoted(value)}; it must be 1 to 64 letters, digits, spaces, dots, _ or -")
-        return value
+        return plain_name(value)
 
     @field_validator("recipes")
     @classmethod

@@ -1,0 +1,74 @@
+"""``espalier data add`` and ``rm``: your own images as a data set with a name."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from compression.cli_tables import print_json, progress, table
+from compression.data.adding import add
+from compression.data.names import said
+from compression.data.own import Report, remove
+from compression.registry import UserError, quoted
+
+SHOWN = 20
+"""Lines of each kind that are printed; ``--json`` has more."""
+
+
+def _add(arguments: argparse.Namespace) -> None:
+    if not arguments.what or not arguments.name:
+        raise UserError("add needs images and what to call them: espalier data add FOLDER, ZIP or CSV --name NAME")
+    size = _size(arguments.size) if arguments.size else None
+    with progress() as bar:
+        task = bar.add_task(f"reading {quoted(arguments.what)}", total=1.0)
+        report = add(
+            Path(arguments.what),
+            arguments.name,
+            size,
+            arguments.grey or None,
+            lambda done: bar.update(task, completed=done),
+        )
+    return print_json(asdict(report)) if arguments.json else _report_tables(report)
+
+
+def _size(text: str) -> tuple[int, int]:
+    given = re.fullmatch(r"([1-9]\d{0,3})[x×]([1-9]\d{0,3})", text)
+    if not given:
+        raise UserError(f"--size is {quoted(text)}; give HEIGHTxWIDTH such as 32x32, each from 1 to 9999")
+    return int(given[1]), int(given[2])
+
+
+def _report_tables(report: Report) -> None:
+    """Print what became of the images: how many there are, what was done to them, and what is left out."""
+    print(f"{report.name}: {report.images:,} images of {len(report.classes)} classes, {report.size}")
+    print(f"every image {report.transform}\n")
+    rows = [(label, *map(str, row)) for label, *row in zip(report.classes, *report.counts.values(), strict=True)]
+    table(("class", *report.counts), [*rows, ("all", *(str(sum(row)) for row in report.counts.values()))])
+    if report.repeated:
+        print(f"repeated: {report.repeated:,} images have the pixels of another one of their split")
+    pairs = [f"in two splits: {quoted(one)} and {quoted(other)} have equal pixels" for one, other in report.across]
+    _lines(pairs, report.across_count)
+    _lines([f"left out: {said(one)}" for one in report.left_out], report.left_out_count)
+
+
+def _lines(lines: list[str], count: int) -> None:
+    for line in lines[:SHOWN]:
+        print(line)
+    if count > SHOWN:
+        print(f"… and {count - SHOWN:,} more")
+
+
+def _rm(arguments: argparse.Namespace) -> None:
+    if not arguments.what:
+        raise UserError("rm needs the name of a data set of your own")
+    if not arguments.yes:
+        raise UserError(f"rm deletes the data set {quoted(arguments.what)}; say --yes to do so")
+    remove(arguments.what)
+    print(f"removed {quoted(arguments.what)}", file=sys.stderr)
+
+
+ACTIONS = {"add": _add, "rm": _rm}
+"""What ``espalier data`` does where the first word is no data set."""
