@@ -112,7 +112,7 @@ def test_the_environment_is_made_once(bare: Path) -> None:
 
 
 @pytest.mark.parametrize("with_data", [True, False], ids=["data", "no data"])
-@pytest.mark.parametrize("failing", ["nothing", "lint", "test", "test-faults"])
+@pytest.mark.parametrize("failing", ["nothing", "lint", "test", "test-slow", "test-faults"])
 def test_ci_unpacks_then_lints_then_tests_and_stops_at_a_fault(tmp_path: Path, with_data: bool, failing: str) -> None:
     script = tmp_path / "repository" / ".ci" / "run"
     script.parent.mkdir(parents=True)
@@ -128,7 +128,7 @@ def test_ci_unpacks_then_lints_then_tests_and_stops_at_a_fault(tmp_path: Path, w
         path.resolve().write_text(f"#!/bin/sh\n{body}\n")
         path.resolve().chmod(0o755)
     result = run("bash", str(script), cwd=tmp_path, PATH=f"{tools}:{os.environ['PATH']}")
-    steps = ["lint", "test", "test-faults"]
+    steps = ["lint", "test", "test-slow", "test-faults"]
     reached = steps[: steps.index(failing) + 1] if failing in steps else steps
     expected = ["prepare"] * with_data + [f"make {step}" for step in reached]
     assert log.read_text().splitlines() == expected

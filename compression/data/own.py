@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from compression.data.names import LeftOut
-from compression.data.root import data_root
+from compression.data.root import data_root, own_file
 from compression.registry import UserError, pick, plain_name
 
 SUFFIX = ".safetensors"
@@ -69,10 +69,6 @@ class Report:
     def note(self) -> str:
         """What a reader of numbers must know; empty where the splits share no image."""
         return f"images in two splits: {self.across_count:,}" if self.across_count else ""
-
-
-def _path(name: str) -> Path:
-    return data_root() / "own" / f"{name}{SUFFIX}"
 
 
 def own_names() -> tuple[str, ...]:
@@ -128,7 +124,7 @@ def keep(report: Report, images: Tensor, labels: Tensor) -> None:
     Raises:
         UserError: the disk is full, or may not be written.
     """
-    path = _path(plain_name(report.name))
+    path = own_file(plain_name(report.name))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -152,7 +148,7 @@ def remove(name: str) -> None:
 def _found(name: str) -> Path:
     if not own_names():
         raise UserError(f"There is no data set of your own in {data_root()}; make one with: espalier data add")
-    return pick({known: _path(known) for known in own_names()}, name, "data set of your own")
+    return pick({known: own_file(known) for known in own_names()}, name, "data set of your own")
 
 
 def _damaged(name: str) -> str:

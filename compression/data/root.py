@@ -9,3 +9,8 @@ from pathlib import Path
 def data_root() -> Path:
     """Where fetched data sets live: ``$ESPALIER_DATA`` or ``~/.cache/espalier/data``."""
     return Path(os.environ.get("ESPALIER_DATA") or Path.home() / ".cache" / "espalier" / "data")
+
+
+def own_file(name: str) -> Path:
+    """Where a data set of one's own lies that was added by this name."""
+    return data_root() / "own" / f"{name}.safetensors"

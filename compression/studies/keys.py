@@ -7,7 +7,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from compression.data.own import own_digest, own_names
+from compression.data.root import own_file
 from compression.machine import versions
 from compression.models.samples import FOLDER, SAMPLES
 from compression.recipe import Recipe
@@ -17,17 +17,21 @@ from compression.studies.study import Study
 def key_of(recipe: Recipe, study: Study) -> str:
     """What a measurement depends on, in sixteen hexadecimal digits: recipe, weights, data, split and versions."""
     path = FOLDER / f"{recipe.model}.safetensors" if recipe.model in SAMPLES else Path(recipe.model)
-    content = _content(path, path.stat().st_mtime_ns) if path.is_file() else ""
-    about: list[object] = [recipe.digest(), content, study.split, study.limit, versions()]
-    if recipe.data in own_names():
-        about.append(own_digest(str(recipe.data)))
-    elif recipe.data and Path(recipe.data).is_dir():
+    about: list[object] = [recipe.digest(), _content(path), study.split, study.limit, versions()]
+    if recipe.data and Path(recipe.data).is_dir():
         about.append(_images(Path(recipe.data)))
+    elif own := _content(own_file(recipe.data)) if recipe.data else "":
+        about.append(own)
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _content(path: Path) -> str:
+    """The digest of a file; empty where there is none."""
+    return _digest(path, path.stat().st_mtime_ns) if path.is_file() else ""
+
+
 @lru_cache(maxsize=16)
-def _content(path: Path, changed: int) -> str:
+def _digest(path: Path, changed: int) -> str:
     """The digest of a file as it was when it was last ``changed``; a study asks for it before every trial."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
