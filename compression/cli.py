@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from compression.cli_export import export
 from compression.cli_parser import command_parser, listed
 from compression.cli_sensitivity import sensitivity
 from compression.cli_tables import (
@@ -296,6 +297,7 @@ COMMANDS = {
     "distill": _distill,
     "tune": _tuned,
     "study": _studies,
+    "export": export,
     "serve": _serve,
 }
 
