@@ -20,7 +20,7 @@ from compression.recipe import Prune, fixed_sparsity, validated
 from compression.subject import Subject, granularities
 
 ROOT = Path(__file__).parents[2]
-PLAIN = """
+LOADERS = """
 import sys, importlib
 from pathlib import Path
 import numpy as np, torch
@@ -30,40 +30,35 @@ class Refused:
         if name.split(".")[0] in ("compression", "torchvision"):
             raise ImportError(f"{name} is not to be had here")
 
+def check(model, folder):
+    with torch.no_grad():
+        given = model(torch.from_numpy(np.load(folder / "images.npy"))).numpy()
+    assert np.array_equal(given, np.load(folder / "logits.npy")), folder
+    assert not model.training
+
 sys.meta_path.insert(0, Refused())
 torch.set_num_threads(1)
-for folder in map(Path, sys.argv[1:]):
-    sys.path[:0] = [str(folder)]
+folders = list(map(Path, sys.argv[1:]))
+for folder in folders:
+    sys.path.insert(0, str(folder))
     loader = importlib.import_module("load_model")
-    x = torch.from_numpy(np.load(folder / "images.npy"))
-    for file in (None, folder / "model.safetensors", folder / "model.packed"):
-        model = loader.load_model(file) if file else loader.load_model()
-        with torch.no_grad():
-            assert np.array_equal(model(x).numpy(), np.load(folder / "logits.npy")), (folder, file)
+    check(loader.load_model(), folder)
+    check(loader.load_model(folder / "model.packed"), folder)
     sys.path.remove(str(folder))
-    del sys.modules["load_model"]
-    sys.modules.pop("packing", None)
-    print(folder.name)
-"""
-"""Without Espalier, and without torchvision: what ``load_model.py`` and ``packing.py`` make of each folder's weights."""
-OWN = """
-import sys
-from pathlib import Path
-import numpy as np, torch
+    sys.modules.pop("load_model"), sys.modules.pop("packing")
+    print("plain", folder.name)
+
+del sys.meta_path[0]
 from compression import load_model, load_packed
 
-torch.set_num_threads(1)
-for folder in map(Path, sys.argv[1:]):
-    x = torch.from_numpy(np.load(folder / "images.npy"))
+for folder in folders:
     model = load_model(folder)
-    assert list(model.state_dict()) == list(load_packed(folder / "model.packed"))
-    for state in (model.state_dict(), load_packed(folder / "model.packed")):
-        model.load_state_dict(state)
-        with torch.no_grad():
-            assert np.array_equal(model(x).numpy(), np.load(folder / "logits.npy")), folder
-    print(folder.name)
+    check(model, folder)
+    model.load_state_dict(load_packed(folder / "model.packed"))
+    check(model, folder)
+    print("own", folder.name)
 """
-"""With Espalier: what its public names make of them."""
+"""Each folder's files first without Espalier and torchvision, by ``load_model.py``, and then by the public names."""
 
 
 def real_images(shape: Sequence[int], n: int = 6) -> Tensor:
@@ -102,9 +97,9 @@ def keep_answers(loaded: Loaded, folder: Path) -> None:
         np.save(folder / "logits.npy", loaded.model(x).numpy())
 
 
-def loaded_afresh(code: str, folders: Sequence[Path], cwd: Path) -> list[str]:
-    """The names of the folders that a fresh process loaded; what it complained of fails the test."""
-    command = [sys.executable, "-c", code, *map(str, folders)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+def loaded_afresh(folders: Sequence[Path]) -> list[str]:
+    """What a fresh process loaded, and how; what it complained of fails the test."""
+    command = [sys.executable, "-c", LOADERS, *map(str, folders)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+    return done.stdout.splitlines()

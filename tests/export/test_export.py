@@ -20,7 +20,7 @@ from compression.export import FORMATS, export_model, read_source
 from compression.export import formats as module
 from compression.models.zoo import available, load
 from compression.training import normalise
-from tests.export.shipped import OWN, PLAIN, ROOT, keep_answers, loaded_afresh, pruned_samples, real_images, saved
+from tests.export.shipped import keep_answers, loaded_afresh, pruned_samples, real_images, saved
 
 EVERY = tuple(FORMATS)
 HALF = Recipe(model="digits-cnn", stages=(Prune(granularity="channels", scope="layer", sparsity=0.5),))
@@ -52,8 +52,7 @@ def test_every_granularity_loads_back_in_fresh_processes(names: list[str], tmp_p
         keep_answers(loaded, folder)
         folders.append(folder)
     assert len(folders) >= 5 * len(names)
-    assert loaded_afresh(PLAIN, folders, tmp_path) == [folder.name for folder in folders]
-    assert loaded_afresh(OWN, folders, ROOT) == [folder.name for folder in folders]
+    assert loaded_afresh(folders) == [f"{how} {folder.name}" for how in ("plain", "own") for folder in folders]
 
 
 @pytest.mark.slow
@@ -109,9 +108,7 @@ def test_what_was_exported_can_be_exported_again_over_itself(tmp_path: Path) -> 
     first = export_model("digits-mlp", tmp_path, ("safetensors",))
     again = export_model(tmp_path, tmp_path, ("safetensors",))
     assert {**again, "name": "digits-mlp"} == first
-    assert (tmp_path / "recipe.yaml").read_text() == "model: digits-mlp\nstages: []\n" or "digits-mlp" in (
-        tmp_path / "recipe.yaml"
-    ).read_text()
+    assert Recipe.from_yaml((tmp_path / "recipe.yaml").read_text()) == Recipe(model="digits-mlp")
 
 
 def test_a_file_alone_has_no_data_and_is_compared_on_noise(tmp_path: Path) -> None:
@@ -160,7 +157,7 @@ def test_a_file_with_other_logits_is_taken_away(key: str, tmp_path: Path, monkey
     ("what", "formats", "words"),
     [
         ("digits-mpl", ("safetensors",), r"^Nothing to export at 'digits-mpl'; give a folder .* or one of: digits-cnn"),
-        ("digits-mlp", ("pickle",), "^Unknown format 'pickle'; choose one of: safetensors, onnx, torch, packed$"),
+        ("digits-mlp", ("pickle",), "^Unknown format 'pickle'.*; choose one of: safetensors, onnx, torch, packed$"),
         ("digits-mlp", (), "^No format is asked for; choose one or more of: safetensors, onnx"),
         ("absent.safetensors", ("onnx",), "^No model file can be read at 'absent.safetensors'$"),
         (".", ("onnx",), "^No model file can be read at 'model.safetensors'$"),

@@ -23,7 +23,7 @@ def sparse() -> dict[str, Tensor]:
     wide = torch.zeros(3, 400)
     wide[0, 7], wide[2, 399] = 1.5, -2.5
     half = torch.arange(40.0).reshape(5, 8) * (torch.arange(40).reshape(5, 8) % 2)
-    return {"dense": torch.randn(4, 4).abs() + 1, "bitmask": half, "csr": wide}
+    return {"dense": torch.arange(1.0, 17).reshape(4, 4), "bitmask": half, "csr": wide}
 
 
 def with_header(change: dict[str, object] | str, tensors: bytes = b"") -> bytes:
@@ -48,32 +48,12 @@ def test_a_sparse_model_comes_back_identical_from_the_bytes_that_were_promised(t
     back, state = load_packed(tmp_path / "m.packed"), model.state_dict()
     assert list(back) == list(state)
     assert all(torch.equal(back[name], state[name]) and back[name].dtype == state[name].dtype for name in state)
+    assert all(tensor.add_(1) is tensor for tensor in back.values())  # memory of its own, to be written to
     # A tenth of 310 KB is left, and at most a bit for each place, two bytes of row and column at the densest.
     values = sum(int(tensor.count_nonzero()) for tensor in state.values())
     places = sum(tensor.numel() for tensor in state.values())
     length = (tmp_path / "m.packed").stat().st_size
     assert 4 * values < length == packed_bytes(model) < 4 * values + places / 8 + 3000
-
-
-def test_each_tensor_is_used_as_it_is_after_loading(tmp_path: Path) -> None:
-    (tmp_path / "m.packed").write_bytes(pack(sparse()))
-    for name, tensor in load_packed(tmp_path / "m.packed").items():
-        assert torch.equal(tensor.mul_(2), sparse_like(name) * 2)
-
-
-def sparse_like(name: str) -> Tensor:
-    torch.manual_seed(0)
-    expected = {"bitmask": sparse()["bitmask"], "csr": sparse()["csr"]}
-    return expected[name] if name in expected else DENSE
-
-
-@pytest.fixture(autouse=True)
-def _seeded() -> None:
-    torch.manual_seed(0)
-
-
-torch.manual_seed(0)
-DENSE = sparse()["dense"]
 
 
 def test_every_length_but_the_whole_is_refused(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import convnext
 
-from compression.export import plain_python
 from compression.export import plain as module
+from compression.export import plain_python
 from compression.models.zoo import load
 from compression.registry import UserError
 
