@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,6 +26,7 @@ from compression.training import normalise
 from tests.export.shipped import keep_answers, loaded_afresh, pruned_samples, real_images, saved
 
 EVERY = tuple(FORMATS)
+DOCS = Path(__file__).parents[2] / "docs" / "export.md"
 HALF = Recipe(model="digits-cnn", stages=(Prune(granularity="channels", scope="layer", sparsity=0.5),))
 
 
@@ -102,6 +106,30 @@ def test_a_run_in_every_format_with_its_card_and_recipe(tmp_path: Path) -> None:
         assert near(torch.export.load(folder / "model.pt2").module()(x).numpy(), wanted)
     assert near(in_onnxruntime(folder / "model.onnx", x), wanted)
     assert (wanted.argmax(1) == digits.test.labels).float().mean().item() == pytest.approx(card["measured"]["accuracy"])
+
+
+def test_the_lines_of_the_documentation_load_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_model("digits-mlp", tmp_path / "shipped", EVERY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)
+    x = real_images((1, 8, 8))
+    with torch.no_grad():
+        wanted = load("digits-mlp").model(x)
+        assert torch.equal(names["model"](x), wanted) and torch.equal(names["small"](x), wanted)
+        assert near(names["program"](x).numpy(), wanted)
+    assert near(names["session"].run(None, {"input": x.numpy()})[0], wanted)
+    assert list(names["state"]) == list(names["model"].state_dict())
+    for module_name in ("load_model", "packing"):
+        del sys.modules[module_name]
+
+
+def test_every_format_and_file_is_documented(tmp_path: Path) -> None:
+    told = DOCS.read_text()
+    assert all(f"| `{form.file}` | `{key}` |" in told for key, form in FORMATS.items())
 
 
 def test_what_was_exported_can_be_exported_again_over_itself(tmp_path: Path) -> None:
