@@ -60,6 +60,7 @@ def export_model(
     source, home = read_source(str(what), data), Path(folder)
     images, shown = _images(source)
     home.mkdir(parents=True, exist_ok=True)
+    (home / "card.json").unlink(missing_ok=True)  # written last: where it is, the folder is whole
     card = facts(source) | _measured(source) | {"files": {}, "compared_on": shown, "notes": []}
     for form in asked:
         say(f"writing {form.file}")

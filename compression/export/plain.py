@@ -2,6 +2,7 @@
 
 The pass is traced with torch.fx, so nothing is said of an architecture here: what is written is
 what the module does. The text is then run, and counts only if it gives the module's very answers.
+Tracing changes nn.Module for the whole process while it lasts: a server exports in a process of its own.
 """
 
 from __future__ import annotations
@@ -100,11 +101,10 @@ def plain_python(model: nn.Module, images: Tensor, title: str, weights: str) -> 
 
 
 def _written(model: nn.Module, shape: tuple[int, ...], title: str, weights: str) -> str:
-    tracer = fx.Tracer()
     try:
-        graph = tracer.trace(model)
+        graph = fx.Tracer().trace(model)
     except Exception as fault:  # whatever a module does that depends on its input's values
-        raise UserError(f"The model cannot be written as plain Python ({_short(fault)})") from None
+        raise _refused(_short(fault)) from None
     for node in graph.nodes:
         node.type = None
         if node.op == "placeholder":
@@ -132,7 +132,7 @@ def _body(graph: fx.Graph) -> tuple[str, list[str]]:
     free = {node.id for node in names if not hasattr(builtins, node.id)} - stored - {"self", "x", "torch"}
     known = {"inf": "from math import inf", "nan": "from math import nan", "device": "from torch import device"}
     if strange := sorted(free - set(known)):
-        raise UserError(f"The model cannot be written as plain Python (it calls {', '.join(strange)[:200]})")
+        raise _refused(f"it calls {', '.join(strange)[:200]}")
     # The public names of the same functions.
     return lines.replace("torch._C._nn.", "torch.nn.functional."), [
         *(known[name] for name in sorted(free)),
@@ -171,9 +171,7 @@ def _constructor(module: nn.Module) -> str:
     """The expression that makes a layer of torch.nn again: what differs from the defaults, as plain values."""
     kind = type(module)
     if not _of_torch(module):
-        raise UserError(
-            f"The model cannot be written as plain Python (it holds a {kind.__name__}, which is not torch's)"
-        )
+        raise _refused(f"it holds a {kind.__name__}, which is not torch's")
     arguments = []
     for name, parameter in inspect.signature(kind.__init__).parameters.items():
         if name in ("self", "device", "dtype") or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -185,7 +183,7 @@ def _constructor(module: nn.Module) -> str:
         try:
             ast.literal_eval(repr(value))
         except (ValueError, SyntaxError):
-            raise UserError(f"The model cannot be written as plain Python ({name} of {kind.__name__})") from None
+            raise _refused(f"{name} of {kind.__name__} is no plain value") from None
         arguments.append(f"{value!r}" if required else f"{name}={value!r}")
     return f"nn.{kind.__name__}({', '.join(arguments)})"
 
@@ -205,9 +203,13 @@ def _compare(model: nn.Module, images: Tensor, text: str) -> None:
             again.load_state_dict(model.state_dict())
             same = all(torch.equal(again.eval()(batch), model(batch)) for batch in (images, images[:1]))
     except Exception as fault:
-        raise UserError(f"The model cannot be written as plain Python ({_short(fault)})") from None
+        raise _refused(_short(fault)) from None
     if not same:
-        raise UserError("The model cannot be written as plain Python (its text gives other outputs)")
+        raise _refused("its text gives other outputs")
+
+
+def _refused(reason: str) -> UserError:
+    return UserError(f"The model cannot be written as plain Python ({reason})")
 
 
 def _short(fault: Exception) -> str:

@@ -22,6 +22,7 @@ def save_program(model: nn.Module, images: Tensor, path: Path) -> None:
     Raises:
         UserError: torch.export cannot express the module; one line.
     """
+    _start_autograd()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of deprecations within torch.export
@@ -39,3 +40,13 @@ def program_outputs(path: Path, images: Tensor) -> Tensor:
         warnings.simplefilter("ignore")
         outputs: Tensor = torch.export.load(path).module()(images)
     return outputs
+
+
+def _start_autograd() -> None:
+    """Have one backward pass done before the first fake tensor of torch.export.
+
+    The engine makes its threads at the first pass, one for each device; fake tensors add a device, and
+    a process with such threads cannot fork workers that train, which a sweep does.
+    """
+    with torch.enable_grad():
+        torch.zeros(1, requires_grad=True).sum().backward()  # type: ignore[no-untyped-call]
