@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compression.data.sets import Dataset, load_data
+    from compression.export import export_model, load_packed
     from compression.models.zoo import load_model, model_card
     from compression.pipeline import Event, RunResult, load_result, measure, run
     from compression.recipe import Distill, Gradual, Lottery, Prune, Recalibrate, Recipe, Sparsify, Train
@@ -50,8 +51,10 @@ __all__ = [
     "Teaching",
     "Train",
     "UserError",
+    "export_model",
     "load_data",
     "load_model",
+    "load_packed",
     "load_result",
     "measure",
     "model_card",
@@ -60,6 +63,7 @@ __all__ = [
 
 _HOMES = {
     "data.sets": ("Dataset", "load_data"),
+    "export": ("export_model", "load_packed"),
     "models.zoo": ("load_model", "model_card"),
     "pipeline": ("Event", "RunResult", "load_result", "measure", "run"),
     "recipe": ("Distill", "Gradual", "Lottery", "Prune", "Recalibrate", "Recipe", "Sparsify", "Train"),

@@ -13,7 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+<<<<<<< HEAD
 from compression.cli_data import ACTIONS
+=======
+from compression.cli_export import export
+>>>>>>> 683af24e0e5cbce68f31a754cc082f502cb8ee8b
 from compression.cli_parser import command_parser, listed
 from compression.cli_sensitivity import sensitivity
 from compression.cli_tables import (
@@ -301,6 +305,7 @@ COMMANDS = {
     "distill": _distill,
     "tune": _tuned,
     "study": _studies,
+    "export": export,
     "serve": _serve,
 }
 

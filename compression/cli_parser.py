@@ -147,6 +147,15 @@ def _tune(own: Parser) -> None:
     _json(own)
 
 
+def _export(own: Parser) -> None:
+    own.add_argument("result", help="a folder that `espalier run --out` wrote, a .safetensors file, or a sample model")
+    own.add_argument("--to", type=Path, required=True, help="folder for the files")
+    formats = "safetensors, onnx, torch, packed; comma-separated (default: safetensors)"
+    own.add_argument("--as", dest="formats", default="safetensors", help=formats)
+    own.add_argument("--data", help="data set or folder of images to compare on; by default the recipe's")
+    _json(own)
+
+
 def _serve(own: Parser) -> None:
     own.add_argument("--port", type=int, default=8501)
 
@@ -161,6 +170,7 @@ ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "distill": ("a student alone beside what a teacher makes of it", _distill),
     "tune": ("the smallest or fastest model that loses little", _tune),
     "study": ("hundreds of settings: run, plan, ls, show, resume, pause, cancel, rm, export", _study),
+    "export": ("a model as files to ship: safetensors, ONNX, torch.export, packed weights", _export),
     "serve": ("the dashboard, in the browser", _serve),
 }
 """For each command what it does, and what adds its arguments to a parser."""

@@ -624,6 +624,36 @@ def test_a_scan_is_printed_layer_by_layer(espalier: Call) -> None:
     assert len(lines) - last == 6 and all(" 50.0% " in line for line in lines[last + 1 :])
 
 
+# Export
+
+
+def test_export_tells_of_each_file_and_programs_get_the_card(espalier: Call, tmp_path: Path) -> None:
+    printed = espalier("export", "digits-mlp", "--to", str(tmp_path), "--as", "safetensors, packed")
+    lines = printed.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["model.safetensors", "model.packed"]
+    assert "on 64 test images of digits" in lines[-1]
+    card = json.loads(espalier("export", "digits-mlp", "--to", str(tmp_path), "--as", "onnx", "--json"))
+    assert card == json.loads((tmp_path / "card.json").read_text())
+    assert list(card["files"]) == ["model.onnx"]
+
+
+def test_export_says_what_it_had_to_leave_out(espalier: Call, tmp_path: Path) -> None:
+    loaded = load("digits-mlp")
+    save_weights(loaded.model, loaded.blueprint, tmp_path / "m.safetensors")
+    told = "Compared on noise: no data set is known; name one as --data\n"
+    assert "64 images of noise" in espalier("export", str(tmp_path / "m.safetensors"), "--to", str(tmp_path), said=told)
+
+
+def test_export_faults_are_one_line(complaint: Call, tmp_path: Path) -> None:
+    assert "Unknown format 'onyx' (did you mean 'onnx'?)" in complaint(
+        "export", "digits-mlp", "--to", "x", "--as", "onyx"
+    )
+    assert "Nothing to export at 'nowhere'" in complaint("export", "nowhere", "--to", str(tmp_path))
+    (tmp_path / "file").write_text("")
+    assert "File exists" in complaint("export", "digits-mlp", "--to", str(tmp_path / "file"))
+    assert "--to" in complaint("export", "digits-mlp")
+
+
 # What the README says
 
 
@@ -632,7 +662,7 @@ def commands() -> list[str]:
 
 
 def test_the_commands_are_those_of_the_design() -> None:
-    assert commands() == "models data measure run sensitivity sweep distill tune study serve".split()
+    assert commands() == "models data measure run sensitivity sweep distill tune study export serve".split()
 
 
 @pytest.mark.parametrize("name", commands())

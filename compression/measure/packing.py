@@ -40,6 +40,8 @@ DTYPES: dict[torch.dtype, str] = {
 }
 """The names of safetensors, in the order of its enumeration, by which its files are sorted."""
 _BY_NAME = {name: dtype for dtype, name in DTYPES.items()}
+MAX_BYTES = 4 * 2**30
+"""Of all tensors unpacked: a few bytes can name zeros without end."""
 
 
 def encoded_bytes(shape: Sequence[int], itemsize: int, nonzero: int) -> dict[str, int]:
@@ -76,12 +78,20 @@ def pack(state: Mapping[str, Tensor]) -> bytes:
 def unpack(packed: bytes) -> dict[str, Tensor]:
     """The state dict that ``pack`` was given, bit for bit save the sign of zero.
 
-    The bytes must be ``pack``'s own: they are not checked as a stranger's file would have to be.
+    Raises:
+        ValueError: the bytes are cut off, too many, or not a packed file; one line that says where.
     """
-    start = 8 + int.from_bytes(packed[:8], "little")
+    table, start = _read_table(packed)
+    lengths = {name: encoded_bytes(e[1], _BY_NAME[e[0]].itemsize, e[3])[e[2]] for name, e in table.items()}
+    if start + sum(lengths.values()) != len(packed):
+        raise ValueError(f"it has {len(packed):,} bytes where its header asks for {start + sum(lengths.values()):,}")
     state = {}
-    for name, entry in json.loads(packed[8:start]).items():
-        state[name], start = _decode(packed, start, *entry)
+    for name, entry in table.items():
+        try:
+            state[name] = _decode(packed, start, *entry)
+        except ValueError as fault:
+            raise ValueError(f"tensor {name[:80]!r}: {fault}") from None
+        start += lengths[name]
     return state
 
 
@@ -121,17 +131,50 @@ def _encode(dense: Tensor, encoding: str) -> bytes:
     )
 
 
-def _decode(packed: bytes, start: int, code: str, shape: list[int], encoding: str, nonzero: int) -> tuple[Tensor, int]:
+def _read_table(packed: bytes) -> tuple[dict[str, Entry], int]:
+    """The table of the header, every entry of it possible, and where the tensors begin."""
+    start = 8 + int.from_bytes(packed[:8], "little")
+    if len(packed) < max(8, start):
+        raise ValueError("it ends within its header")
+    try:
+        table = json.loads(packed[8:start])
+    except (ValueError, RecursionError):
+        raise ValueError("its header is not JSON") from None
+    if not isinstance(table, dict):
+        raise ValueError("its header is no table")
+    total = 0
+    for name, entry in table.items():
+        if not _possible(entry):
+            raise ValueError(f"its header says of tensor {name[:80]!r} what cannot be")
+        total += math.prod(entry[1]) * _BY_NAME[entry[0]].itemsize
+        if total > MAX_BYTES:
+            raise ValueError(f"its tensors would take more than {MAX_BYTES:,} bytes")
+    return table, start
+
+
+def _possible(entry: Any) -> bool:
+    if not isinstance(entry, list) or len(entry) != 4:
+        return False
+    code, shape, encoding, nonzero = entry
+    if not isinstance(code, str) or code not in _BY_NAME or encoding not in ("dense", "bitmask", "csr"):
+        return False
+    sides = isinstance(shape, list) and len(shape) <= 16 and all(type(n) is int and 0 <= n < 2**40 for n in shape)
+    return sides and type(nonzero) is int and 0 <= nonzero <= math.prod(shape)
+
+
+def _decode(packed: bytes, start: int, code: str, shape: Sequence[int], encoding: str, nonzero: int) -> Tensor:
     dtype, n = _BY_NAME[code], math.prod(shape)
     if encoding == "dense":
-        return _values(packed, start, dtype, n).view(shape), start + n * dtype.itemsize
+        return _values(packed, start, dtype, n).reshape(tuple(shape))
     if encoding == "bitmask":
         positions, start = _bitmask_positions(packed, start, n)
     else:
         positions, start = _csr_positions(packed, start, *_matrix(shape), nonzero)
+    if len(positions) != nonzero:
+        raise ValueError(f"{len(positions):,} places for {nonzero:,} values")
     dense = torch.zeros(n, dtype=dtype)
     dense[torch.from_numpy(positions)] = _values(packed, start, dtype, nonzero)
-    return dense.view(shape), start + nonzero * dtype.itemsize
+    return dense.reshape(tuple(shape))
 
 
 def _bitmask_positions(packed: bytes, start: int, n: int) -> tuple[Any, int]:
@@ -140,11 +183,14 @@ def _bitmask_positions(packed: bytes, start: int, n: int) -> tuple[Any, int]:
 
 
 def _csr_positions(packed: bytes, start: int, rows: int, columns: int, nonzero: int) -> tuple[Any, int]:
-    starts = np.frombuffer(packed, _index(nonzero), rows + 1, start)
-    start += starts.nbytes
+    starts = np.frombuffer(packed, _index(nonzero), rows + 1, start).astype(np.int64)
+    start += (rows + 1) * _width(nonzero)
     within = np.frombuffer(packed, _index(columns - 1), nonzero, start)
-    row = np.repeat(np.arange(rows), np.diff(starts))
-    return row * columns + within, start + within.nbytes
+    lengths = starts[1:] - starts[:-1]
+    if starts[0] or starts[-1] != nonzero or (lengths < 0).any() or (within >= columns).any():
+        raise ValueError("rows or columns that are not there")
+    row = np.repeat(np.arange(rows), lengths)
+    return row * columns + within.astype(np.int64), start + within.nbytes
 
 
 def _raw(dense: Tensor) -> bytes:

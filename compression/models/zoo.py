@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,15 @@ def load(name: str) -> Loaded:
     return load_weights(path)
 
 
-def load_model(name: str) -> nn.Module:
-    """The module of ``load``, in ``eval()`` mode. Raises UserError as ``load`` does."""
-    return load(name).model
+def load_model(name: str | Path) -> nn.Module:
+    """The module of ``load``, or of a folder that a run or an export wrote, in ``eval()`` mode.
+
+    Raises:
+        UserError: as ``load``.
+    """
+    if str(name) not in SAMPLES and os.path.isdir(name):
+        name = Path(name) / "model.safetensors"
+    return load(str(name)).model
 
 
 def rebuild(name: str) -> str:
