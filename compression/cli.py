@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from compression.cli_import import imported
 from compression.cli_parser import command_parser, listed
 from compression.cli_sensitivity import sensitivity
 from compression.cli_tables import (
@@ -289,6 +290,7 @@ def _json_rows(rows: list[Row]) -> None:
 COMMANDS = {
     "models": _models,
     "data": _data,
+    "import": imported,
     "measure": _measure,
     "run": _run,
     "sensitivity": sensitivity,

@@ -161,9 +161,7 @@ def timm_model(name: str, num_classes: int, **options: Any) -> nn.Module:
     if name not in timm.list_models():
         raise ValueError(f"timm has no model {name!r}")
     # Both said, so that a file's configuration cannot: they would fetch weights, or unpickle some.
-    made: nn.Module = timm.create_model(
-        name, pretrained=False, checkpoint_path="", num_classes=num_classes, **options
-    )
+    made: nn.Module = timm.create_model(name, pretrained=False, checkpoint_path="", num_classes=num_classes, **options)
     return made
 
 

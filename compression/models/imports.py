@@ -218,7 +218,9 @@ def _check(model: nn.Module, blueprint: Blueprint, architecture: str) -> None:
     check_finite(state, architecture)
     places = [tensor.data_ptr() for tensor in state.values() if tensor.numel()]
     if len(set(places)) < len(places):
-        raise UserError(f"Architecture {quoted(architecture)} has tensors under two names, which its file could not say")
+        raise UserError(
+            f"Architecture {quoted(architecture)} has tensors under two names, which its file could not say"
+        )
     images = torch.zeros(1, *blueprint.input_shape)
     size = "×".join(map(str, blueprint.input_shape))
     try:

@@ -31,7 +31,7 @@ MAX_NUMBERS = 1_000_000_000
 SECONDS = 300
 """What reading a state dict may take."""
 REPEATED = 2
-"""Times its file's size that tensors may take: two names may share a tensor; a stride of 0 makes any amount of one number."""
+"""Times the file's size that its tensors may take: two names may share one, but a stride of 0 makes any amount."""
 DTYPES = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
