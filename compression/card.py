@@ -57,7 +57,10 @@ def _groups(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Groups, str
     try:
         return coupled_groups(model, input_shape), ""
     except UserError as fault:
-        return Groups((), input_shape), str(fault)
+        reason = str(fault)
+    except Exception as fault:  # a stranger's module can make the tracer fail in any way
+        reason = " ".join(f"the model's layers cannot be followed ({type(fault).__name__}: {fault})".split())[:200]
+    return Groups((), input_shape), reason
 
 
 def _prune_row(model: nn.Module, granularity: str, groups: Groups, fault: str) -> Card:

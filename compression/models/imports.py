@@ -82,6 +82,8 @@ def import_model(
         held = next((len(state[name]) for name in head if name in state and state[name].dim()), None)
         if classes is None and held:
             blueprint = _with_classes(blueprint, held)
+    elif classes is None and architecture in OWN and "classes" not in options:
+        raise UserError(f"Architecture '{architecture}' needs a number of classes; give --classes")
     else:
         notes.append("random weights")
     model = _built(blueprint, architecture)
@@ -104,10 +106,7 @@ def blueprint_named(
         raise UserError(unknown("architecture", architecture, (*OWN, *ELSEWHERE)))
     field = "classes" if kind in OWN else "num_classes"
     count = config.get(field) if classes is None else classes
-    if count is None:
-        if kind in OWN:
-            raise UserError(f"Architecture '{kind}' needs a number of classes; give --classes")
-        count = CLASSES
+    count = CLASSES if count is None else count
     if type(count) is not int or not 1 <= count <= 1_000_000:
         raise UserError(f"The number of classes is {quoted(count)}; it must be a whole number from 1 to 1,000,000")
     body = {**config, field: count}
@@ -218,9 +217,7 @@ def _check(model: nn.Module, blueprint: Blueprint, architecture: str) -> None:
     check_finite(state, architecture)
     places = [tensor.data_ptr() for tensor in state.values() if tensor.numel()]
     if len(set(places)) < len(places):
-        raise UserError(
-            f"Architecture {quoted(architecture)} has tensors under two names, which its file could not say"
-        )
+        raise UserError(f"Architecture {quoted(architecture)} has tensors of two names, which a file could not say")
     images = torch.zeros(1, *blueprint.input_shape)
     size = "×".join(map(str, blueprint.input_shape))
     try:
