@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -14,6 +17,7 @@ from compression.recipe import STRUCTURED, Prune
 from compression.registry import UserError
 from tests.pruning.test_families import FAMILIES
 
+DOCS = Path(__file__).parents[1] / "docs" / "models.md"
 MEMBERS = {
     "AlexNet": ("alexnet", 64), "VGG": ("vgg11", 32), "ResNet-18": ("resnet18", 32), "ResNet-50": ("resnet50", 32),
     "ResNeXt": ("resnext50_32x4d", 32), "WideResNet": ("wide_resnet50_2", 32), "SqueezeNet": ("squeezenet1_1", 64),
@@ -89,6 +93,15 @@ def test_the_table_of_members_has_every_family() -> None:
     assert list(MEMBERS) == list(FAMILIES)
     narrowed = [f for f in FAMILIES.values() if any(isinstance(n, int) for n in (f.channels, f.heads, f.rows))]
     assert len(narrowed) >= 0.9 * len(FAMILIES)
+
+
+def test_the_docs_tell_which_families_lose_what() -> None:
+    told = re.findall(r"^\| (\S+) \| `(\w+)` \| (.*) \|$", DOCS.read_text(), re.MULTILINE)
+    kinds = ("channels", "rows", "heads", "blocks")
+    assert told == [
+        (family, MEMBERS[family][0], " | ".join("yes" if isinstance(getattr(cut, k), int) else "no" for k in kinds))
+        for family, cut in FAMILIES.items()
+    ]
 
 
 @pytest.mark.slow
