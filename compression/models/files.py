@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,10 +112,10 @@ def _build(about: dict[str, Any], tensors: dict[str, Tensor]) -> Loaded:
     # On the meta device a module has shapes and no memory: until its tensors are known to fit, a
     # file cannot make us allocate more than its own size, and no random numbers are drawn.
     model = _reshaped(without_memory(blueprint), about)
-    model.load_state_dict(weights, assign=True)
+    model.load_state_dict(state_of(model, weights), assign=True)
     if any(buffer.is_meta for buffer in model.buffers()):  # some that are computed, and in no file
         model = _reshaped(initialised(blueprint), about)
-        model.load_state_dict(weights, assign=True)
+        model.load_state_dict(state_of(model, weights), assign=True)
     model.float().eval()
     with torch.inference_mode():
         model(torch.zeros(1, *blueprint.input_shape))
@@ -123,6 +124,13 @@ def _build(about: dict[str, Any], tensors: dict[str, Tensor]) -> Loaded:
 
 def _reshaped(model: nn.Module, about: dict[str, Any]) -> nn.Module:
     return restructure(remove(model, about.get("removed", ())), about["structure"])
+
+
+def state_of(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as a state dict of the module's present version, which files do not hold and MNASNets ask for."""
+    state = OrderedDict(tensors)
+    state._metadata = {"": {"version": model._version}}  # type: ignore[attr-defined]
+    return state
 
 
 def without_memory(blueprint: Blueprint) -> nn.Module:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from compression.models.files import MAX_INPUT, Blueprint, check_finite, initialised, without_memory
+from compression.models.files import MAX_INPUT, Blueprint, check_finite, initialised, state_of, without_memory
 from compression.models.pretrained import fetched
 from compression.models.weights import read_weights_file
 from compression.registry import UserError, quoted, unknown
@@ -60,7 +60,7 @@ def import_model(
             weights that cannot be read or do not fit, or no network to fetch them.
     """
     if weights and pretrained:
-        raise UserError("--weights and --pretrained are both given; choose one")
+        raise UserError("weights and pretrained are both given; choose one")
     notes: list[str] = []
     state: dict[str, Tensor] = {}
     options = dict(config or {})
@@ -71,7 +71,7 @@ def import_model(
         notes.append(found.note)
     shape = input_shape or (3, SIDE, SIDE)
     if len(shape) != 3 or min(shape) < 1 or math.prod(shape) > MAX_INPUT:
-        raise UserError(f"--input is {'x'.join(map(str, shape))}; give C×H×W of at most {MAX_INPUT:,} values")
+        raise UserError(f"The input is {'×'.join(map(str, shape))}; give C×H×W of at most {MAX_INPUT:,} values")
     if weights:
         state = read_weights_file(weights)
     blueprint = blueprint_named(architecture, options, classes, shape)
@@ -199,7 +199,7 @@ def _fill(model: nn.Module, state: dict[str, Tensor], head: Collection[str], pat
             f"({len(wrong)} of {len(own)} differ)"
         )
     try:
-        missing, unexpected = model.load_state_dict(state, strict=False)
+        missing, unexpected = model.load_state_dict(state_of(model, state), strict=False)
     except RuntimeError as fault:  # shapes of tensors that are renamed on the way, as those of attention
         reason = " ".join(str(fault).split())[:200]
         raise UserError(f"{where} does not fit the architecture ({reason})") from None

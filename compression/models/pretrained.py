@@ -30,12 +30,12 @@ def fetched(architecture: str, name: str) -> Pretrained:
     """
     kind, _, model = architecture.partition(":")
     if kind != "torchvision":
-        raise UserError(f"--pretrained is for torchvision:NAME, not {quoted(architecture)}; give --weights a file")
+        raise UserError(f"pretrained is for torchvision:NAME, not {quoted(architecture)}; give weights a file")
     import torchvision
 
     if model not in torchvision.models.list_models(module=torchvision.models):
         raise UserError(f"torchvision has no classification model {quoted(model)}")
-    entry = pick(torchvision.models.get_model_weights(model).__members__, name, "--pretrained")
+    entry = pick(torchvision.models.get_model_weights(model).__members__, name, "pretrained weights")
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(entry.url).name
     if not path.is_file():
         _fetch(entry.url, path)

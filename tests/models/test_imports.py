@@ -111,6 +111,14 @@ def test_half_precision_becomes_single(tmp_path: Path) -> None:
     assert torch.equal(model.state_dict()["layers.0.weight"], half["layers.0.weight"].float())
 
 
+def test_files_of_before_batches_were_counted_load(tmp_path: Path) -> None:
+    theirs = torchvision.models.mnasnet0_5(num_classes=3).state_dict()
+    old = {name: tensor for name, tensor in theirs.items() if "num_batches" not in name}
+    path = stored(old, tmp_path / "w.safetensors")
+    made = import_model("torchvision:mnasnet0_5", input_shape=(3, 32, 32), weights=path).model.state_dict()
+    assert len(old) < len(theirs) and all(torch.equal(made[name], tensor) for name, tensor in theirs.items())
+
+
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "module._orig_mod.", "model.module."])
 def test_prefixes_of_wrappers_are_taken_off(prefix: str) -> None:
     state = {f"{prefix}{name}": tensor for name, tensor in mlp().items()}
@@ -198,8 +206,8 @@ def test_random_weights_are_the_same_always_and_draw_from_nobody() -> None:
         (("mlp", MLP, 0), "The number of classes is 0; it must be a whole number from 1 to 1,000,000"),
         (("mlp", MLP | {"classes": "4"}), "The number of classes is '4'"),
         (("mlp", MLP, 4, (3, 3, 3)), "Architecture 'mlp' does not run on 3×3×3 images ("),
-        (("mlp", MLP, 4, (3, 9999, 9999)), "--input is 3x9999x9999; give C×H×W of at most 4,000,000 values"),
-        (("mlp", MLP, 4, (12,)), "--input is 12; give C×H×W"),
+        (("mlp", MLP, 4, (3, 9999, 9999)), "The input is 3×9999×9999; give C×H×W of at most 4,000,000 values"),
+        (("mlp", MLP, 4, (12,)), "The input is 12; give C×H×W"),
         (("n" * 300,), "Unknown architecture 'nnn"),
     ],
 )  # fmt: skip
@@ -308,7 +316,7 @@ def test_without_a_network_trained_weights_are_one_line(hub: Path) -> None:
         "(<urlopen error Name or service not known>)"
     )
     assert "choose one of: IMAGENET1K_V1, DEFAULT" in complaint("torchvision:resnet18", pretrained="IMAGENET")
-    assert complaint("mlp", MLP, 4, pretrained="DEFAULT").startswith("--pretrained is for torchvision:NAME, not 'mlp'")
+    assert complaint("mlp", MLP, 4, pretrained="DEFAULT").startswith("pretrained is for torchvision:NAME, not 'mlp'")
     assert "torchvision has no classification model 'net'" in complaint("torchvision:net", pretrained="DEFAULT")
     assert "both given" in complaint("torchvision:net", weights=Path("w"), pretrained="DEFAULT")
 
