@@ -99,7 +99,7 @@ def blueprint_named(
     """What an architecture's name, options and input say together.
 
     Raises:
-        UserError: an unknown name, options that it gives itself, or a number of classes that is none.
+        UserError: an unknown name, or a number of classes that is none.
     """
     kind, colon, name = architecture.partition(":")
     if not colon and kind not in OWN:
@@ -113,9 +113,8 @@ def blueprint_named(
     if kind in OWN:
         return Blueprint(kind, body, input_shape)
     if kind in ("torchvision", "timm"):
-        body = {"name": name, **_sized(kind, name, input_shape), **body}
-        return Blueprint(kind, body, input_shape)
-    return Blueprint("code", {"function": architecture, **body}, input_shape)
+        return Blueprint(kind, {**_sized(kind, name, input_shape), **body, "name": name}, input_shape)
+    return Blueprint("code", {**body, "function": architecture}, input_shape)
 
 
 def _sized(kind: str, name: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
