@@ -1,7 +1,11 @@
 """Espalier's dashboard: navigation and nothing else. Start it with ``make run``."""
 
+import os
+
 import streamlit as st
 
+# Functions that the command line may run to build a model: a page never does, nor what it starts.
+os.environ.pop("ESPALIER_CODE", None)
 st.set_page_config(page_title="Espalier", page_icon="🌿", layout="wide", initial_sidebar_state=250)
 # Room for charts: a projector is 1024 pixels wide, of which Streamlit's margins would take 160. And where
 # charts stand in rows, those of a row share its width.

@@ -13,11 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-<<<<<<< HEAD
 from compression.cli_data import ACTIONS
-=======
 from compression.cli_export import export
->>>>>>> 683af24e0e5cbce68f31a754cc082f502cb8ee8b
+from compression.cli_import import imported
 from compression.cli_parser import command_parser, listed
 from compression.cli_sensitivity import sensitivity
 from compression.cli_tables import (
@@ -298,6 +296,7 @@ def _json_rows(rows: list[Row]) -> None:
 COMMANDS = {
     "models": _models,
     "data": _data,
+    "import": imported,
     "measure": _measure,
     "run": _run,
     "sensitivity": sensitivity,

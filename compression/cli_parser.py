@@ -53,6 +53,19 @@ def _data(own: Parser) -> None:
     _json(own)
 
 
+def _import(own: Parser) -> None:
+    own.add_argument(
+        "architecture", help="mlp, lenet5, resnet, vit, torchvision:NAME, timm:NAME or package.module:function"
+    )
+    own.add_argument("--weights", type=Path, help="a .safetensors file, or a state dict; by default random weights")
+    own.add_argument("--pretrained", default="", help="torchvision's own weights by name, such as DEFAULT")
+    own.add_argument("--classes", type=int, help="how many to tell apart (default: as many as the weights do)")
+    own.add_argument("--input", help="channels × height × width of an image (default: 3x224x224)")
+    own.add_argument("--config", default="{}", help="options of the architecture, as JSON")
+    own.add_argument("--out", type=Path, help="a .safetensors file; its card goes beside it (default: by the name)")
+    _json(own)
+
+
 def _measure(own: Parser) -> None:
     own.add_argument("model", help="a sample model, or a .safetensors file")
     own.add_argument("--data", help="data set or folder of images; by default the model's own")
@@ -163,6 +176,7 @@ def _serve(own: Parser) -> None:
 ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "models": ("sample models: name, data, accuracy, parameters", _json),
     "data": ("data sets: what is here, what can be fetched; add, rm: your own images", _data),
+    "import": ("a model of your own, torchvision's or timm's as a model file, with its card", _import),
     "measure": ("accuracy, size, MACs and latency of a model", _measure),
     "run": ("run one recipe; prints before and after each stage", _run),
     "sensitivity": ("each layer cut alone, and a budget spread over them", _sensitivity),

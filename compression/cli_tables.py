@@ -77,6 +77,39 @@ def set_table(about: Row) -> None:
     table(("data set", about["name"]), [(key, str(value)) for key, value in written.items() if key != "name" and value])
 
 
+def card_tables(card: Row) -> None:
+    """Print a model's card: what it is, what can be pruned of it or why not, and its layers."""
+    facts = [
+        ("input", "×".join(map(str, card["input_shape"]))),
+        ("classes", f"{card['classes']:,}"),
+        ("parameters", f"{card['params']:,}"),
+        ("MACs per image", count(card["macs"])),
+        *(("note", note) for note in card["notes"]),
+    ]
+    table(("model", card["name"]), facts)
+    print()
+    table(
+        ("granularity", "layers", "units", "why not"),
+        [(row["granularity"], f"{row['layers']:,}", f"{row['units']:,}", row["why"]) for row in card["prune"]],
+    )
+    print()
+    table(
+        ("layer", "kind", "weights", "parameters", "MACs", "can be cut out", "why not"),
+        [
+            (
+                row["layer"],
+                row["kind"],
+                "×".join(map(str, row["shape"])),
+                f"{row['params']:,}",
+                count(row["macs"]),
+                f"{row['units']:,} {row['cut']}" if row["cut"] else "",
+                row["why"],
+            )
+            for row in card["layers"]
+        ],
+    )
+
+
 def measurement_table(name: str, measured: Measurement) -> None:
     """Print one measurement."""
     worst = min(measured.class_accuracy.items(), key=lambda item: item[1])

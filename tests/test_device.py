@@ -55,6 +55,8 @@ def moved(before: list[tuple[nn.Module, torch.device]], to: torch.device | None 
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process that works on an accelerator, with fake tensors throughout."""
+    # Else the first real step back would start a thread for each device that was pretended, and no fork could train.
+    torch.zeros(1, requires_grad=True).sum().backward()
     monkeypatch.setattr(device, "_chosen", FAR)
     monkeypatch.setattr(device, "_move", moved)
     with FakeTensorMode(allow_non_fake_inputs=True):

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 
-from compression.models.files import Blueprint
+from compression.models.files import Blueprint, initialised, without_memory
 from compression.models.zoo import SAMPLES
 from compression.recipe import Distill
 from compression.registry import Method, UserError, unknown
@@ -148,13 +147,10 @@ def fresh(blueprint: Blueprint, seed: int) -> nn.Module:
     Raises:
         UserError: more than ``MOST`` parameters.
     """
-    with torch.device("meta"):  # shapes without memory
-        params = sum(p.numel() for p in blueprint.build().parameters())
+    params = sum(p.numel() for p in without_memory(blueprint).parameters())
     if params > MOST:
         raise UserError(f"The student would have {params:,} parameters; at most {MOST:,} are allowed")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return blueprint.build()
+    return initialised(blueprint, seed)
 
 
 def _with(blueprint: Blueprint, changes: Config) -> Blueprint:

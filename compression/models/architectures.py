@@ -5,6 +5,9 @@ Shapes: N images, C channels, H×W pixels, K classes.
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compression.models.transformers import ViT, with_separate_heads
+from compression.registry import UserError, quoted
 
 
 class MLP(nn.Module):
@@ -143,10 +147,62 @@ def torchvision_model(name: str, num_classes: int, **options: Any) -> nn.Module:
     return with_separate_heads(torchvision.models.get_model(name, weights=None, num_classes=num_classes, **options))
 
 
+def timm_model(name: str, num_classes: int, **options: Any) -> nn.Module:
+    """One of timm's models, with random weights; ``options`` go to ``timm.create_model``.
+
+    Raises:
+        UserError: timm is not installed.
+        ValueError: no such model. A name may otherwise be an address that timm would fetch from.
+    """
+    try:
+        import timm
+    except ImportError:
+        raise UserError("Architecture 'timm' needs the package timm; install it with: pip install timm") from None
+    if name not in timm.list_models():
+        raise ValueError(f"timm has no model {name!r}")
+    # Both said, so that a file's configuration cannot: they would fetch weights, or unpickle some.
+    made: nn.Module = timm.create_model(name, pretrained=False, checkpoint_path="", num_classes=num_classes, **options)
+    return made
+
+
+TRUSTED = "ESPALIER_CODE"
+"""The environment variable that names the functions which may build models, with commas between them."""
+
+
+def called(function: str, num_classes: int, **options: Any) -> nn.Module:
+    """What ``package.module:function`` returns for ``options``, and for ``num_classes`` if it takes that.
+
+    Importing a module runs its code, and a file's metadata may name any; so only what the environment
+    variable ``ESPALIER_CODE`` names is imported.
+
+    Raises:
+        UserError: it is not named there, cannot be imported, or returns no module.
+    """
+    if function not in os.environ.get(TRUSTED, "").split(","):
+        raise UserError(
+            f"The model is built by code, {quoted(function)}, which is not run unless you trust it: "
+            f"then set {TRUSTED} to this name"
+        )
+    place, _, name = function.partition(":")
+    try:
+        make = getattr(importlib.import_module(place), name)
+    except (ImportError, AttributeError, ValueError) as fault:
+        raise UserError(f"No function {quoted(function)} can be imported ({fault}); is it on PYTHONPATH?") from None
+    takes = inspect.signature(make).parameters
+    if "num_classes" in takes or any(one.kind is one.VAR_KEYWORD for one in takes.values()):
+        options = {"num_classes": num_classes, **options}
+    made = make(**options)
+    if not isinstance(made, nn.Module):
+        raise UserError(f"Function {quoted(function)} returned a {type(made).__name__}, not a torch module")
+    return made
+
+
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "mlp": MLP,
     "lenet5": LeNet5,
     "resnet": ResNet,
     "vit": ViT,
     "torchvision": torchvision_model,
+    "timm": timm_model,
+    "code": called,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,28 +107,53 @@ def _build(about: dict[str, Any], tensors: dict[str, Tensor]) -> Loaded:
     blueprint = Blueprint(about["architecture"], about["config"], tuple(about["input_shape"]))
     if math.prod(blueprint.input_shape) > MAX_INPUT:
         raise UserError(f"input_shape is {blueprint.input_shape}; at most {MAX_INPUT:,} values are allowed")
+    # Cloned, because the tensors of a file lie wherever its header ends: no fit place for vectors.
+    weights = {name: tensor.clone() for name, tensor in tensors.items()}
     # On the meta device a module has shapes and no memory: until its tensors are known to fit, a
     # file cannot make us allocate more than its own size, and no random numbers are drawn.
-    model = _without_memory(blueprint)
-    restructure(remove(model, about.get("removed", ())), about["structure"])
-    # Cloned, because the tensors of a file lie wherever its header ends: no fit place for vectors.
-    model.load_state_dict({name: tensor.clone() for name, tensor in tensors.items()}, assign=True)
+    model = _reshaped(without_memory(blueprint), about)
+    model.load_state_dict(state_of(model, weights), assign=True)
+    if any(buffer.is_meta for buffer in model.buffers()):  # some that are computed, and in no file
+        model = _reshaped(initialised(blueprint), about)
+        model.load_state_dict(state_of(model, weights), assign=True)
     model.float().eval()
     with torch.inference_mode():
         model(torch.zeros(1, *blueprint.input_shape))
     return Loaded(model, blueprint)
 
 
-def _without_memory(blueprint: Blueprint) -> nn.Module:
-    try:
-        with torch.device("meta"):
-            return blueprint.build()
-    except NotImplementedError:  # torchvision's RegNets compute their widths with tensors
-        return blueprint.build().to("meta")
+def _reshaped(model: nn.Module, about: dict[str, Any]) -> nn.Module:
+    return restructure(remove(model, about.get("removed", ())), about["structure"])
+
+
+def state_of(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as a state dict of the module's present version, which files do not hold and MNASNets ask for."""
+    state = OrderedDict(tensors)
+    state._metadata = {"": {"version": model._version}}  # type: ignore[attr-defined]
+    return state
+
+
+def without_memory(blueprint: Blueprint) -> nn.Module:
+    """A module that has shapes and no memory, on the meta device."""
+    if blueprint.architecture != "code":  # which may do anything with its tensors
+        try:
+            with torch.device("meta"):
+                return blueprint.build()
+        except RuntimeError as fault:  # RegNets, for one, compute their widths with tensors
+            if "meta tensor" not in str(fault):
+                raise
+    return initialised(blueprint).to("meta")
+
+
+def initialised(blueprint: Blueprint, seed: int = 0) -> nn.Module:
+    """A freshly initialised module, the same for the same seed; nobody else's random draws change."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return blueprint.build()
 
 
 def check_finite(tensors: dict[str, Tensor], where: str) -> None:
     """Raise UserError naming the first tensor that holds NaN or infinite values."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise UserError(f"Tensor '{name}' of '{where}' holds NaN or infinite values")
+            raise UserError(f"Tensor {quoted(name)} of '{where}' holds NaN or infinite values")

@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from compression.models.files import Blueprint, Loaded, load_weights
+from compression.models.files import Blueprint, Loaded, initialised, load_weights
 from compression.models.samples import FOLDER, SAMPLES, Sample, Training
 from compression.registry import UserError, pick
 
@@ -68,9 +67,7 @@ def load(name: str) -> Loaded:
     sample = pick(SAMPLES, name, "model")
     if not sample.training:
         blueprint = Blueprint(sample.architecture, sample.config, sample.input_shape)
-        with torch.random.fork_rng(devices=[]):  # the same weights always, and nobody else's draws changed
-            torch.manual_seed(0)
-            return Loaded(blueprint.build().eval(), blueprint)
+        return Loaded(initialised(blueprint).eval(), blueprint)
     path = FOLDER / f"{sample.name}.safetensors"
     if not path.is_file():
         raise UserError(f"Model '{name}' has no weights at {path}; make them with: {rebuild(name)}")

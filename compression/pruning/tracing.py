@@ -76,7 +76,7 @@ def coupled_items(graph: Any) -> Iterator[tuple[nn.Module, Items | None]]:
     from torch_pruning import ops
 
     nodes = graph.module2node
-    most = max(max(module.weight.shape) for module in nodes if isinstance(module, Layer))
+    most = max((max(module.weight.shape) for module in nodes if isinstance(module, Layer)), default=0)
     for node in nodes.values():
         for dependency in node.dependencies:
             dependency.index_mapping = _Bounded(dependency.index_mapping)

@@ -112,10 +112,11 @@ def test_loading_draws_no_random_numbers_and_gives_weights_of_its_own() -> None:
     assert {p.data_ptr() % 64 for p in one.parameters()} == {0}
 
 
-def test_models_that_cannot_be_built_without_memory_load_too() -> None:
-    blueprint = Blueprint("torchvision", {"name": "regnet_y_400mf", "num_classes": 4}, (3, 32, 32))
+@pytest.mark.parametrize("name", ["regnet_y_400mf", "mnasnet0_5"])
+def test_models_that_cannot_be_built_without_memory_or_ask_for_a_version_load_too(name: str) -> None:
+    blueprint = Blueprint("torchvision", {"name": name, "num_classes": 4}, (3, 32, 32))
     model = blueprint.build().eval()
-    again = read_weights(weights_bytes(model, blueprint), "regnet").model
+    again = read_weights(weights_bytes(model, blueprint), name).model
     x = torch.randn(1, 3, 32, 32)
     assert torch.equal(again(x), model(x))
 

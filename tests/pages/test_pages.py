@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from compression.distillation.softening import instructive
+from compression.models.architectures import TRUSTED
 from compression.pruning import sparsity_at, threshold_of, weight_index
 from compression.recipe import Distill, Prune
 from compression.report.text import percent, size
@@ -48,6 +50,12 @@ def test_a_server_warms_just_what_its_first_page_asks_for(open_app: Open) -> Non
     assert _judged.cache_info().misses == 1
     sound(open_app("overview"))
     assert _judged.cache_info().misses == 1
+
+
+def test_the_dashboard_trusts_no_code_of_models(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TRUSTED, "somebodys_nets:net")
+    sound(open_app("overview"))
+    assert TRUSTED not in os.environ
 
 
 def test_overview_shows_the_baseline_and_a_chart_without_a_click(open_app: Open) -> None:
