@@ -16,7 +16,7 @@ from compression.registry import UserError
 from compression.studies import control, engine, records, spool, store
 from tests.faults.account import ROOT, account, running, some_measured
 from tests.faults.spoiled import FAULTS
-from tests.studies.plans import LONG, made, once
+from tests.studies.plans import LONG, made, once, until
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("own_store")]
 SAID = {"read-only": "attempt to write a readonly database", "full": "database or disk is full"}
@@ -60,7 +60,7 @@ def test_a_database_that_is_locked_for_long_stops_the_study_which_can_be_resumed
         some_measured(study)
         with locked(own_store):
             before = once(study)
-            time.sleep(6)
+            until(lambda: faults)
     (fault,) = faults
     assert "studies.db cannot be reached: database is locked" in fault
     assert account(study, "lost", len(before), before).message == fault
