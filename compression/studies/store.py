@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -255,17 +256,23 @@ def shown(url: str) -> str:
 
 
 _opened: dict[str, RDBStorage] = {}
+_opening = threading.Lock()
+"""Two threads that make the tables of a new database at once are in each other's way."""
 
 
 def _storage(url: str) -> RDBStorage:
-    if url in _opened:
+    with _opening:
+        if url not in _opened:
+            _opened[url] = _open(url)
         return _opened[url]
+
+
+def _open(url: str) -> RDBStorage:
     wait = {"timeout": SECONDS} if url.startswith("sqlite") else {"connect_timeout": SECONDS}
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     begun = [(_write_ahead, "connect")] if url.startswith("sqlite") else []
-    _opened[url] = RDBStorage(url, engine_kwargs={"connect_args": wait, "pool_pre_ping": True, "pool_events": begun})
-    return _opened[url]
+    return RDBStorage(url, engine_kwargs={"connect_args": wait, "pool_pre_ping": True, "pool_events": begun})
 
 
 def _write_ahead(connection: Any, _: object) -> None:

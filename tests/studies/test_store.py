@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -155,3 +156,10 @@ def test_samplers_are_told_by_how_much_a_constraint_is_missed() -> None:
     store.finish(begun(study=bound)[0], bound, ROW, {})
     (trial,) = optuna.load_study(study_name="bound", storage=store.storage_url()).trials
     assert trial.constraints == pytest.approx({"accuracy >= 0.8": -0.125, "packed_bytes <= 500": 1.0})
+
+
+def test_threads_that_open_a_new_database_at_once_are_not_in_each_others_way() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: store.names(), range(8))) == {()}
+    store.let_go()
+    assert store.names() == ()
