@@ -136,6 +136,7 @@ def test_the_temperature_moves_what_the_teacher_says(open_page: Open) -> None:
     before = [title(page, position) for position in range(4)]
     page.get_by_role("slider", name="Temperature").press("ArrowRight")
     expect(page).to_have_url(re.compile("distill_temperature=2.5"), timeout=WAIT_MS)
+    expect(page.locator(".js-plotly-plot .gtitle").first).to_contain_text("2.5", timeout=WAIT_MS)
     settle(page)
     after = [title(page, position) for position in range(4)]
     assert all("2.5" in one for one in (after[0], after[2], after[3])), after
