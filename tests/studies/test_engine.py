@@ -147,7 +147,7 @@ name: race
 model: digits-mlp
 stages:
 - {kind: prune, granularity: rows, scope: layer, sparsity: 0.7, criterion: {choose: [magnitude, l2, random]}}
-- {kind: train, epochs: 250, lr: 0.001}
+- {kind: train, epochs: 250, lr: 0.001, batch_size: 64}
 halving: true
 """
 
