@@ -21,8 +21,6 @@ from compression.data.names import LeftOut
 from compression.data.root import data_root, own_file
 from compression.registry import UserError, pick, plain_name
 
-SUFFIX = ".safetensors"
-
 
 @dataclass(frozen=True)
 class Report:
@@ -73,7 +71,8 @@ class Report:
 
 def own_names() -> tuple[str, ...]:
     """The names of all data sets that were added, sorted."""
-    return tuple(sorted(path.name.removesuffix(SUFFIX) for path in (data_root() / "own").glob(f"[!.]*{SUFFIX}")))
+    wanted = own_file("[!.]*")
+    return tuple(sorted(path.stem for path in wanted.parent.glob(wanted.name)))
 
 
 def own_report(name: str) -> Report:

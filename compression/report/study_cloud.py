@@ -57,7 +57,7 @@ def cloud_table(
     """
     pick(MEASURES, x, "axis")
     pick(MEASURES, y, "axis")
-    rows = [row | _estimates(row, x, y) for row in map(dict, rows)]
+    rows = _estimated(rows, x, y)
     settings = settings_of(rows)
     members = grouped(rows, tuple(dict.fromkeys((*PLACE, *SWEPT, *settings))))
     body = [_point(own, x, y) for own in members]
@@ -70,9 +70,12 @@ def cloud_table(
     return pd.DataFrame(body, columns=CLOUD)
 
 
-def _estimates(row: Row, *keys: str) -> dict[str, float | None]:
-    """What no row holds: how long the model would take on a device that is not here."""
-    return {key: estimate(key.removesuffix("_ms"), row) for key in keys if key in ESTIMATED}
+def _estimated(rows: Iterable[Row], *keys: str) -> list[Row]:
+    """The rows, with what none of them holds: how long the model would take on a device that is not here."""
+    devices = {key: key.removesuffix("_ms") for key in keys if key in ESTIMATED}
+    return (
+        [{**row, **{key: estimate(name, row) for key, name in devices.items()}} for row in rows] if devices else [*rows]
+    )
 
 
 def among(table: pd.DataFrame, chosen: Collection[tuple[str, int]]) -> pd.DataFrame:

@@ -126,10 +126,11 @@ def cancel(name: str) -> None:
     Raises:
         UserError: no such study, or it is done.
     """
-    if status(name).state == "done":
+    state = status(name).state
+    if state == "done":
         raise UserError(f"The study '{name}' is done; there is nothing to cancel")
     store.ask(name, "cancel")
-    if status(name).state != "running":
+    if state != "running":
         store.tell(name, {"state": "cancelled", "seen": time.time()})
 
 
