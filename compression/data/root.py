@@ -11,6 +11,11 @@ def data_root() -> Path:
     return Path(os.environ.get("ESPALIER_DATA") or Path.home() / ".cache" / "espalier" / "data")
 
 
+def own_root() -> Path:
+    """Where what somebody brought or made lies: data and models of one's own, studies."""
+    return data_root()
+
+
 def own_file(name: str) -> Path:
     """Where a data set of one's own lies that was added by this name."""
-    return data_root() / "own" / f"{name}.safetensors"
+    return own_root() / "own" / f"{name}.safetensors"
