@@ -224,6 +224,7 @@ def _axes(plane: Plane) -> dict[str, Any]:
         "xaxis": _axis(plane.x, "right" if plane.x.up else "left"),
         "yaxis": _axis(plane.y, "up" if plane.y.up else "down"),
         "dragmode": "zoom",
+        "clickmode": "event+select",
     }
 
 
