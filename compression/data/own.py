@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from compression.data.names import LeftOut
-from compression.data.root import data_root, own_file
+from compression.data.root import own_file, own_root
 from compression.registry import UserError, pick, plain_name
 
 
@@ -146,7 +146,7 @@ def remove(name: str) -> None:
 
 def _found(name: str) -> Path:
     if not own_names():
-        raise UserError(f"There is no data set of your own in {data_root()}; make one with: espalier data add")
+        raise UserError(f"There is no data set of your own in {own_root()}; make one with: espalier data add")
     return pick({known: own_file(known) for known in own_names()}, name, "data set of your own")
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from compression.data.root import data_root
+from compression.data.root import own_root
 from compression.registry import UserError
 
 Row = dict[str, Any]
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 def folder() -> Path:
     """Where weights, locks and logs of studies lie, made where it is not there yet."""
-    found = data_root() / "studies"
+    found = own_root() / "studies"
     found.mkdir(parents=True, exist_ok=True)
     return found
 
@@ -36,7 +36,7 @@ def keep(key: str, weights: bytes, row: Row, about: Mapping[str, Any]) -> Row:
         _write(folder() / f"{key}.safetensors", weights)
         _write(folder() / f"{key}.json", json.dumps({"row": row, "about": whole}).encode())
     except OSError as fault:
-        raise UserError(f"The results of studies cannot be written to {data_root()}: {fault.strerror}") from None
+        raise UserError(f"The results of studies cannot be written to {own_root()}: {fault.strerror}") from None
     return whole
 
 
