@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
 
@@ -36,5 +37,7 @@ def warm_store() -> None:
 
 
 if __name__ == "__main__":
+    # Else a link to one page would run that page's file alone, before app.py asks who is there.
+    PagesManager.uses_pages_directory = False
     Thread(target=warm, daemon=True).start()
     main(["run", str(Path(__file__).parents[1] / "app.py"), *sys.argv[1:]])

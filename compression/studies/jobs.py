@@ -24,7 +24,7 @@ from compression.models.samples import FOLDER, SAMPLES
 from compression.recipe import Frozen, validated
 from compression.registry import UserError, quoted
 from compression.results import Result
-from compression.studies.launch import launch
+from compression.studies.launch import check_turn, launch
 from compression.studies.lineage import Lineage
 from compression.studies.plan import Sweep
 from compression.studies.teaching import Teaching
@@ -66,6 +66,9 @@ def start(plan: Plan, fresh: bool = False) -> str:
 
     The same plan on the same weights and versions has the same name: a job that is running or
     done is not started again unless ``fresh``.
+
+    Raises:
+        UserError: as many run as may, or nothing can be written.
     """
     name = _name(plan)
     folder = _root() / name
@@ -73,6 +76,8 @@ def start(plan: Plan, fresh: bool = False) -> str:
         present = _state_or_none(name)
         if present and (present.state in UNDER_WAY or (present.state == "done" and not fresh)):
             return name
+    check_turn()
+    if folder.exists():
         shutil.rmtree(folder)
     try:
         folder.mkdir(parents=True)

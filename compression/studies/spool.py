@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from compression.data.quota import check_disk
 from compression.data.root import own_root
 from compression.registry import UserError
 
@@ -31,6 +32,7 @@ def keep(key: str, weights: bytes, row: Row, about: Mapping[str, Any]) -> Row:
     Raises:
         UserError: the disk is full, or may not be written.
     """
+    check_disk(len(weights))
     whole = {**about, "weights": f"studies/{key}.safetensors"}
     try:
         _write(folder() / f"{key}.safetensors", weights)
