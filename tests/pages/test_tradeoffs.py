@@ -229,7 +229,7 @@ def test_why_settings_were_not_measured_is_said(open_app: Open, filled: Study) -
 
 def test_a_study_that_is_not_here_is_said(open_app: Open) -> None:
     at = sound(open_app("tradeoffs", model="digits-mlp", study="none such"))
-    assert any("The link's study 'none such' is not in this store" in one.value for one in at.warning)
+    assert any("The link's study `'none such'` is not in this store" in one.value for one in at.warning)
 
 
 def test_a_store_that_does_not_answer_is_one_line(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
