@@ -31,7 +31,7 @@ class Made:
 
     model: Quantized
     blueprint: Blueprint
-    notes: tuple[str, ...]
+    note: str
 
 
 def quantize(model: nn.Module, input_shape: tuple[int, ...], dataset: Dataset, stage: Quantize, seed: int = 0) -> Made:
@@ -64,7 +64,7 @@ def quantize(model: nn.Module, input_shape: tuple[int, ...], dataset: Dataset, s
             reason = " ".join(str(fault).split())[:200] or type(fault).__name__
             raise UserError(f"The model cannot be quantised: {reason}") from None
         file, float_bytes = compact((folder / "int8.onnx").read_bytes()), (folder / "float.onnx").stat().st_size
-    return _made(file, model, input_shape, _notes(len(file), float_bytes, len(shown)))
+    return _made(file, model, input_shape, _note(len(file), float_bytes, len(shown)))
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def _prepared(source: Path, target: Path) -> None:
     quant_pre_process(str(source), str(target), skip_symbolic_shape=True)
 
 
-def _made(file: bytes, model: nn.Module, input_shape: tuple[int, ...], notes: tuple[str, ...]) -> Made:
+def _made(file: bytes, model: nn.Module, input_shape: tuple[int, ...], note: str) -> Made:
     size, done = sizes(model), trace(model, input_shape)
     layers, work = dict(model.named_modules()), layer_macs(model, input_shape)
     rounded = sum(macs for name, macs in work.items() if isinstance(layers[name], (nn.Linear, *CONVOLUTIONS)))
@@ -112,9 +112,11 @@ def _made(file: bytes, model: nn.Module, input_shape: tuple[int, ...], notes: tu
     blueprint = Blueprint("quantized", {"size": len(file), "origin": origin}, input_shape)
     made = Quantized(len(file), origin)
     made.load_state_dict({"graph": torch.frombuffer(bytearray(file), dtype=torch.uint8)})
-    return Made(made.eval(), blueprint, notes)
+    return Made(made.eval(), blueprint, note)
 
 
-def _notes(int8_bytes: int, float_bytes: int, images: int) -> tuple[str, ...]:
-    told = f"The ONNX file has {int8_bytes:,} bytes, {float_bytes / int8_bytes:.1f} times fewer than in float."
-    return (told, f"Its ranges are those of {images:,} training images.") if images else (told,)
+def _note(int8_bytes: int, float_bytes: int, images: int) -> str:
+    calibrated = f"; its ranges are those of {images:,} training images" if images else ""
+    return (
+        f"The ONNX file has {int8_bytes:,} bytes, {float_bytes / int8_bytes:.1f} times fewer than in float{calibrated}."
+    )

@@ -95,7 +95,7 @@ def temperatures(subject: Subject) -> Study:
 
 def int8(subject: Subject) -> Study:
     """Units removed at three sparsities and healed, in float and in int8, and int8 alone; timed."""
-    healed: list[Body] = [*_cut(subject, [0.25, 0.5, 0.75]), {"kind": "train", "epochs": 1}]
+    healed: list[Body] = [*_cut(subject, [0.25, 0.5, 0.75]), {"kind": "train", "epochs": 3, "lr": 0.02}]
     return _made(_name(subject, "pruned and int8"), _both({"pruned": healed}), **_place(subject), latency=True)
 
 
@@ -103,7 +103,7 @@ def together(subject: Subject) -> Study:
     """Units removed at two sparsities, fine-tuned or taught by the whole model, each in float and in int8; timed."""
     cut = _cut(subject, [0.5, 0.75])
     ways: dict[str, list[Body]] = {
-        "fine-tuned": [*cut, {"kind": "train", "epochs": 3}],
+        "fine-tuned": [*cut, {"kind": "train", "epochs": 3, "lr": 0.02}],
         "distilled": [*cut, {"kind": "distill", "student": "same", "lr": 0.01, "epochs": 3}],
     }
     return _made(_name(subject, "prune, distil, int8"), _both(ways), **_place(subject), latency=True)
