@@ -7,6 +7,8 @@ import logging
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 from compression.data.sets import load_data
 from compression.measure import macs, sizes
 from compression.models.files import read_weights, weights_bytes
+from compression.models.imports import import_model
 from compression.models.quantized import Quantized
 from compression.models.structure import outline
 from compression.models.zoo import load
@@ -31,6 +34,7 @@ from compression.training import inputs, predict
 DIGITS = "digits-cnn", "digits-mlp", "digits-vit"
 
 
+@cache
 def made(name: str, mode: Mode = "static", seed: int = 0, **fields: object) -> Made:
     loaded = load(name)
     stage = Quantize.model_validate({"mode": mode, **fields})
@@ -125,10 +129,8 @@ def test_static_looks_at_training_images_alone_drawn_by_the_seed(monkeypatch: py
         seen.append(given[-1])  # type: ignore[arg-type]
         real(*given)
 
-    card = copy.copy(MODES["static"])
-    object.__setattr__(card, "call", spying)
-    monkeypatch.setitem(MODES, "static", card)
-    files = [made("digits-mlp", images=40, seed=seed).model.file for seed in (0, 0, 1)]
+    monkeypatch.setitem(MODES, "static", replace(MODES["static"], call=spying))
+    files = [made.__wrapped__("digits-mlp", images=40, seed=seed).model.file for seed in (0, 0, 1)]
     assert files[0] == files[1] != files[2]
     train = {tuple(image.flatten().tolist()) for image in inputs(load_data("digits").train, load_data("digits"))}
     assert [len(images) for images in seen] == [40, 40, 40]
@@ -171,12 +173,12 @@ def test_a_module_survives_copies_files_and_a_fresh_process(tmp_path: Path) -> N
 
 
 def test_other_bytes_are_other_answers() -> None:
-    found, x = made("digits-mlp", "dynamic"), torch.randn(2, 1, 8, 8)
+    model, x = copy.deepcopy(made("digits-mlp", "dynamic").model), torch.randn(2, 1, 8, 8)
     other = quantize(_doubled(), (1, 8, 8), load_data("digits"), Quantize(mode="dynamic")).model
-    before = found.model(x)
-    assert len(other.file) == len(found.model.file)
-    found.model.load_state_dict(other.state_dict())
-    assert torch.equal(found.model(x), other(x)) and not torch.allclose(other(x), before)
+    before = model(x)
+    assert len(other.file) == len(model.file)
+    model.load_state_dict(other.state_dict())
+    assert torch.equal(model(x), other(x)) and not torch.allclose(other(x), before)
 
 
 def _doubled() -> nn.Module:
@@ -195,9 +197,24 @@ def test_outlines_tell_graphs_apart_and_not_values() -> None:
 
 def test_it_is_silent_and_leaves_logging_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
     handlers = list(logging.root.handlers)
-    made("digits-vit")
+    made.__wrapped__("digits-vit")
     assert capfd.readouterr() == ("", "")
     assert logging.root.handlers == handlers and logging.root.manager.disable == logging.NOTSET
+
+
+@pytest.mark.parametrize(("name", "mode"), [("mobilenet_v3_small", "static"), ("shufflenet_v2_x0_5", "dynamic")])
+def test_other_families_are_rounded_too(name: str, mode: Mode) -> None:
+    digits = load_data("digits")
+    few = [part.take(torch.arange(8)) for part in (digits.train, digits.val, digits.test)]
+    train, val, test = (replace(part, images=part.images.repeat(1, 3, 4, 4)) for part in few)
+    data = replace(digits, train=train, val=val, test=test)
+    model = import_model(f"torchvision:{name}", classes=10, input_shape=(3, 32, 32)).model
+    found = quantize(model, (3, 32, 32), data, Quantize(mode=mode, images=8)).model
+    assert sizes(model).file_bytes > 3 * sizes(found).file_bytes
+    x = inputs(data.test, data)
+    with torch.no_grad():
+        wanted = model(x)
+    assert float((found(x) - wanted).norm() / wanted.norm()) < 0.15
 
 
 class Sum(nn.Module):
@@ -257,8 +274,7 @@ def test_a_strangers_graph_is_looked_over(kind: str, reason: str) -> None:
     sound, file = made("digits-mlp", "dynamic"), tampered(kind)
     model = Quantized(len(file), sound.blueprint.config["origin"])
     model.load_state_dict({"graph": torch.frombuffer(bytearray(file), dtype=torch.uint8)})
-    blueprint = copy.copy(sound.blueprint)
-    object.__setattr__(blueprint, "config", sound.blueprint.config | {"size": len(file)})
+    blueprint = replace(sound.blueprint, config=sound.blueprint.config | {"size": len(file)})
     with pytest.raises(UserError, match=reason):
         read_weights(weights_bytes(model, blueprint), "a file")
 
