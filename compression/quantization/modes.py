@@ -1,8 +1,8 @@
 """When the ranges of the activations are found; a new way costs a function and an entry.
 
-Weights are symmetric, so that a pruned zero stays exactly zero, and lie in -64 to 64: eight bits of one beside
-eight of the other overflow the 16-bit sums of processors without VNNI instructions, which took 1.7 points from a
-ResNet-20 there, while the seventh bit costs next to nothing anywhere.
+Weights are symmetric, so that a pruned zero stays exactly zero, and lie in -64 to 64: with all eight bits, products
+with 8-bit activations overflow the 16-bit sums of processors without VNNI instructions, which took 1.7 points from a
+ResNet-20; doing without the eighth bit costs next to nothing.
 """
 
 from __future__ import annotations
