@@ -17,6 +17,7 @@ from benchmarks import (
     report,
     search,
     sensitivity,
+    soak,
     startup,
     store_rate,
     studies,
@@ -56,6 +57,7 @@ BENCHMARKS = {
     "throughput": Benchmark("Studies: 64 trials on all cores, and again", studies.throughput),
     "search": Benchmark("Studies: a search against the whole grid", search.rows),
     "store_rate": Benchmark("Studies: rates of store, scheduler and samplers", store_rate.rows),
+    "soak": Benchmark("Twenty people on the Prune page for ten minutes", soak.rows),
     "studies_page": Benchmark("Trade-offs with 2,000 trials", studies_page.rows),
 }
 
