@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tomllib
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from compression.data.quota import QUOTAS, allowed
@@ -24,8 +23,8 @@ SECRET = 32
 """Characters that the secret which signs logins must have at least."""
 
 
-def serve(arguments: argparse.Namespace) -> int:
-    """Start the dashboard and wait for its end; its exit status.
+def serve(arguments: argparse.Namespace) -> NoReturn:
+    """Become the dashboard, so that what is sent to this process reaches it.
 
     Raises:
         UserError: the pages are not here, or what was asked for would let strangers in.
@@ -46,7 +45,8 @@ def serve(arguments: argparse.Namespace) -> int:
 
         print(f"espalier: removed {len(clean(arguments.keep_days))} old files that no study uses", file=sys.stderr)
     command = [sys.executable, "-m", "pages._serve", *options]
-    return subprocess.call(command, cwd=ROOT, env={**os.environ, **variables})
+    os.chdir(ROOT)
+    os.execve(sys.executable, command, {**os.environ, **variables})
 
 
 def _quotas(arguments: argparse.Namespace) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,13 @@ def start(monkeypatch: pytest.MonkeyPatch, data_root: Path) -> Start:
     """Run ``espalier serve``; what it would have started: Streamlit's options and the variables that it set."""
     started: list[tuple[list[str], dict[str, str]]] = []
 
-    def call(command: list[str], cwd: Path, env: dict[str, str]) -> int:
-        started.append((command[3:], env))
-        return 0
+    def become(path: str, command: list[str], variables: dict[str, str]) -> None:
+        assert (path, command[:3]) == (sys.executable, [sys.executable, "-m", "pages._serve"])
+        assert (Path.cwd() / "pages" / "_serve.py").is_file()
+        started.append((command[3:], variables))
 
-    monkeypatch.setattr(subprocess, "call", call)
+    monkeypatch.chdir("/")
+    monkeypatch.setattr(os, "execve", become)
 
     def run(*arguments: str) -> tuple[list[str], dict[str, str]]:
         assert main(["serve", *arguments]) == 0
@@ -59,10 +61,10 @@ def start(monkeypatch: pytest.MonkeyPatch, data_root: Path) -> Start:
 
 
 def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
-    def call(*_: Any, **__: Any) -> int:
+    def become(*_: Any) -> None:
         raise AssertionError("it was started")
 
-    monkeypatch.setattr(subprocess, "call", call)
+    monkeypatch.setattr(os, "execve", become)
     assert main(["serve", *arguments]) == 2
     line = capsys.readouterr().err
     assert line.count("\n") == 1
