@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -266,3 +267,9 @@ def test_a_cache_gives_nobody_what_another_asked_for(cache: Callable[..., object
                 add(unpacked(tmp_path / whom, good()), "mine")
             assert (facts("digits-mlp", "digits"), facts("digits-mlp", "mine")) == ("digits", "mine")
     assert asked == ["digits", "mine", "mine"]
+
+
+def test_every_cache_of_the_pages_knows_whose_it_holds() -> None:
+    pages = Path(__file__).parents[1] / "pages"
+    bare = [path.name for path in sorted(pages.glob("*.py")) if re.search(r"@st\.cache_", path.read_text())]
+    assert bare == ["_sensitivity_budget.py"]  # where the settings, which are its key, say so
