@@ -21,7 +21,7 @@ from torch import Tensor
 
 from compression.data.images import read_tree
 from compression.data.own import own_names, own_parts, own_report
-from compression.data.root import data_root
+from compression.data.root import data_root, own_path
 from compression.registry import UserError, pick
 
 Notify = Callable[[str], None]
@@ -281,11 +281,11 @@ def load_data(name: str, seed: int = 0) -> Dataset:
     class, fixed by ``seed``. Nothing is fetched: see ``fetch``.
 
     Raises:
-        UserError: an unknown name, or a data set that is not on this machine.
+        UserError: an unknown name, a path that may not be followed, or a data set that is not on this machine.
     """
     known = sources()
     if name not in known and ("/" in name or os.path.isdir(name)):
-        return load_folder(Path(name), seed)
+        return load_folder(own_path(name), seed)
     source = pick(known, name, "data set")
     if not source.here():
         raise UserError(_absent(source))

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from compression.data.root import own_path
 from compression.models.files import Blueprint, Loaded, initialised, load_weights
 from compression.models.samples import FOLDER, SAMPLES, Sample, Training
 from compression.registry import UserError, pick
@@ -60,10 +61,10 @@ def load(name: str) -> Loaded:
     """Load a sample model by name, or a ``.safetensors`` file that Espalier wrote, with its blueprint.
 
     Raises:
-        UserError: an unknown name, or a file that is missing, truncated or holds NaN.
+        UserError: an unknown name, a path that may not be followed, or a file that is missing, truncated or holds NaN.
     """
     if name not in SAMPLES and name.endswith(".safetensors"):
-        return load_weights(Path(name))
+        return load_weights(own_path(name))
     sample = pick(SAMPLES, name, "model")
     if not sample.training:
         blueprint = Blueprint(sample.architecture, sample.config, sample.input_shape)
