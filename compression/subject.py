@@ -15,8 +15,9 @@ from compression.data.root import data_root
 from compression.data.sets import Dataset, load_data
 from compression.measure import macs, measurement
 from compression.models.files import Blueprint, Loaded
+from compression.models.own import home_data, weights_file
 from compression.models.structure import CONVOLUTIONS
-from compression.models.zoo import SAMPLES, load
+from compression.models.zoo import load
 from compression.pruning import (
     CRITERIA,
     GRANULARITIES,
@@ -70,10 +71,9 @@ def load_subject(model: str, data: str | None = None) -> Subject:
     Raises:
         UserError: unknown names, absent data, or images that do not fit the model.
     """
-    file = Path(model)
+    file = weights_file(model)
     stamp = file.stat().st_mtime_ns if file.suffix == ".safetensors" and os.path.isfile(file) else 0
-    own = SAMPLES[model].data if model in SAMPLES else None
-    data = data or own
+    data = data or home_data(model)
     return _loaded(model, data, stamp, data_root(), own_digest(data or ""))
 
 
@@ -82,7 +82,7 @@ def load_subject(model: str, data: str | None = None) -> Subject:
 def _loaded(model: str, data: str | None, stamp: int, root: Path, digest: str) -> Subject:
     loaded = load(model)
     if data is None:
-        raise UserError(f"'{model}' is a file, which has no data set of its own; name one as data")
+        raise UserError(f"Model '{model}' has no data set of its own; name one as data")
     dataset = load_data(data)
     check_fit(model, loaded.model, loaded.blueprint, dataset)
     return Subject(model, loaded.model, loaded.blueprint, dataset)

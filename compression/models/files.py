@@ -64,8 +64,11 @@ def weights_bytes(model: nn.Module, blueprint: Blueprint) -> bytes:
 def save_weights(model: nn.Module, blueprint: Blueprint, path: Path) -> None:
     """Write the safetensors file; a write that is cut off leaves the old file as it was."""
     partial = path.with_suffix(".partial")
-    partial.write_bytes(weights_bytes(model, blueprint))
-    partial.replace(path)
+    try:
+        partial.write_bytes(weights_bytes(model, blueprint))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_weights(path: Path) -> Loaded:

@@ -23,7 +23,7 @@ import psutil
 from compression.data.own import own_digest
 from compression.data.root import data_root
 from compression.machine import versions
-from compression.models.samples import FOLDER, SAMPLES
+from compression.models.own import weights_file
 from compression.recipe import Frozen, validated
 from compression.registry import UserError, quoted
 from compression.results import Result
@@ -294,7 +294,7 @@ def _parsed(line: str) -> Row | None:
 
 
 def _name(plan: Plan) -> str:
-    path = FOLDER / f"{plan.model}.safetensors" if plan.model in SAMPLES else Path(plan.model)
+    path = weights_file(plan.model)
     content = path.read_bytes() if os.path.isfile(path) else b""
     key = plan.model_dump_json().encode() + json.dumps(versions()).encode() + content
     key += own_digest(plan.data or "").encode()
