@@ -27,10 +27,8 @@ def add_model(
 ) -> Card:
     """Make a model of your own that goes by ``name`` wherever a sample model's name does, and return its card.
 
-    Args:
-        name: what ``load_model`` will know it by.
-        data: the data set that it is for, which gives the classes and the input where they are left out.
-        architecture: this and the others as ``import_model`` takes them.
+    ``data``, the data set that it is for, gives the classes and the input where they are left out. The others are
+    as ``import_model`` takes them.
 
     Raises:
         UserError: a name that is taken or not plain, an unknown data set, or as ``import_model``.
