@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +14,7 @@ from optuna.trial import TrialState
 from compression.registry import UserError
 from compression.studies import records, spool, store
 from compression.studies.address import check_address
+from compression.studies.launch import launch
 from compression.studies.proposals import outlook, setting_words
 from compression.studies.study import Study
 
@@ -101,18 +98,9 @@ def resume(name: str, cluster: str | None = None, insecure: bool = False) -> Non
     check_address(cluster, insecure)
     store.ask(name, "run")
     store.tell(name, {"state": "waiting", "seen": time.time(), "used": said.get("used", 0.0), "cluster": cluster})
-    command = [sys.executable, "-m", "compression.studies.engine", name]
-    command += ["--cluster", cluster] if cluster else []
-    command += ["--insecure"] if insecure else []
-    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    options = [*(["--cluster", cluster] if cluster else []), *(["--insecure"] if insecure else [])]
     with (spool.folder() / f"{name}.log").open("ab") as log:
-        # A session of its own: closing the server's terminal does not end it.
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )  # fmt: skip
-    # Somebody has to wait for it, or it stays in the process table for as long as the server runs.
-    threading.Thread(target=process.wait, daemon=True).start()
+        launch(log, "compression.studies.engine", name, *options)
 
 
 def pause(name: str) -> None:

@@ -10,26 +10,21 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
 from pathlib import Path
-from typing import Any, Literal
-
-import psutil
+from typing import Any
 
 from compression.data.own import own_digest
 from compression.data.root import data_root
 from compression.machine import versions
 from compression.models.own import weights_file
-from compression.recipe import Frozen, validated
+from compression.recipe import validated
 from compression.registry import UserError, quoted
 from compression.results import Result
+from compression.studies import watch
 from compression.studies.lineage import Lineage
 from compression.studies.plan import Sweep
 from compression.studies.teaching import Teaching
+from compression.studies.watch import UNDER_WAY, State
 
 Row = dict[str, Any]
 Plan = Sweep | Teaching | Lineage
@@ -40,27 +35,6 @@ PLANS: dict[str, type[Sweep] | type[Teaching] | type[Lineage]] = {
 }
 WORDS = {"prune": "sweep", "distill": "lesson", "pipeline": "pipeline"}
 """What a job of each kind is called."""
-UNDER_WAY = ("waiting", "running")
-
-
-class State(Frozen):
-    """How far a job is. ``cancelled`` and ``failed`` keep the rows that were done."""
-
-    state: Literal["waiting", "running", "done", "cancelled", "failed"] = "waiting"
-    done: int = 0
-    total: int = 0
-    message: str = ""
-    failures: tuple[str, ...] = ()
-    pid: int | None = None
-    started: float = 0.0
-    updated: float = 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """An estimate from the pace so far; None before the first point."""
-        if self.state != "running" or not self.done:
-            return None
-        return (self.updated - self.started) / self.done * (self.total - self.done)
 
 
 def start(plan: Plan, fresh: bool = False) -> str:
@@ -84,27 +58,8 @@ def start(plan: Plan, fresh: bool = False) -> str:
         what = f"{WORDS[plan.kind].capitalize()}s cannot be kept in {_root()}"
         raise UserError(f"{what} ({fault.strerror}); set ESPALIER_DATA to another folder") from None
     (folder / "plan.json").write_text(plan.model_dump_json())
-    write_state(folder, State(started=time.time()))
-    _launch(folder)
+    watch.begin(folder, "compression.studies.sweep")
     return name
-
-
-def _launch(folder: Path) -> None:
-    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    with (folder / "log.txt").open("wb") as log:
-        # A session of its own: closing the server's terminal does not end it, and cancelling
-        # reaches its workers too.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "compression.studies.sweep", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-    (folder / "pid").write_text(str(process.pid))
-    # Somebody has to wait for it, or it stays in the process table for as long as the server runs.
-    threading.Thread(target=process.wait, daemon=True).start()
 
 
 def state(name: str) -> State:
@@ -114,20 +69,7 @@ def state(name: str) -> State:
         UserError: no such job.
     """
     folder = _folder(name)
-    present = _read_state(folder)
-    if present.state in UNDER_WAY and not _alive(folder):
-        present = _read_state(folder)  # again, since its last words may have come in between
-        if present.state in UNDER_WAY:
-            message = f"the process ended early: {_last_words(folder)}"
-            return present.model_copy(update={"state": "failed", "message": message})
-    return present
-
-
-def _read_state(folder: Path) -> State:
-    try:
-        return State(**json.loads((folder / "state.json").read_text()))
-    except (OSError, TypeError, ValueError):
-        raise UserError(f"The state of {_word(folder)} '{folder.name}' cannot be read; start it again") from None
+    return watch.present_state(folder, _word(folder))
 
 
 def _state_or_none(name: str) -> State | None:
@@ -135,12 +77,6 @@ def _state_or_none(name: str) -> State | None:
         return state(name)
     except UserError:
         return None
-
-
-def _last_words(folder: Path) -> str:
-    log = folder / "log.txt"
-    lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-    return lines[-1] if lines else "no reason in its log"
 
 
 def rows(name: str) -> list[Row]:
@@ -201,19 +137,7 @@ def _is(folder: Path, kind: str, model: str, data: str) -> bool:
 def cancel(name: str) -> None:
     """Stop a job with its workers; its rows stay. Raises UserError when there is no such job."""
     folder = _folder(name)
-    if state(name).state not in UNDER_WAY:
-        return
-    try:
-        pid = int((folder / "pid").read_text())
-        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-        os.killpg(pid, signal.SIGTERM)
-        for process in psutil.wait_procs(family, timeout=5)[1]:
-            process.kill()
-    except (OSError, ValueError, psutil.Error):
-        pass  # it ended meanwhile
-    present = _read_state(folder)
-    if present.state in UNDER_WAY:
-        write_state(folder, present.model_copy(update={"state": "cancelled"}))
+    watch.stop(folder, _word(folder))
 
 
 def read_plan(folder: Path) -> Plan:
@@ -268,18 +192,6 @@ def result(name: str, point: int) -> Result | None:
     return found
 
 
-def write_state(folder: Path, present: State) -> None:
-    """Write a job's state in one step, so that a reader never meets half of it."""
-    path = folder / "state.json"
-    started = present.started or time.time()
-    if not present.started and path.is_file():
-        started = json.loads(path.read_text())["started"]
-    body = present.model_copy(update={"started": started, "updated": time.time()})
-    partial = folder / "state.partial"
-    partial.write_text(body.model_dump_json())
-    partial.replace(path)
-
-
 def _lines(path: Path) -> list[Row]:
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     return [row for row in map(_parsed, lines) if row]
@@ -317,16 +229,3 @@ def _word(folder: Path) -> str:
         return WORDS[read_plan(folder).kind]
     except UserError:
         return "study"
-
-
-def _alive(folder: Path) -> bool:
-    try:
-        pid = int((folder / "pid").read_text())
-    except (OSError, ValueError):
-        # Between making the folder and writing the pid there is a moment without one.
-        return time.time() - folder.stat().st_mtime < 5
-    try:
-        # By its command too: after a restart the number may be that of another process.
-        return str(folder) in psutil.Process(pid).cmdline()
-    except psutil.Error:
-        return False
