@@ -11,7 +11,8 @@ from compression.card import Card, model_card_of
 from compression.data.sets import sources
 from compression.models.files import save_weights
 from compression.models.imports import Imported, import_model
-from compression.models.own import check_model_name, own_model_file
+from compression.models.own import check_model_name, home_data, own_model_file
+from compression.models.zoo import blueprint_of
 from compression.registry import pick
 
 
@@ -42,6 +43,19 @@ def add_model(
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"data": data, "sentence": f"Your own: {architecture}, {'; '.join(made.notes) or 'with your weights'}."}
     return write_model(path, made, about)
+
+
+def fitting_data(model: str) -> tuple[str, ...]:
+    """The data sets whose images and classes fit a model that has a name, its own first.
+
+    Raises:
+        UserError: an unknown model, or its card cannot be read.
+    """
+    wanted, home = blueprint_of(model), home_data(model)
+    shape, classes = tuple(wanted.input_shape), wanted.classes
+    known = sources().items()
+    fitting = [name for name, source in known if (source.shape, len(source.classes)) == (shape, classes)]
+    return tuple(sorted(fitting, key=lambda name: name != home))
 
 
 def write_model(path: Path, made: Imported, about: Mapping[str, Any] | None = None) -> Card:

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from compression.data.root import data_root
-from compression.models.samples import SAMPLES
+from compression.models.own import home_data
 from compression.recipe import Recipe
 from compression.registry import UserError
 from compression.report import charts
@@ -118,7 +118,7 @@ def _actions(row: Row, start: Row | None, kept: Row) -> None:
         if st.button(
             "Open in Pipeline", icon=":material/account_tree:", key="study_to_pipeline", on_click=_to_pipeline,
             args=(recipe,), disabled=not offered(recipe.model, recipe.data),
-            help="Its stages and seed, with its model and data, which must be sample models and known data sets.",
+            help="Its stages and seed, with its model and data, as long as these are here by name.",
         ):  # fmt: skip
             st.rerun()
         st.download_button(
@@ -140,7 +140,7 @@ def _actions(row: Row, start: Row | None, kept: Row) -> None:
 def _to_pipeline(recipe: Recipe) -> None:
     replace_stages([plain(stage) for stage in recipe.stages])
     st.session_state["model"], st.session_state["pipeline_seed"] = recipe.model, recipe.seed
-    st.session_state[data_key(recipe.model)] = recipe.data or SAMPLES[recipe.model].data
+    st.session_state[data_key(recipe.model)] = recipe.data or home_data(recipe.model)
     st.session_state[LEAVE] = True
 
 

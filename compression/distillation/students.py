@@ -61,7 +61,7 @@ def mlp(blueprint: Blueprint, stage: Distill) -> Blueprint:
     config = {
         "inputs": math.prod(blueprint.input_shape),
         "hidden": list(stage.hidden),
-        "classes": _classes(blueprint),
+        "classes": blueprint.classes,
     }
     return Blueprint("mlp", config, blueprint.input_shape)
 
@@ -166,11 +166,6 @@ def _scaled(width: Any, factor: float) -> Any:
 
 def _share(whole: int, fraction: float) -> int:
     return max(1, round(whole * fraction))
-
-
-def _classes(blueprint: Blueprint) -> int:
-    config = blueprint.config
-    return int(config.get("classes") or config["num_classes"])
 
 
 def _rigid(blueprint: Blueprint, student: str, allowed: Any) -> str:

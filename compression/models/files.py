@@ -35,6 +35,11 @@ class Blueprint:
     config: dict[str, Any]
     input_shape: tuple[int, ...]
 
+    @property
+    def classes(self) -> int | None:
+        """How many classes are told apart; None where the configuration does not say."""
+        return self.config.get("classes", self.config.get("num_classes"))
+
     def build(self) -> nn.Module:
         """A freshly initialised module. Raises UserError for an unknown architecture."""
         return pick(ARCHITECTURES, self.architecture, "architecture")(**self.config)
