@@ -20,6 +20,7 @@ from compression.subject import Subject
 from pages._cache import answers_of
 from pages._draw import GALLERY, draw, pairs
 from pages._lesson import plan_of
+from pages._take_away import take_away
 from pages._workbench import theme
 
 Row = dict[str, Any]
@@ -64,6 +65,8 @@ def judge(subject: Subject, name: str) -> None:
     with places[3]:
         _agreement(said)
         _hinted(subject, plan.split, said)
+    point = next(row["point"] for row in shown if row["run"] == "distilled")
+    take_away(plan.points()[point].recipe, jobs.weights(name, point), f"lesson-{name}", "lesson")
     _table(rows, name)
 
 

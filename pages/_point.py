@@ -25,6 +25,7 @@ from pages._cache import tested
 from pages._draw import draw
 from pages._elsewhere import elsewhere
 from pages._stages import plain, replace_stages
+from pages._take_away import take_away
 from pages._workbench import data_key, offered, theme
 
 Row = dict[str, Any]
@@ -129,6 +130,8 @@ def _actions(row: Row, start: Row | None, kept: Row) -> None:
             "Recipe", recipe.to_yaml(), f"{stem}.yaml", icon=":material/download:", key="study_recipe",
             help="`espalier run FILE` runs it again.",
         )  # fmt: skip
+        if path.is_file():
+            take_away(recipe, path, f"{row['study']}-{row['trial']}", "study")
         elsewhere(row, start, "study_elsewhere")
         with st.popover("How it was measured", icon=":material/info:"):
             st.code(recipe.to_yaml(), language="yaml")

@@ -17,6 +17,7 @@ from compression.export import export_model
 from compression.library import add_model
 from compression.pipeline import run
 from compression.recipe import Frozen, Recipe
+from compression.registry import UserError
 
 Say = Callable[[float, str], None]
 """Hears which share is done, and what is being done."""
@@ -90,7 +91,10 @@ def _export(order: Export, say: Say) -> Found:
     made, shipped = Path("made", order.stem), Path("shipped", order.stem)  # by their last name the model is called
     if order.weights:
         made.mkdir(parents=True)
-        shutil.copyfile(order.weights, made / "model.safetensors")
+        try:
+            shutil.copyfile(order.weights, made / "model.safetensors")
+        except OSError:
+            raise UserError("The model's file is not here any more; run its recipe again") from None
         (made / "recipe.yaml").write_text(order.recipe.to_yaml(), encoding="utf-8")
     else:
         say(0.0, "running the recipe")
