@@ -24,6 +24,7 @@ from benchmarks import (
     surgery,
     sweep,
     teaching,
+    user_zip,
 )
 from compression.registry import UserError
 
@@ -57,6 +58,7 @@ BENCHMARKS = {
     "search": Benchmark("Studies: a search against the whole grid", search.rows),
     "store_rate": Benchmark("Studies: rates of store, scheduler and samplers", store_rate.rows),
     "studies_page": Benchmark("Trade-offs with 2,000 trials", studies_page.rows),
+    "user_zip": Benchmark("A user's zip: 60,000 photographs in the browser", user_zip.rows),
 }
 
 

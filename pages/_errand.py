@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 import streamlit as st
 
 from compression import errands
 from compression.errands import Order
 from compression.report.text import capital, duration
 from compression.studies.watch import UNDER_WAY
+from pages._link import inert
 
 UPLOAD_MB = 1000
 """The largest upload of one widget; a server may allow less."""
-_MARKS = re.compile(r"([!-/:-@\[-`{-~])")
-
-
-def inert(text: str) -> str:
-    """A stranger's words for a place that reads Markdown: shown as they are, whatever they hold."""
-    return _MARKS.sub(r"\\\1", " ".join(text.split()))
 
 
 def waited_for(place: str) -> bool:

@@ -8,7 +8,8 @@ from compression import errands
 from compression.data.adding import check_name
 from compression.errands import AddData
 from compression.registry import UserError
-from pages._errand import UPLOAD_MB, free, inert, put_away, waited_for
+from pages._errand import UPLOAD_MB, free, put_away, waited_for
+from pages._link import inert
 
 SIDES = {"as they are": None, "8×8": 8, "28×28": 28, "32×32": 32, "64×64": 64, "96×96": 96, "224×224": 224}
 PLACE = "data"

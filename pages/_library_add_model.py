@@ -15,7 +15,8 @@ from compression.models.imports import OWN, architectures
 from compression.models.own import check_model_name
 from compression.recipe import validated
 from compression.registry import UserError, quoted
-from pages._errand import UPLOAD_MB, free, inert, put_away, waited_for
+from pages._errand import UPLOAD_MB, free, put_away, waited_for
+from pages._link import inert
 
 KINDS = {"torchvision": "torchvision", "timm": "timm", "own": "Espalier's own"}
 WEIGHTS = {"random": "Random", "file": "From a file", "pretrained": "torchvision's own"}

@@ -12,8 +12,9 @@ from compression.data.own import Report, own_names, own_report, remove
 from compression.data.sets import Source, sources
 from compression.errands import AddData, Fetch
 from compression.report.text import count
-from pages._errand import inert, just_done, put_away, waited_for
+from pages._errand import just_done, put_away, waited_for
 from pages._library_add_data import add_data
+from pages._link import inert
 
 CHOSEN = "library_data"
 

@@ -14,8 +14,9 @@ from compression.models.zoo import available, model_card
 from compression.pruning import GRANULARITIES
 from compression.report.text import count, percent
 from pages._cache import card_of
-from pages._errand import inert, just_done
+from pages._errand import just_done
 from pages._library_add_model import add_model
+from pages._link import inert
 
 Card = dict[str, Any]
 CHOSEN = "library_model"

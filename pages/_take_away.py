@@ -12,7 +12,9 @@ from compression import errands
 from compression.errands import Export
 from compression.export import FORMATS
 from compression.recipe import Recipe
-from pages._errand import free, inert, put_away, waited_for
+from compression.report.text import interval, percent
+from pages._errand import free, put_away, waited_for
+from pages._link import inert
 
 
 def take_away(recipe: Recipe, weights: Path | None, of: str, key: str) -> None:
@@ -47,6 +49,10 @@ def _made(place: str, stem: str) -> None:
     """What is in the zip, how near each file is to PyTorch, and the zip."""
     card, path = errands.found(place), errands.file(place)
     rows = [(name, about["bytes"], f"{about['largest_difference']:.1e}") for name, about in card["files"].items()]
+    if measured := card.get("measured"):
+        low, high = measured["accuracy_low"], measured["accuracy_high"]
+        right = f"{percent(measured['accuracy'], 2)} of {measured['n']:,} {measured['split']} images right"
+        st.markdown(f"**{right}**, 95 % interval {interval(low, high)}.")
     st.dataframe(pd.DataFrame(rows, columns=["file", "bytes", "largest difference"]), hide_index=True)
     st.caption(
         f"Differences from PyTorch's logits, as a share of the largest, on {inert(card['compared_on'])}. Beside them: "

@@ -9,12 +9,13 @@ from compression.data.sets import sources
 from compression.library import fitting_data
 from compression.models.own import home_data
 from compression.models.zoo import available, blueprint_of, model_card
-from compression.registry import UserError, quoted
+from compression.registry import UserError
 from compression.report.text import count, interval, percent, size
 from compression.report.themes import THEMES, Theme
 from compression.results import Measurement
 from compression.subject import Subject, baseline, live_limit, load_subject
 from compression.training import prepare_process
+from pages._link import foreign
 
 
 def choose_subject() -> Subject:
@@ -66,7 +67,7 @@ def choose() -> tuple[str, str | None]:
             help="Data sets whose images and classes fit this model, the one that it was made for first.",
         )
     if linked and linked not in names:
-        st.warning(f"The link's model {quoted(linked)} is not here; this is {name}.", icon=":material/link_off:")
+        st.warning(f"The link's model {foreign(linked)} is not here; this is {name}.", icon=":material/link_off:")
     return name, data
 
 

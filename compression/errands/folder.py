@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO
 
 from pydantic import TypeAdapter
 
+from compression.data.quota import check_upload
 from compression.data.root import own_root
 from compression.errands.orders import SHIPPED, Export, Order
 from compression.models.own import weights_file
@@ -42,7 +44,7 @@ def start(order: Order, files: Mapping[str, BinaryIO] | None = None) -> str:
     """Have an order carried out in a process of its own, with these files by the names that it says; its place.
 
     Raises:
-        UserError: one is under way at this place, or the folder cannot be written.
+        UserError: one is under way at this place, the folder cannot be written, or is not to hold so much of one user.
     """
     place = place_of(order)
     folder = _folder(place)
@@ -50,6 +52,7 @@ def start(order: Order, files: Mapping[str, BinaryIO] | None = None) -> str:
     present = state(place)
     if present and present.state in watch.UNDER_WAY:
         raise UserError("One is under way already; wait for its end, or cancel it")
+    check_upload(sum(map(_size, (files or {}).values())))
     try:
         shutil.rmtree(folder, ignore_errors=True)
         (folder / WORK).mkdir(parents=True)
@@ -96,6 +99,12 @@ def cancel(place: str) -> None:
     if state(place):
         watch.stop(folder, "what was asked for")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _size(content: BinaryIO) -> int:
+    size = content.seek(0, os.SEEK_END)
+    content.seek(0)
+    return size
 
 
 def _sweep() -> None:

@@ -154,12 +154,13 @@ def _widths(kind: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
     channels, height, width = input_shape
     patch = next(side for side in range(max(1, height // 8), height + 1) if height % side == 0)
     token = {"dim": 64, "blocks": 4, "heads": 4, "hidden": 128}
-    return {
+    options: dict[str, dict[str, Any]] = {
         "mlp": {"inputs": channels * height * width, "hidden": [128, 64]},
         "lenet5": {},
         "resnet": {"channels": channels, "widths": [16, 32, 64], "blocks": 3},
         "vit": {"channels": channels, "side": height, "patch": patch, **token},
-    }[kind]
+    }
+    return options[kind]
 
 
 def _with_classes(blueprint: Blueprint, classes: int) -> Blueprint:

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from compression.registry import UserError
 from compression.studies import records, spool, store
 from compression.studies.address import check_address
-from compression.studies.launch import launch
+from compression.studies.launch import check_turn, launch
 from compression.studies.proposals import outlook, setting_words
 from compression.studies.study import Study
 
@@ -66,9 +66,10 @@ def start(study: Study, cluster: str | None = None, insecure: bool = False) -> N
     """Put a study into the store and start an engine for it; one that is finished goes on where a budget is left.
 
     Raises:
-        UserError: another study has this name, or the store does not answer.
+        UserError: another study has this name, as many run as may, or the store does not answer.
     """
     check_address(cluster, insecure)
+    check_turn()
     store.create(study)
     resume(study.name, cluster, insecure)
 
@@ -90,12 +91,13 @@ def resume(name: str, cluster: str | None = None, insecure: bool = False) -> Non
         insecure: allow plain tcp to another machine.
 
     Raises:
-        UserError: no such study, or plain tcp to another machine.
+        UserError: no such study, plain tcp to another machine, or as many run as may.
     """
     store.plan(name)
     said = store.told(name)
     cluster = said.get("cluster") if cluster is None else cluster
     check_address(cluster, insecure)
+    check_turn()
     store.ask(name, "run")
     store.tell(name, {"state": "waiting", "seen": time.time(), "used": said.get("used", 0.0), "cluster": cluster})
     options = [*(["--cluster", cluster] if cluster else []), *(["--insecure"] if insecure else [])]

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from compression.data.own import own_digest
-from compression.data.root import data_root
+from compression.data.root import own_root
 from compression.machine import versions
 from compression.models.own import weights_file
 from compression.recipe import validated
 from compression.registry import UserError, quoted
 from compression.results import Result
 from compression.studies import watch
+from compression.studies.launch import check_turn
 from compression.studies.lineage import Lineage
 from compression.studies.plan import Sweep
 from compression.studies.teaching import Teaching
@@ -42,6 +43,9 @@ def start(plan: Plan, fresh: bool = False) -> str:
 
     The same plan on the same weights and versions has the same name: a job that is running or
     done is not started again unless ``fresh``.
+
+    Raises:
+        UserError: as many run as may, or nothing can be written.
     """
     name = _name(plan)
     folder = _root() / name
@@ -49,6 +53,8 @@ def start(plan: Plan, fresh: bool = False) -> str:
         present = _state_or_none(name)
         if present and (present.state in UNDER_WAY or (present.state == "done" and not fresh)):
             return name
+    check_turn()
+    if folder.exists():
         shutil.rmtree(folder)
     try:
         folder.mkdir(parents=True)
@@ -214,7 +220,7 @@ def _name(plan: Plan) -> str:
 
 
 def _root() -> Path:
-    return data_root() / "sweeps"
+    return own_root() / "sweeps"
 
 
 def _folder(name: str) -> Path:
