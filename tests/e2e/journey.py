@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tests.e2e.browser import settle
 
 def add_images(page: Page, server: str, archive: Path, name: str, wait_ms: float) -> None:
     """Make a data set of a zip on the Library page, and wait until it is there."""
-    page.goto(f"{server}/library?library_view=data")
+    page.goto(f"{server}/library?library_view=Data+sets")
     settle(page)
     page.locator(".st-key-library_data_file input[type=file]").set_input_files(archive)
     expect(page.get_by_text(archive.name)).to_be_visible(timeout=wait_ms)
@@ -42,7 +43,7 @@ def shipped(page: Page, server: str, model: str, stages: list[dict[str, Any]], w
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("button", name="Take it away").click(timeout=wait_ms)
     page.get_by_role("button", name="Make the files").click()
-    button = page.get_by_role("button", name="Download")
+    button = page.get_by_role("button", name=re.compile("Download [0-9,]+ bytes"))
     expect(button).to_be_visible(timeout=wait_ms)
     with page.expect_download() as download:
         button.click()
