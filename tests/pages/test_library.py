@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 from compression import errands
 from compression.data.adding import add
@@ -19,10 +16,9 @@ from compression.library import add_model
 from compression.models.own import own_card, own_models, remove_model
 from compression.models.zoo import load
 from compression.report.text import count
-from compression.studies.watch import UNDER_WAY
 from tests.data.given import good, zipped
+from tests.pages.forms import Open, add_data, add_mlp, column, ended, opened, press, said, sound
 
-Open = Callable[..., AppTest]
 pytestmark = [
     pytest.mark.timeout(300),
     # AppTest runs the script in a thread of its own, which ends with the process.
@@ -37,49 +33,15 @@ def nothing_goes_on(data_root: Path) -> Iterator[None]:
         errands.cancel(folder.name)
 
 
-def sound(at: AppTest) -> AppTest:
-    assert not at.exception, [fault.value for fault in at.exception]
-    return at
-
-
-def ended(at: AppTest, place: str) -> AppTest:
-    """The page after the errand of a place has ended."""
-    sound(at)
-    for _ in range(1000):
-        present = errands.state(place)
-        assert present, at.error
-        if present.state not in UNDER_WAY:
-            return sound(at.run())
-        time.sleep(0.05)
-    raise AssertionError("it does not end")
-
-
-def column(at: AppTest, name: str) -> list[Any]:
-    """The first table's column that is called so."""
-    return next(frame.value[name].tolist() for frame in at.dataframe if name in frame.value)
-
-
-def opened(open_app: Open, view: str) -> AppTest:
-    at = sound(open_app("library"))
-    return sound(at.segmented_control(key="library_view").set_value(view).run())
-
-
-def data_form(at: AppTest, name: str, content: bytes | None, called: str = "given.zip") -> AppTest:
-    if content is not None:
-        at.file_uploader(key="library_data_file").upload(called, content, "application/zip")
-    at.text_input(key="library_data_name").set_value(name)
-    return sound(next(button for button in at.button if button.label == "Add data set").click().run())
-
-
 def test_a_zip_becomes_a_data_set_whose_report_is_shown(open_app: Open, tmp_path: Path) -> None:
     content = zipped(tmp_path / "z.zip", good(n=5) | {"b/no.png": b"no image"}).read_bytes()
-    at = ended(data_form(opened(open_app, "data"), "mine", content), "data")
+    at = ended(add_data(opened(open_app, "data"), "mine", content), "data")
     assert own_names() == ("mine",) and "mine is a data set now" in at.success[0].value.replace("\\", "")
     assert at.selectbox(key="library_data").value == "mine"
     assert column(at, "train") == [5, 5]
     assert column(at, "file") == ["b/no.png"]
     assert dict((metric.label, metric.value) for metric in at.metric)["Left out"] == "1"
-    at = sound(next(button for button in at.button if button.label == "Add another").click().run())
+    at = press(at, "Add another")
     assert at.file_uploader(key="library_data_file") is not None
 
 
@@ -94,25 +56,19 @@ def test_a_zip_becomes_a_data_set_whose_report_is_shown(open_app: Open, tmp_path
 def test_a_form_that_cannot_be_sent_says_why_and_stays(
     open_app: Open, name: str, content: bytes | None, words: str, data_root: Path
 ) -> None:
-    at = data_form(opened(open_app, "data"), name, content)
-    assert words in at.error[0].value.replace("\\", "") and at.text_input(key="library_data_name").value == name
+    at = add_data(opened(open_app, "data"), name, content)
+    assert words in said(at) and at.text_input(key="library_data_name").value == name
     assert not list(data_root.iterdir())
 
 
 def test_a_model_is_added_for_data_with_weights_and_used_on_every_page(open_app: Open) -> None:
-    at = opened(open_app, "models")
-    at.text_input(key="library_model_name").set_value("mine")
-    at.selectbox(key="library_model_kind").set_value("own").run()
-    at.selectbox(key="library_model_data").set_value("digits")
-    at.text_input(key="library_model_options").set_value('{"hidden": [8]}')
-    at.segmented_control(key="library_model_weights").set_value("file").run()
     net = load("digits-mlp").model.state_dict()
     state = {"layers.0.weight": net["layers.0.weight"][:8], "layers.0.bias": net["layers.0.bias"][:8]}
     state |= {"layers.1.weight": net["layers.2.weight"][:, :8], "layers.1.bias": net["layers.2.bias"]}
     content = io.BytesIO()
     torch.save({name: tensor.contiguous() for name, tensor in state.items()}, content)
-    at.file_uploader(key="library_model_file").upload("../../x.pth", content.getvalue()).run()
-    at = ended(sound(at.button(key="library_model_go").click().run()), "model")
+    at = add_mlp(opened(open_app, "models"), "mine", content.getvalue(), "../../x.pth")
+    at = ended(at, "model")
     assert own_models() == ("mine",) and not at.error
     assert torch.equal(load("mine").model.state_dict()["layers.1.bias"], state["layers.1.bias"])
     assert at.selectbox(key="library_model").value == "mine"
