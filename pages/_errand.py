@@ -32,9 +32,9 @@ def free(place: str) -> bool:
     return present is None or present.state == "failed"
 
 
-def put_away(place: str, label: str) -> None:
+def put_away(place: str, label: str, icon: str = "add") -> None:
     """A button that forgets an errand that is done, so that the next can be asked for."""
-    st.button(label, key=f"{place}_put_away", icon=":material/add:", on_click=errands.cancel, args=(place,))
+    st.button(label, key=f"{place}_put_away", icon=f":material/{icon}:", on_click=errands.cancel, args=(place,))
 
 
 def just_done(place: str) -> Order | None:

@@ -20,6 +20,7 @@ from compression.subject import Subject
 from pages._cache import answers_of
 from pages._draw import GALLERY, draw, pairs
 from pages._lesson import plan_of
+from pages._link import inert
 from pages._take_away import take_away
 from pages._workbench import theme
 
@@ -92,7 +93,7 @@ def _hinted(subject: Subject, split: str, said: dict[str, Tensor]) -> None:
         alone, taught = (classes[int(said[run][index].argmax())] for run in ("alone", "distilled"))
         with columns[place % len(columns)]:
             st.image(thumbnail(part, index), width=72, alt=f"{taught}, which the student alone takes for {alone}")
-            st.caption(f"{alone} → **{taught}**")
+            st.caption(f"{inert(alone)} → **{inert(taught)}**")
 
 
 def temperatures(subject: Subject, name: str) -> None:

@@ -103,7 +103,10 @@ def _card(card: Card) -> None:
         }
         for row in card["prune"]
     ]
-    st.dataframe(pd.DataFrame(prune), hide_index=True, key="library_prune")
+    whole = st.column_config.NumberColumn(format="localized")
+    st.dataframe(
+        pd.DataFrame(prune), hide_index=True, key="library_prune", column_config={"layers": whole, "units": whole}
+    )
     with st.expander(f"{len(card['layers'])} layers with weights"):
         layers = pd.DataFrame(card["layers"])
         layers["shape"] = layers["shape"].map(lambda shape: "×".join(map(str, shape)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
@@ -17,12 +18,14 @@ from pages._errand import free, put_away, waited_for
 from pages._link import inert
 
 
-def take_away(recipe: Recipe, weights: Path | None, of: str, key: str) -> None:
+def take_away(
+    recipe: Recipe, weights: Path | None, of: str, key: str, width: Literal["content", "stretch"] = "content"
+) -> None:
     """A button that opens the formats; ``weights`` is the recipe's model, which is made anew where it is None.
 
     ``of`` is the study or the style, and stands in the name of the zip between the model and the date.
     """
-    with st.popover("Take it away", icon=":material/package_2:", key=f"{key}_away", width="stretch"):
+    with st.popover("Take it away", icon=":material/package_2:", key=f"{key}_away", width=width):
         about = "\n".join(f"- **{form.label}**: {form.sentence}" for form in FORMATS.values())
         formats = st.pills(
             "Formats", tuple(FORMATS), selection_mode="multi", default=["safetensors", "onnx"], key=f"{key}_formats",
@@ -42,7 +45,7 @@ def take_away(recipe: Recipe, weights: Path | None, of: str, key: str) -> None:
             st.rerun()
         if waited_for(place):
             _made(place, stem)
-            put_away(place, "Make them anew")
+            put_away(place, "Make them anew", icon="refresh")
 
 
 def _made(place: str, stem: str) -> None:
@@ -53,7 +56,10 @@ def _made(place: str, stem: str) -> None:
         low, high = measured["accuracy_low"], measured["accuracy_high"]
         right = f"{percent(measured['accuracy'], 2)} of {measured['n']:,} {measured['split']} images right"
         st.markdown(f"**{right}**, 95 % interval {interval(low, high)}.")
-    st.dataframe(pd.DataFrame(rows, columns=["file", "bytes", "largest difference"]), hide_index=True)
+    st.dataframe(
+        pd.DataFrame(rows, columns=["file", "bytes", "largest difference"]), hide_index=True, key=f"{place}_files",
+        column_config={"bytes": st.column_config.NumberColumn(format="localized")},
+    )  # fmt: skip
     st.caption(
         f"Differences from PyTorch's logits, as a share of the largest, on {inert(card['compared_on'])}. Beside them: "
         "card.json, recipe.yaml and, where it could be written, load_model.py, which needs torch alone."

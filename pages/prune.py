@@ -140,7 +140,7 @@ def _recipe(subject: Subject, stages: tuple[Stage, ...]) -> None:
         width="stretch",
         help="Run it in a terminal with: espalier run FILE",
     )
-    take_away(recipe, None, granularity, "prune")
+    take_away(recipe, None, granularity, "prune", width="stretch")
 
 
 workbench(choose_subject())
