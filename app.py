@@ -20,5 +20,6 @@ PAGES = [
     st.Page("pages/distill.py", title="Distill", icon=":material/school:"),
     st.Page("pages/pipeline.py", title="Pipeline", icon=":material/route:"),
     st.Page("pages/tradeoffs.py", title="Trade-offs", icon=":material/show_chart:"),
+    st.Page("pages/library.py", title="Library", icon=":material/inventory_2:"),
 ]
 navigation(PAGES).run()

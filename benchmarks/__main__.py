@@ -25,6 +25,7 @@ from benchmarks import (
     surgery,
     sweep,
     teaching,
+    user_zip,
 )
 from compression.registry import UserError
 
@@ -59,6 +60,7 @@ BENCHMARKS = {
     "store_rate": Benchmark("Studies: rates of store, scheduler and samplers", store_rate.rows),
     "soak": Benchmark("Twenty people on the Prune page for ten minutes", soak.rows),
     "studies_page": Benchmark("Trade-offs with 2,000 trials", studies_page.rows),
+    "user_zip": Benchmark("A user's zip: 60,000 photographs in the browser", user_zip.rows),
 }
 
 
