@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from compression.data.quota import QUOTAS, allowed
+from compression.data.root import data_root
 from compression.owner import NOBODY, working_for
 from compression.registry import UserError, quoted
 from compression.roster import VARIABLE, read_roster
@@ -33,7 +34,7 @@ def serve(arguments: argparse.Namespace) -> NoReturn:
         raise UserError(f"port is {arguments.port}; it must lie in 1 to 65535")
     if not (ROOT / "pages" / "_serve.py").is_file():
         raise UserError(f"The pages are not in {ROOT}: a package has the commands alone; serve from a checkout")
-    variables = _quotas(arguments)
+    variables = _quotas(arguments) | {"ESPALIER_DATA": str(data_root().absolute())}  # it runs in another folder
     options = ["--server.port", str(arguments.port), "--server.address", arguments.address]
     if arguments.team:
         variables[VARIABLE] = str(arguments.allow.resolve()) if arguments.allow else ""

@@ -201,6 +201,14 @@ def test_quotas_given_go_to_the_server_and_are_checked(
     )
 
 
+def test_the_server_has_the_data_root_that_was_meant_where_it_was_started(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ESPALIER_DATA", "here")
+    assert start()[1]["ESPALIER_DATA"] == str(tmp_path / "here")
+
+
 def test_old_files_go_before_the_server_starts(start: Start, data_root: Path) -> None:
     path = data_root / "own" / "mine.safetensors"
     path.parent.mkdir()
