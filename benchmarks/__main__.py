@@ -18,6 +18,7 @@ from benchmarks import (
     report,
     search,
     sensitivity,
+    soak,
     startup,
     store_rate,
     studies,
@@ -25,6 +26,7 @@ from benchmarks import (
     surgery,
     sweep,
     teaching,
+    user_zip,
 )
 from compression.registry import UserError
 
@@ -58,7 +60,9 @@ BENCHMARKS = {
     "throughput": Benchmark("Studies: 64 trials on all cores, and again", studies.throughput),
     "search": Benchmark("Studies: a search against the whole grid", search.rows),
     "store_rate": Benchmark("Studies: rates of store, scheduler and samplers", store_rate.rows),
+    "soak": Benchmark("Twenty people on the Prune page for ten minutes", soak.rows),
     "studies_page": Benchmark("Trade-offs with 2,000 trials", studies_page.rows),
+    "user_zip": Benchmark("A user's zip: 60,000 photographs in the browser", user_zip.rows),
 }
 
 

@@ -36,6 +36,7 @@ from compression.studies.jobs import Plan
 from compression.studies.lineage import Lineage
 from compression.studies.plan import Point, Sweep
 from compression.studies.teaching import Teaching
+from compression.studies.watch import State, write_state
 from compression.subject import Subject, baseline, judge, load_subject
 from compression.training import prepare_process, taken_of
 
@@ -216,8 +217,8 @@ def main(folder: Path) -> int:
     """Run the plan in a job folder, writing rows and progress there; return the exit status."""
     plan = jobs.read_plan(folder)
     total = len(plan.points()) * (2 if plan.latency else 1)
-    state = jobs.State(state="running", total=total, pid=os.getpid())
-    jobs.write_state(folder, state)
+    state = State(state="running", total=total, pid=os.getpid())
+    write_state(folder, state)
     try:
         for count, done in enumerate(sweep(plan, cores(), folder), start=1):
             if done.row:
@@ -226,15 +227,15 @@ def main(folder: Path) -> int:
                 jobs.keep_weights(folder, done.point.index, done.weights)
             failures = (*state.failures, f"{done.point.label}: {done.error}") if done.error else state.failures
             state = state.model_copy(update={"done": count, "failures": failures, "message": done.point.label})
-            jobs.write_state(folder, state)
+            write_state(folder, state)
     except UserError as fault:
-        jobs.write_state(folder, state.model_copy(update={"state": "failed", "message": str(fault)}))
+        write_state(folder, state.model_copy(update={"state": "failed", "message": str(fault)}))
         return 2
     except Exception as fault:
         reason = f"{type(fault).__name__}: {fault}"
-        jobs.write_state(folder, state.model_copy(update={"state": "failed", "message": reason}))
+        write_state(folder, state.model_copy(update={"state": "failed", "message": reason}))
         raise
-    jobs.write_state(folder, state.model_copy(update={"state": "done", "message": ""}))
+    write_state(folder, state.model_copy(update={"state": "done", "message": ""}))
     return 0
 
 
