@@ -14,7 +14,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compression.models.transformers import ViT, with_separate_heads
+from compression.models.heads import with_separate_heads
+from compression.models.transformers import ViT
 from compression.registry import UserError, quoted
 
 

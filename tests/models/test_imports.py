@@ -55,7 +55,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "    return net(num_classes=2)\n"
         "def attends(num_classes):\n"
         "    from torchvision.models import VisionTransformer\n"
-        "    from compression.models.transformers import with_separate_heads\n"
+        "    from compression.models.heads import with_separate_heads\n"
         "    return with_separate_heads(VisionTransformer(32, 16, 1, 2, 8, 8, num_classes=num_classes))\n"
         "def nothing():\n"
         "    return 7\n"
