@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from compression.carbon import GRIDS
 from compression.data.sets import DATASETS
 
 Command = Callable[[argparse.Namespace], int | None]
@@ -71,6 +72,7 @@ def _measure(own: Parser) -> None:
     own.add_argument("--data", help="data set or folder of images; by default the model's own")
     own.add_argument("--split", default="test", help="train, val or test (default: test)")
     own.add_argument("--no-latency", action="store_true", help="leave the timing out")
+    own.add_argument("--grid", default="world", help=f"g of CO₂ per kWh, or {', '.join(GRIDS)} (default: world)")
     _json(own)
 
 
