@@ -62,6 +62,8 @@ def _import(own: Parser) -> None:
     own.add_argument("--pretrained", default="", help="torchvision's own weights by name, such as DEFAULT")
     own.add_argument("--classes", type=int, help="how many to tell apart (default: as many as the weights do)")
     own.add_argument("--input", help="channels × height × width of an image (default: 3x224x224)")
+    own.add_argument("--mean", default="", help="that images were normalised with, as 0.485,0.456,0.406 of 0 to 1")
+    own.add_argument("--std", default="", help="that images were normalised with (default: each data set's own)")
     own.add_argument("--config", default="{}", help="options of the architecture, as JSON")
     own.add_argument("--out", type=Path, help="a .safetensors file; its card goes beside it (default: by the name)")
     _json(own)

@@ -83,6 +83,7 @@ def card_tables(card: Row) -> None:
     facts = [
         ("input", "×".join(map(str, card["input_shape"]))),
         ("classes", f"{card['classes']:,}"),
+        *((key, ", ".join(f"{value:g}" for value in values)) for key, values in (card["normalisation"] or {}).items()),
         ("parameters", f"{card['params']:,}"),
         ("MACs per image", count(card["macs"])),
         *(("note", note) for note in card["notes"]),

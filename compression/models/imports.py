@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from compression.models.files import MAX_INPUT, Blueprint, check_finite, initialised, state_of, without_memory
 from compression.models.pretrained import fetched
 from compression.models.weights import read_weights_file
+from compression.normalisation import checked_normalisation
 from compression.registry import UserError, quoted, unknown
 
 OWN = ("mlp", "lenet5", "resnet", "vit")
@@ -42,6 +43,8 @@ def import_model(
     input_shape: tuple[int, ...] | None = None,
     weights: Path | None = None,
     pretrained: str = "",
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
 ) -> Imported:
     """Build an architecture by name and give it weights, random ones where none are named.
 
@@ -54,6 +57,9 @@ def import_model(
         input_shape: C×H×W; by default 3×224×224.
         weights: a ``.safetensors`` file, or a state dict in any other.
         pretrained: torchvision's own weights by name, fetched once.
+        mean: of each channel, on the scale 0 to 1, that the weights were trained with; by default what is known
+            of pretrained ones, else each data set's own.
+        std: the standard deviation, likewise.
 
     Raises:
         UserError: an architecture that is unknown, cannot be built or does not run on such an input,
@@ -64,17 +70,21 @@ def import_model(
     notes: list[str] = []
     state: dict[str, Tensor] = {}
     options = dict(config or {})
+    normalisation = None
     if pretrained:
         found = fetched(architecture, pretrained)
         weights, input_shape = found.path, input_shape or (3, found.side, found.side)
         options = {**found.options, **options}
         notes.append(found.note)
+        normalisation = found.normalisation
     shape = input_shape or (3, SIDE, SIDE)
     if len(shape) != 3 or min(shape) < 1 or math.prod(shape) > MAX_INPUT:
         raise UserError(f"The input is {'×'.join(map(str, shape))}; give C×H×W of at most {MAX_INPUT:,} values")
+    if mean or std:
+        normalisation = checked_normalisation(mean, std, shape[0])
     if weights:
         state = read_weights_file(weights)
-    blueprint = blueprint_named(architecture, options, classes, shape)
+    blueprint = replace(blueprint_named(architecture, options, classes, shape), normalisation=normalisation)
     head = _head(blueprint, architecture)
     if state:
         state, prefix = without_prefix(_modern(state), _shapes(blueprint))

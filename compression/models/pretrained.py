@@ -9,15 +9,17 @@ from typing import Any
 
 import torch
 
+from compression.normalisation import Normalisation, checked_normalisation
 from compression.registry import UserError, pick, quoted
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A file of trained weights, and what it was trained on: the side of its images, the options it needs."""
+    """A file of trained weights, and what it was trained on: the side of its images, their normalisation, options."""
 
     path: Path
     side: int
+    normalisation: Normalisation
     options: dict[str, Any]
     note: str
 
@@ -40,13 +42,13 @@ def fetched(architecture: str, name: str) -> Pretrained:
     if not path.is_file():
         _fetch(entry.url, path)
     shown = entry.transforms()
-    means, deviations = (", ".join(f"{value:g}" for value in of) for of in (shown.mean, shown.std))
     return Pretrained(
         path,
         side=shown.crop_size[0],
+        normalisation=checked_normalisation(shown.mean, shown.std, channels=3),
         # These two were trained on images normalised otherwise, which they correct themselves if told.
         options={"transform_input": True} if model in ("googlenet", "inception_v3") else {},
-        note=f"{entry}, trained on images less their mean ({means}), over their standard deviation ({deviations})",
+        note=f"torchvision's {entry}",
     )
 
 

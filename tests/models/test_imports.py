@@ -330,4 +330,4 @@ def test_trained_weights_that_were_fetched_are_used(hub: Path) -> None:
     images = torch.randn(1, 3, 224, 224)
     assert made.blueprint.input_shape == (3, 224, 224)
     assert torch.equal(made.model(images), theirs(images))
-    assert "less their mean (0.485, 0.456, 0.406), over their standard deviation (0.229, 0.224, 0.225)" in made.notes[0]
+    assert made.blueprint.normalisation == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
