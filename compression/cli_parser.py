@@ -56,10 +56,11 @@ def _data(own: Parser) -> None:
 
 def _import(own: Parser) -> None:
     own.add_argument(
-        "architecture", help="mlp, lenet5, resnet, vit, torchvision:NAME, timm:NAME or package.module:function"
+        "architecture",
+        help="mlp, lenet5, resnet, vit, torchvision:NAME, timm:NAME, hf:FOLDER or package.module:function",
     )
     own.add_argument("--weights", type=Path, help="a .safetensors file, or a state dict; by default random weights")
-    own.add_argument("--pretrained", default="", help="torchvision's own weights by name, such as DEFAULT")
+    own.add_argument("--pretrained", default="", help="torchvision's or timm's own weights by name, such as DEFAULT")
     own.add_argument("--classes", type=int, help="how many to tell apart (default: as many as the weights do)")
     own.add_argument("--input", help="channels × height × width of an image (default: 3x224x224)")
     own.add_argument("--mean", default="", help="that images were normalised with, as 0.485,0.456,0.406 of 0 to 1")
@@ -180,7 +181,7 @@ def _serve(own: Parser) -> None:
 ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "models": ("sample models: name, data, accuracy, parameters", _json),
     "data": ("data sets: what is here, what can be fetched; add, rm: your own images", _data),
-    "import": ("a model of your own, torchvision's or timm's as a model file, with its card", _import),
+    "import": ("a model of your own, torchvision's, timm's or Hugging Face's as a model file, with its card", _import),
     "measure": ("accuracy, size, MACs and latency of a model", _measure),
     "run": ("run one recipe; prints before and after each stage", _run),
     "sensitivity": ("each layer cut alone, and a budget spread over them", _sensitivity),
