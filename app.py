@@ -4,6 +4,8 @@ import os
 
 import streamlit as st
 
+from pages._access import enter
+
 # Functions that the command line may run to build a model: a page never does, nor what it starts.
 os.environ.pop("ESPALIER_CODE", None)
 st.set_page_config(page_title="Espalier", page_icon="🌿", layout="wide", initial_sidebar_state=250)
@@ -11,6 +13,7 @@ st.set_page_config(page_title="Espalier", page_icon="🌿", layout="wide", initi
 # charts stand in rows, those of a row share its width.
 st.html("<style>.stMainBlockContainer{padding-inline:2rem}[class*=st-key-row_]>div{flex:1 1 0;min-width:300px}</style>")
 
+enter()
 st.navigation(
     [
         st.Page("pages/overview.py", title="Overview", icon=":material/home:", default=True),

@@ -6,7 +6,6 @@ import argparse
 import math
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from compression.cli_export import export
 from compression.cli_import import imported
 from compression.cli_parser import command_parser, listed
 from compression.cli_sensitivity import sensitivity
+from compression.cli_serve import serve
 from compression.cli_tables import (
     measurement_table,
     models_table,
@@ -283,13 +283,6 @@ def _tuned(arguments: argparse.Namespace) -> None:
     tune(arguments)
 
 
-def _serve(arguments: argparse.Namespace) -> int:
-    if not 1 <= arguments.port <= 65535:
-        raise UserError(f"port is {arguments.port}; it must lie in 1 to 65535")
-    root = Path(__file__).resolve().parents[1]
-    return subprocess.call([sys.executable, "-m", "pages._serve", "--server.port", str(arguments.port)], cwd=root)
-
-
 def _json_rows(rows: list[Row]) -> None:
     """Rows of a study, without their number in its plan."""
     print_json([{key: value for key, value in row.items() if key != "point"} for row in rows])
@@ -307,7 +300,7 @@ COMMANDS = {
     "tune": _tuned,
     "study": _studies,
     "export": export,
-    "serve": _serve,
+    "serve": serve,
 }
 
 

@@ -1,4 +1,4 @@
-"""``espalier data add`` and ``rm``: your own images as a data set with a name."""
+"""``espalier data add``, ``rm`` and ``clean``: your own images as a data set with a name."""
 
 from __future__ import annotations
 
@@ -70,5 +70,18 @@ def _rm(arguments: argparse.Namespace) -> None:
     print(f"removed {quoted(arguments.what)}", file=sys.stderr)
 
 
-ACTIONS = {"add": _add, "rm": _rm}
+def _clean(arguments: argparse.Namespace) -> None:
+    if arguments.days is None:
+        raise UserError("clean needs --days N: what was brought so many days ago, and no study uses, is old")
+    from compression.studies.tidy import clean, old  # here, since it loads Optuna, which no other of these needs
+
+    gone = clean(arguments.days) if arguments.yes else old(arguments.days)
+    if arguments.json:
+        return print_json([str(path) for path in gone])
+    _lines([f"{'removed' if arguments.yes else 'old'}: {path}" for path in gone], len(gone))
+    if not arguments.yes:
+        print(f"{len(gone)} files are old; say --yes to remove them", file=sys.stderr)
+
+
+ACTIONS = {"add": _add, "rm": _rm, "clean": _clean}
 """What ``espalier data`` does where the first word is no data set."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from compression.carbon import GRIDS
+from compression.data.quota import QUOTAS
 from compression.data.sets import DATASETS
 
 Command = Callable[[argparse.Namespace], int | None]
@@ -44,13 +45,14 @@ def _json(own: Parser) -> None:
 
 def _data(own: Parser) -> None:
     known = f"one of: {', '.join(DATASETS)}; one that you added; or a folder of images"
-    own.add_argument("set", nargs="?", help=f"{known}; or add, rm")
+    own.add_argument("set", nargs="?", help=f"{known}; or add, rm, clean")
     own.add_argument("what", nargs="?", help="of add: a folder, .zip or .csv of images; of rm: a data set's name")
     own.add_argument("--get", action="store_true", help="fetch it")
     own.add_argument("--name", help="of add: what to call it")
     own.add_argument("--size", help="of add: HEIGHTxWIDTH; by default the size that all images have, or 64x64")
     own.add_argument("--grey", action="store_true", help="of add: one channel, also where images have colours")
-    own.add_argument("--yes", action="store_true", help="of rm: yes, delete it")
+    own.add_argument("--days", type=float, help="of clean: old is what was brought so many days ago and no study uses")
+    own.add_argument("--yes", action="store_true", help="of rm and clean: yes, delete it")
     _json(own)
 
 
@@ -147,7 +149,8 @@ def _study(own: Parser) -> None:
     own.add_argument("--insecure", action="store_true", help="allow plain tcp to another machine")
     own.add_argument("--detach", action="store_true", help="do not wait for its end")
     own.add_argument("--most", type=int, default=20, help="rows to show, the best first (default: 20)")
-    own.add_argument("--yes", action="store_true", help="of rm: yes, delete it")
+    own.add_argument("--days", type=float, help="of clean: old is what was brought so many days ago and no study uses")
+    own.add_argument("--yes", action="store_true", help="of rm and clean: yes, delete it")
     own.add_argument("--out", type=Path, help="of export: a .csv, .json or .parquet file")
     _json(own)
 
@@ -176,11 +179,20 @@ def _export(own: Parser) -> None:
 
 def _serve(own: Parser) -> None:
     own.add_argument("--port", type=int, default=8501)
+    own.add_argument("--address", default="127.0.0.1", help="where to listen (default: this machine alone)")
+    own.add_argument("--team", action="store_true", help="ask for a login; each user has a room of their own")
+    own.add_argument("--allow", type=Path, help="of --team: a file with those who may enter, name@domain or @domain")
+    own.add_argument("--insecure", action="store_true", help="serve others without a login, or one unencrypted")
+    own.add_argument(
+        "--keep-days", type=float, metavar="N", help="remove what users brought so many days ago, unless a study has it"
+    )
+    for key, quota in QUOTAS.items():
+        own.add_argument(f"--{key}", metavar="N", help=f"of users: {quota.sentence} (default: {quota.default:g})")
 
 
 ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "models": ("sample models: name, data, accuracy, parameters", _json),
-    "data": ("data sets: what is here, what can be fetched; add, rm: your own images", _data),
+    "data": ("data sets: what is here, what can be fetched; add, rm, clean: your own images", _data),
     "import": ("a model of your own, torchvision's, timm's or Hugging Face's as a model file, with its card", _import),
     "measure": ("accuracy, size, MACs and latency of a model", _measure),
     "run": ("run one recipe; prints before and after each stage", _run),

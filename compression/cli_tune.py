@@ -9,7 +9,7 @@ from typing import Any
 
 from compression.cli_study import follow
 from compression.cli_tables import interval, print_json
-from compression.data.root import data_root
+from compression.data.root import own_root
 from compression.models.files import load_weights
 from compression.recipe import Recipe
 from compression.registry import UserError
@@ -45,7 +45,7 @@ def tune(arguments: argparse.Namespace) -> None:
     if best is None:
         raise UserError(_missed(rows, study))
     kept = records.trial(study.name, best["trial"])
-    weights = data_root() / kept["weights"]
+    weights = own_root() / kept["weights"]
     before, after = baseline(subject, "test")[1], judge(subject, load_weights(weights).model, "test")[1]
     recipe = Recipe.from_mapping(kept["recipe"])
     if arguments.out:

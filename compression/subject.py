@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from compression.data.own import own_digest
-from compression.data.root import data_root
+from compression.data.root import data_root, own_root
 from compression.data.sets import Dataset, load_data
 from compression.measure import macs, measurement
 from compression.models.files import Blueprint, Loaded
@@ -70,16 +70,25 @@ def load_subject(model: str, data: str | None = None) -> Subject:
     Raises:
         UserError: unknown names, absent data, or images that do not fit the model.
     """
+    data = data or (SAMPLES[model].data if model in SAMPLES else None)
+    return _loaded(model, data, data_root(), identity(model, data))
+
+
+def identity(model: str, data: str | None) -> str:
+    """What tells a model with its data from others of the same names; part of the key of whatever remembers them.
+
+    Names mean one thing to one user of a server and another to the next, and another tomorrow. It is
+    empty for what all share and nobody changes: a sample model on a data set of the catalogue.
+    """
     file = Path(model)
     stamp = file.stat().st_mtime_ns if file.suffix == ".safetensors" and os.path.isfile(file) else 0
-    own = SAMPLES[model].data if model in SAMPLES else None
-    data = data or own
-    return _loaded(model, data, stamp, data_root(), own_digest(data or ""))
+    digest = own_digest(data or "")
+    return f"{own_root()} {stamp} {digest}" if stamp or digest else ""
 
 
-# What a file, a data root and a name hold can change while a server runs: they are part of the key.
+# What the catalogue's names hold depends on the data root.
 @lru_cache(maxsize=4)
-def _loaded(model: str, data: str | None, stamp: int, root: Path, digest: str) -> Subject:
+def _loaded(model: str, data: str | None, root: Path, own: str) -> Subject:
     loaded = load(model)
     if data is None:
         raise UserError(f"'{model}' is a file, which has no data set of its own; name one as data")

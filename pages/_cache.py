@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from torch import Tensor, nn
 
-from compression.data.sets import data_root
+from compression.data.root import own_root
 from compression.goals import Constraint
 from compression.measure import latencies, macs
 from compression.models.files import load_weights
@@ -23,10 +25,54 @@ from compression.stages import Outcome, after, carry_out, finished, student_of
 from compression.studies import jobs, records
 from compression.studies.plan import Sweep
 from compression.studies.sweep import run_point
-from compression.subject import Preview, baseline, judge, live_limit, load_subject, preview, prune_subject, scores
+from compression.subject import (
+    Preview,
+    baseline,
+    identity,
+    judge,
+    live_limit,
+    load_subject,
+    preview,
+    prune_subject,
+    scores,
+)
 
 Row = dict[str, Any]
 SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+
+def kept_apart(cache: Callable[..., Any], whose: Callable[..., str], **options: Any) -> Callable[..., Any]:
+    """One of Streamlit's caches, which all users of a server share, that knows whose each result is.
+
+    Args:
+        cache: ``st.cache_data`` or ``st.cache_resource``.
+        whose: what tells equal arguments of different people apart; it is given the arguments.
+        options: of that cache.
+    """
+
+    def decorated(compute: Callable[..., Any]) -> Callable[..., Any]:
+        @cache(show_spinner=False, **options)
+        @wraps(compute)
+        def remembered(*given: Any, apart: str) -> Any:
+            return compute(*given)
+
+        @wraps(compute)
+        def called(*given: Any) -> Any:
+            return remembered(*given, apart=whose(*given))
+
+        return called
+
+    return decorated
+
+
+def by_subject(model: str, data: str | None, *rest: Any) -> str:
+    """Sample models on data sets of the catalogue are remembered for all; one's own for oneself."""
+    return identity(model, data)
+
+
+def by_owner(*given: Any) -> str:
+    """Jobs and studies are everybody's own."""
+    return str(own_root())
 
 
 def live_plan(model: str, data: str, **fields: Any) -> Sweep:
@@ -48,18 +94,18 @@ def live_rows(plan: Sweep, every: int = 1) -> list[Row]:
     for done, index in enumerate(indices):
         with place:
             st.progress(done / len(indices), f"Measuring point {done + 1} of {len(indices)}")
-        found.append(_row(text, index))
+        found.append(_row(plan.model, plan.data, text, index))
     place.empty()
     return [row for row in found if row]
 
 
-@st.cache_data(max_entries=4000, show_spinner=False)
-def _row(plan: str, index: int) -> Row | None:
+@kept_apart(st.cache_data, by_subject, max_entries=4000)
+def _row(model: str, data: str | None, plan: str, index: int) -> Row | None:
     sweep = Sweep.model_validate_json(plan)
     return run_point(sweep.points()[index], sweep.split, sweep.limit, keep=False).row
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@kept_apart(st.cache_resource, by_subject, max_entries=2)
 def weights_of(model: str, data: str) -> ScoreIndex:
     """The sorted weights of a model, for its histogram."""
     return weight_index(load_subject(model, data).model)
@@ -74,26 +120,26 @@ def scores_index(model: str, data: str, granularity: str, criterion: str) -> Sco
     return _scores_index(model, data, granularity, criterion)
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@kept_apart(st.cache_resource, by_subject, max_entries=2)
 def _scores_index(model: str, data: str, granularity: str, criterion: str) -> ScoreIndex:
     stage = Prune(granularity=granularity, criterion=criterion, sparsity=0.5)
     return score_index(scores(load_subject(model, data), stage))
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@kept_apart(st.cache_resource, by_subject, max_entries=2)
 def fallen(model: str, data: str, stage: str) -> Pruned:
     """The pruned model of a stage, given as JSON: all that the histogram waits for."""
     return prune_subject(load_subject(model, data), Prune.model_validate_json(stage))
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@kept_apart(st.cache_resource, by_subject, max_entries=2)
 def tried(model: str, data: str, stage: str) -> Preview:
     """The pruned model with its measurement; the last one is kept, since a chart's own controls redraw it."""
     subject = load_subject(model, data)
     return preview(subject, fallen(model, data, stage), limit=live_limit(subject))
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@kept_apart(st.cache_data, by_subject, max_entries=16)
 def recalibrated(model: str, data: str, stage: str, how: str) -> Measurement:
     """What is measured of a pruned model after a recalibration; both stages as JSON."""
     subject = load_subject(model, data)
@@ -102,7 +148,7 @@ def recalibrated(model: str, data: str, stage: str, how: str) -> Measurement:
     return judge(healed.subject, healed.subject.model, limit=live_limit(subject))[1]
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@kept_apart(st.cache_resource, by_subject, max_entries=2)
 def student_module(model: str, data: str, before: str, stage: str) -> nn.Module:
     """The untrained student of a distilling stage, after a pruning if ``before`` holds one; both as JSON."""
     subject = present = load_subject(model, data)
@@ -111,14 +157,14 @@ def student_module(model: str, data: str, before: str, stage: str) -> nn.Module:
     return student_of(Distill.model_validate_json(stage), present, subject, seed=0).model
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@kept_apart(st.cache_data, by_subject, max_entries=256)
 def student_facts(model: str, data: str, before: str, stage: str) -> tuple[int, int]:
     """Parameters and MACs of an untrained student."""
     student = student_module(model, data, before, stage)
     return sum(p.numel() for p in student.parameters()), macs(student, load_subject(model, data).blueprint.input_shape)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@kept_apart(st.cache_data, by_owner, max_entries=32)
 def answers_of(job: str, point: int, split: str) -> Tensor:
     """Logits N×K of a student that a job trained."""
     plan = jobs.plan(job)
@@ -126,7 +172,7 @@ def answers_of(job: str, point: int, split: str) -> Tensor:
     return judge(subject, load_weights(jobs.weights(job, point)).model, split)[0]
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@kept_apart(st.cache_data, by_subject, max_entries=64)
 def timed(model: str, data: str, stage: str) -> tuple[Latency, ...]:
     """The measured latency of a pruned model against its baseline; takes some seconds."""
     subject = load_subject(model, data)
@@ -134,13 +180,13 @@ def timed(model: str, data: str, stage: str) -> tuple[Latency, ...]:
     return latencies({"it": pruned}, subject.model, subject.blueprint.input_shape)["it"]
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@kept_apart(st.cache_resource, by_owner, max_entries=16)
 def viewed(names: tuple[str, ...], known: tuple[tuple[int, int], ...]) -> StudyView:
     """The trials of studies, not to be changed; ``known`` is ``records.known`` of each, which changes with them."""
     return study_view(row for name in names for row in records.points(name))
 
 
-@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs={Constraint: repr})
+@kept_apart(st.cache_resource, by_owner, max_entries=32, hash_funcs={Constraint: repr})
 def clouded(
     names: tuple[str, ...],
     known: tuple[tuple[int, int], ...],
@@ -154,8 +200,8 @@ def clouded(
     return cloud_table(viewed(names, known).rows, x, y, group, constraints, g_per_kwh)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@kept_apart(st.cache_data, by_owner, max_entries=64)
 def tested(model: str, data: str | None, weights: str) -> tuple[Measurement, Measurement]:
     """The test accuracy of a model as it is, and of the trial that left these weights."""
     subject = load_subject(model, data)
-    return baseline(subject, "test")[1], judge(subject, load_weights(data_root() / weights).model, "test")[1]
+    return baseline(subject, "test")[1], judge(subject, load_weights(own_root() / weights).model, "test")[1]

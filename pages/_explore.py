@@ -19,6 +19,7 @@ from compression.report.study_paths import filter_words, within
 from compression.report.study_tables import importance_table
 from compression.report.study_view import StudyView
 from compression.report.tables import speed_table
+from compression.report.text import MEASURES
 from compression.studies import control, records
 from pages import _paths
 from pages._cache import clouded, viewed
@@ -66,7 +67,7 @@ def _explore(names: tuple[str, ...]) -> None:
     _cloud(table, y, constraints, best, picked, pinned)
     _filters(view, brushes, [key for key in (pinned, picked) if key], len(kept))
     place = _chosen(view, picked or best, pinned, "chosen" if picked else "named by the chart")
-    _matters(kept, y)
+    _matters(view, brushes, kept, y)
     _table(view, kept, names)
     if place:  # last, since it takes longest
         with place:
@@ -145,14 +146,21 @@ def _keep(picked: Key | None, pinned: Key | None) -> None:
     st.session_state[PICKED], st.session_state[PINNED] = picked, pinned
 
 
-def _matters(rows: Sequence[Row], y: str) -> None:
-    """Which setting explains most, and what speed says beside size."""
+def _matters(view: StudyView, brushes: Mapping[str, Sequence[Any]], kept: Sequence[Row], y: str) -> None:
+    """Which setting explains most, and what speed says beside size.
+
+    Trials chosen by their outcome would hide what it depends on, so that filters on measures leave the first alone.
+    """
+    chosen = {key: allowed for key, allowed in brushes.items() if key not in MEASURES}
+    rows = within(view.settings, chosen)
     if len(rows) >= ENOUGH:
         metric = y if all(row.get(y) is not None for row in rows) else "accuracy"
         table = importance_table(rows, metric)
         if len(table):
             draw(charts.importance_chart(table, theme(), metric, width=560), "study_importance")
-    speeds = speed_table(rows)
+            if len(chosen) < len(brushes):
+                st.caption("Of all trials whose settings pass: filters on what was measured do not count here.")
+    speeds = speed_table(kept)
     if len(speeds):
         draw(charts.speed_chart(speeds, theme()), "study_speed")
 

@@ -90,10 +90,8 @@ def take_along(recipe: Recipe, name: str | None) -> None:
         st.code(recipe.to_yaml(), language="yaml")
         st.code(script(recipe), language="python")
         if name and jobs.result(name, 0):
-            st.download_button(
-                "model.safetensors", lambda: jobs.weights(name, 0).read_bytes(), "model.safetensors",
-                icon=":material/download:",
-            )  # fmt: skip
+            path = jobs.weights(name, 0)  # here, since a click is served by a thread that knows of no owner
+            st.download_button("model.safetensors", path.read_bytes, "model.safetensors", icon=":material/download:")
 
 
 def _drift(stage: Sparsify, drift: Sequence[Drift], number: int) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from compression.data.root import data_root
+from compression.data.root import own_root
 from compression.models.samples import SAMPLES
 from compression.recipe import Recipe
 from compression.registry import UserError
@@ -58,7 +58,7 @@ def point(row: Row, start: Row | None, how: str) -> DeltaGenerator | None:
 
 
 def _weights(kept: Row) -> Path:
-    return data_root() / str(kept["weights"])
+    return own_root() / str(kept["weights"])
 
 
 def _label(row: Row) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 from compression.pruning import CRITERIA, GRANULARITIES
 from compression.recipe import fixed_sparsity
 from compression.registry import Method
-from compression.subject import Subject, criteria, granularities, live_limit
+from compression.subject import Subject, criteria, granularities, identity, live_limit
 from pages._sensitivity_scan import Settings
 
 KEY = "sensitivity_"
@@ -30,7 +30,9 @@ def settings_of(subject: Subject) -> Settings:
         help="Each layer is judged on so many, at each sparsity. More of them take longer and tell smaller losses "
         "from noise. Test images are not used for choosing.",
     )  # fmt: skip
-    return Settings(subject.name, subject.dataset.name, granularity, criterion, images if images in options else live)
+    seen = images if images in options else live
+    own = identity(subject.name, subject.dataset.name)
+    return Settings(subject.name, subject.dataset.name, granularity, criterion, seen, own)
 
 
 def _choice(label: str, options: tuple[str, ...], cards: Mapping[str, Method], key: str) -> str:

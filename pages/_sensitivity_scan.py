@@ -25,13 +25,14 @@ WAIT = 1.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What is scanned, and on how many validation images."""
+    """What is scanned, and on how many validation images; ``own`` tells one's own from others of these names."""
 
     model: str
     data: str
     granularity: str
     criterion: str
     images: int
+    own: str
 
 
 @dataclass(eq=False)

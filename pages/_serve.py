@@ -4,12 +4,17 @@ What the first page needs is imported and loaded while the server starts and the
 which takes as long as the page itself; then what the Trade-offs page needs, whose database takes long to open.
 """
 
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
+
+from compression.roster import VARIABLE
+from pages._logs import discreet
 
 
 def warm() -> None:
@@ -36,5 +41,11 @@ def warm_store() -> None:
 
 
 if __name__ == "__main__":
+    options = []
+    if os.environ.get(VARIABLE):
+        discreet()
+        options = ["--logger.enableRich=false"]  # which would write its own log of faults
+    # Else a link to one page would run that page's file alone, before app.py asks who is there.
+    PagesManager.uses_pages_directory = False
     Thread(target=warm, daemon=True).start()
-    main(["run", str(Path(__file__).parents[1] / "app.py"), *sys.argv[1:]])
+    main(["run", str(Path(__file__).parents[1] / "app.py"), *options, *sys.argv[1:]])

@@ -9,6 +9,7 @@ from compression.report.text import duration
 from compression.studies import control, store
 from compression.studies.control import Status
 from compression.subject import Subject
+from pages._link import foreign
 from pages._new_study import CHOSEN
 
 WORDS = {
@@ -28,7 +29,7 @@ def choose_studies(subject: Subject) -> list[str]:
     """The studies to look at: those of the link, else the latest of this model."""
     names = list(reversed(store.names()))
     if lacking := [name for name in st.query_params.get_all(CHOSEN) if name not in names]:
-        st.warning(f"The link's study '{lacking[0][:80]}' is not in this store.", icon=":material/link_off:")
+        st.warning(f"The link's study {foreign(lacking[0])} is not in this store.", icon=":material/link_off:")
     if not names:
         return []
     _preset_choice(names, subject.name)

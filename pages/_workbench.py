@@ -7,12 +7,13 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from compression.data.sets import DATASETS
 from compression.models.zoo import SAMPLES, available, model_card
-from compression.registry import UserError, quoted
+from compression.registry import UserError
 from compression.report.text import count, interval, percent, size
 from compression.report.themes import THEMES, Theme
 from compression.results import Measurement
 from compression.subject import Subject, baseline, live_limit, load_subject
 from compression.training import prepare_process
+from pages._link import foreign
 
 
 def choose_subject() -> Subject:
@@ -40,7 +41,7 @@ def choose_subject() -> Subject:
             help=f"Data sets whose images fit this model. It was trained on {DATASETS[sample.data].label}.",
         )
     if linked and linked not in available():
-        st.warning(f"The link's model {quoted(linked)} is not here; this is {name}.", icon=":material/link_off:")
+        st.warning(f"The link's model {foreign(linked)} is not here; this is {name}.", icon=":material/link_off:")
     try:
         with st.spinner(f"Loading {name} and {DATASETS[data].label}"):
             subject = load_subject(name, data)

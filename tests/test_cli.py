@@ -400,23 +400,6 @@ def test_seeds_are_told_as_mean_and_deviation(espalier: Call) -> None:
     assert re.search(rf"^mlp +alone +2 +{sum(alone) / 2:g} ± {sd:.1f} ", table, re.MULTILINE), table
 
 
-# Serving
-
-
-def test_serve_starts_the_dashboard_at_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-
-    def call(command: list[str], cwd: Path) -> int:
-        calls.append((command, cwd))
-        return 3
-
-    monkeypatch.setattr(cli.subprocess, "call", call)
-    assert main(["serve", "--port", "9000"]) == 3
-    [(command, cwd)] = calls
-    assert command == [sys.executable, "-m", "pages._serve", "--server.port", "9000"]
-    assert (cwd / "pages" / "_serve.py").is_file()
-
-
 # Bad input
 
 PRUNE = "model: digits-mlp\nstages:\n- {kind: prune, "

@@ -29,7 +29,7 @@ SIDE = 64
 """What others are resized to where no size is asked for."""
 LISTED = 1000
 """Files of each kind that a report names; it counts them all."""
-RESERVED = ("add", "rm")
+RESERVED = ("add", "rm", "clean")
 """What the command line would not take for a name."""
 Step = Callable[[float], None]
 Size = tuple[int, int]

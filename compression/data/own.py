@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from compression.data.names import LeftOut
-from compression.data.root import data_root, own_file
+from compression.data.quota import check_upload
+from compression.data.root import own_file, own_root
 from compression.registry import UserError, pick, plain_name
 
 
@@ -121,8 +122,9 @@ def keep(report: Report, images: Tensor, labels: Tensor) -> None:
     """Write a data set in one step.
 
     Raises:
-        UserError: the disk is full, or may not be written.
+        UserError: the disk is full, may not be written, or is not to hold so much of one user.
     """
+    check_upload(images.nbytes + labels.nbytes)
     path = own_file(plain_name(report.name))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -146,7 +148,7 @@ def remove(name: str) -> None:
 
 def _found(name: str) -> Path:
     if not own_names():
-        raise UserError(f"There is no data set of your own in {data_root()}; make one with: espalier data add")
+        raise UserError(f"There is no data set of your own in {own_root()}; make one with: espalier data add")
     return pick({known: own_file(known) for known in own_names()}, name, "data set of your own")
 
 

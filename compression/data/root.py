@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from compression.owner import owner
+
+USERS = "users"
+"""The folder with a room for every user of a shared server."""
+
 
 def data_root() -> Path:
-    """Where fetched data sets live: ``$ESPALIER_DATA`` or ``~/.cache/espalier/data``."""
+    """Where fetched data sets live, which all share: ``$ESPALIER_DATA`` or ``~/.cache/espalier/data``."""
     return Path(os.environ.get("ESPALIER_DATA") or Path.home() / ".cache" / "espalier" / "data")
 
 
 def own_root() -> Path:
-    """Where what somebody brought or made lies: data and models of one's own, studies."""
-    return data_root()
+    """Where what somebody brought or made lies, data and models of one's own, studies: ``users/ID`` for an owner."""
+    whom = owner()
+    return data_root() / USERS / whom if whom else data_root()
 
 
 def own_file(name: str) -> Path:

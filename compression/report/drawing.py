@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from zlib import crc32
 
 import plotly.graph_objects as go
+from plotly.io.json import to_json_plotly
 
 from compression.report.labels import LABEL_PX
 from compression.report.text import wrapped
-from compression.report.themes import Theme, template
+from compression.report.themes import Theme, base_layout
 
 NARROW, WIDE = 280, 560
 """Pixels: half a page beside a sidebar at 1280, and a whole one at 1024. Wider is always fine."""
@@ -86,18 +88,27 @@ def chart(
 ) -> Chart:
     """Put traces into the common frame; the frame's top margin is made to fit the words.
 
-    Plotly's validation would take most of the time, so it is left to the tests.
+    Plotly's validation would take most of the time, so it is left to the tests. Streamlit copies every figure that
+    it has drawn and hands it over again, and Plotly then draws all of it again where it cannot tell that nothing
+    is new: templates and, without a revision, arrays it compares by identity.
     """
     heads, tails, top = words(title, subtitle, frame.width)
     body: dict[str, Any] = {
-        "template": template(theme),
+        "template": "none",
+        "datarevision": crc32(to_json_plotly(traces).encode()),
         "height": frame.height,
         "margin": {"l": frame.left, "r": frame.right, "t": top, "b": frame.bottom, "autoexpand": False},
         "title": _title(heads, tails, theme),
-        "dragmode": False,
     }
-    figure = go.Figure(data=traces, layout=body | (layout or {}), _validate=False)
-    return Chart(figure, title, subtitle)
+    whole = laid_over(laid_over(base_layout(theme), body), layout or {})
+    return Chart(go.Figure(data=traces, layout=whole, _validate=False), title, subtitle)
+
+
+def laid_over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """One layout over another: what both have is the upper one's, mappings key by key."""
+    both = {key: laid_over(base[key], own[key]) for key in base.keys() & own.keys()
+            if isinstance(base[key], Mapping) and isinstance(own[key], Mapping)}  # fmt: skip
+    return {**base, **own, **both}
 
 
 def _title(heads: list[str], tails: list[str], theme: Theme) -> dict[str, Any]:

@@ -6,7 +6,6 @@ have those that they were started with: ``dask worker … --resources "GPU=1"``.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -18,11 +17,11 @@ import dask
 from dask.utils import parse_bytes
 from distributed import Client, Nanny, Scheduler, SpecCluster
 from distributed.system import MEMORY_LIMIT
-from distributed.utils import get_mp_context
 
 from compression.machine import cores, gpus
 from compression.registry import UserError, quoted
 from compression.studies import store
+from compression.studies.forking import prepare_forks
 
 Row = dict[str, Any]
 HOST = "127.0.0.1"
@@ -40,8 +39,6 @@ SETTINGS = {
 }
 SPAWN = "distributed.nanny.pre-spawn-environ"
 """What Dask sets in the environment of its workers."""
-PRELOAD = ("distributed", "compression.studies.cluster", "compression.studies.crew", "compression.studies.making")
-"""What local workers have imported when they start, torch among it."""
 
 
 def memory_limit() -> int:
@@ -101,7 +98,7 @@ def _local() -> Iterator[Client]:
 def workers_of(accelerators: Sequence[str]) -> dict[int, Row]:
     """Local workers as Dask wants them described: one for every core, the first ones with an accelerator each."""
     # Forked workers would otherwise have the variables of the moment at which the first one was forked.
-    env = preloaded()
+    env = prepare_forks()
     own = {"host": HOST, "nthreads": 1, "memory_limit": memory_limit(), "dashboard": False, "silence_logs": WARNING}
     specs = {}
     for number in range(max(cores(), len(accelerators))):
@@ -109,10 +106,3 @@ def workers_of(accelerators: Sequence[str]) -> dict[int, Row]:
         mine = {"env": {**env, **({"CUDA_VISIBLE_DEVICES": accelerators[number]} if has else {})}}
         specs[number] = {"cls": Nanny, "options": {**own, **mine, "resources": {GPU: 1} if has else {}}}
     return specs
-
-
-def preloaded() -> dict[str, str]:
-    """Have torch imported once, in the process that workers are forked from; the variables of this one."""
-    get_mp_context()  # which sets a list of its own, once
-    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
-    return dict(os.environ)

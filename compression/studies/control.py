@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +14,7 @@ from optuna.trial import TrialState
 from compression.registry import UserError
 from compression.studies import records, spool, store
 from compression.studies.address import check_address
+from compression.studies.launch import check_turn, launch
 from compression.studies.proposals import outlook, setting_words
 from compression.studies.study import Study
 
@@ -69,9 +66,10 @@ def start(study: Study, cluster: str | None = None, insecure: bool = False) -> N
     """Put a study into the store and start an engine for it; one that is finished goes on where a budget is left.
 
     Raises:
-        UserError: another study has this name, or the store does not answer.
+        UserError: another study has this name, as many run as may, or the store does not answer.
     """
     check_address(cluster, insecure)
+    check_turn()
     store.create(study)
     resume(study.name, cluster, insecure)
 
@@ -93,26 +91,18 @@ def resume(name: str, cluster: str | None = None, insecure: bool = False) -> Non
         insecure: allow plain tcp to another machine.
 
     Raises:
-        UserError: no such study, or plain tcp to another machine.
+        UserError: no such study, plain tcp to another machine, or as many run as may.
     """
     store.plan(name)
     said = store.told(name)
     cluster = said.get("cluster") if cluster is None else cluster
     check_address(cluster, insecure)
+    check_turn()
     store.ask(name, "run")
     store.tell(name, {"state": "waiting", "seen": time.time(), "used": said.get("used", 0.0), "cluster": cluster})
-    command = [sys.executable, "-m", "compression.studies.engine", name]
-    command += ["--cluster", cluster] if cluster else []
-    command += ["--insecure"] if insecure else []
-    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    options = [*(["--cluster", cluster] if cluster else []), *(["--insecure"] if insecure else [])]
     with (spool.folder() / f"{name}.log").open("ab") as log:
-        # A session of its own: closing the server's terminal does not end it.
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )  # fmt: skip
-    # Somebody has to wait for it, or it stays in the process table for as long as the server runs.
-    threading.Thread(target=process.wait, daemon=True).start()
+        launch(log, "compression.studies.engine", name, *options)
 
 
 def pause(name: str) -> None:

@@ -24,6 +24,7 @@ from compression.registry import UserError
 from compression.studies import records, spool, store
 from compression.studies.address import check_address
 from compression.studies.control import BEAT, Told, is_lost
+from compression.studies.forking import prepare_forks
 from compression.studies.patience import patient
 from compression.studies.study import Study
 from compression.studies.tasks import confirming, tasks
@@ -142,6 +143,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cluster", help="address of a Dask scheduler; by default a local one is started")
     parser.add_argument("--insecure", action="store_true", help="allow plain tcp to another machine")
     given = parser.parse_args(arguments)
+    if not given.cluster:
+        prepare_forks()
     try:
         run_study(given.name, given.cluster, given.insecure)
     except UserError as fault:

@@ -11,9 +11,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -21,12 +18,13 @@ from typing import Any, Literal
 import psutil
 
 from compression.data.own import own_digest
-from compression.data.root import data_root
+from compression.data.root import own_root
 from compression.machine import versions
 from compression.models.samples import FOLDER, SAMPLES
 from compression.recipe import Frozen, validated
 from compression.registry import UserError, quoted
 from compression.results import Result
+from compression.studies.launch import check_turn, launch
 from compression.studies.lineage import Lineage
 from compression.studies.plan import Sweep
 from compression.studies.teaching import Teaching
@@ -68,6 +66,9 @@ def start(plan: Plan, fresh: bool = False) -> str:
 
     The same plan on the same weights and versions has the same name: a job that is running or
     done is not started again unless ``fresh``.
+
+    Raises:
+        UserError: as many run as may, or nothing can be written.
     """
     name = _name(plan)
     folder = _root() / name
@@ -75,6 +76,8 @@ def start(plan: Plan, fresh: bool = False) -> str:
         present = _state_or_none(name)
         if present and (present.state in UNDER_WAY or (present.state == "done" and not fresh)):
             return name
+    check_turn()
+    if folder.exists():
         shutil.rmtree(folder)
     try:
         folder.mkdir(parents=True)
@@ -90,21 +93,9 @@ def start(plan: Plan, fresh: bool = False) -> str:
 
 
 def _launch(folder: Path) -> None:
-    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     with (folder / "log.txt").open("wb") as log:
-        # A session of its own: closing the server's terminal does not end it, and cancelling
-        # reaches its workers too.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "compression.studies.sweep", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-    (folder / "pid").write_text(str(process.pid))
-    # Somebody has to wait for it, or it stays in the process table for as long as the server runs.
-    threading.Thread(target=process.wait, daemon=True).start()
+        number = launch(log, "compression.studies.sweep", str(folder))
+    (folder / "pid").write_text(str(number))
 
 
 def state(name: str) -> State:
@@ -302,7 +293,7 @@ def _name(plan: Plan) -> str:
 
 
 def _root() -> Path:
-    return data_root() / "sweeps"
+    return own_root() / "sweeps"
 
 
 def _folder(name: str) -> Path:

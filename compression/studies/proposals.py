@@ -171,7 +171,7 @@ def _choice(study: Study) -> dict[str, Open]:
 def _searched(study: Study) -> optuna.Study:
     begun = len(records.records(study.name))
     with store.talking() as storage:
-        return optuna.load_study(study_name=study.name, storage=storage, sampler=sampler(study, begun))
+        return optuna.load_study(study_name=store.stored(study.name), storage=storage, sampler=sampler(study, begun))
 
 
 @patiently

@@ -23,12 +23,12 @@ Judge = Callable[[], Mapping[int, str]]
 
 def stop_name(study: Study) -> str:
     """What the event is called that stops a study's trials; with a number behind it, that trial alone."""
-    return f"stop {study.name}"
+    return f"stop {store.stored(study.name)}"
 
 
 def race_name(study: Study) -> str:
     """The topic on which the trials of a study tell how they do; empty where they do not race."""
-    return f"race {study.name}" if study.halving else ""
+    return f"race {store.stored(study.name)}" if study.halving else ""
 
 
 def cost_of(study: Study) -> str:

@@ -33,7 +33,8 @@ _ENDED = text(
     "WHERE studies.study_name = :name AND trials.state NOT IN ('RUNNING', 'WAITING')"
 )
 _KNOWN = text(
-    "SELECT trials.trial_id FROM trials JOIN trial_user_attributes AS own ON own.trial_id = trials.trial_id "
+    "SELECT trials.trial_id, studies.study_name FROM trials JOIN studies ON studies.study_id = trials.study_id "
+    "JOIN trial_user_attributes AS own ON own.trial_id = trials.trial_id "
     "WHERE own.key = 'key' AND own.value_json = :key AND trials.state = 'COMPLETE'"
 )
 
@@ -57,7 +58,9 @@ def records(name: str, *keys: str, number: int | None = None) -> list[Record]:
 def _read(query: TextClause, name: str, keys: Sequence[str], **asked: int) -> list[Record]:
     found: dict[int, Record] = {}
     with store.talking() as storage, storage.engine.connect() as connection:
-        for trial, own, state, key, value in connection.execute(query, {**asked, "name": name, "keys": keys or ("",)}):
+        for trial, own, state, key, value in connection.execute(
+            query, {**asked, "name": store.stored(name), "keys": keys or ("",)}
+        ):
             record = found.setdefault(trial, Record(trial, own, TrialState[state], {}))
             if key:
                 record.kept[key] = json.loads(value)
@@ -86,7 +89,7 @@ def points(name: str) -> list[Row]:
 def known(name: str) -> tuple[int, int]:
     """The study's number in the database, and how much is known of it: either changes whenever its points do."""
     with store.talking() as storage, storage.engine.connect() as connection:
-        ended = connection.execute(_ENDED, {"name": name}).scalar_one()
+        ended = connection.execute(_ENDED, {"name": store.stored(name)}).scalar_one()
     about = store.about(name)
     return store.number(name), ended + ("baseline" in about) + sum(key.startswith(store.TIMED) for key in about)
 
@@ -119,8 +122,9 @@ def timed(name: str) -> set[int]:
 
 @patiently
 def measured(key: str) -> FrozenTrial | None:
-    """A finished trial of any study with this key; None where there is none."""
+    """A finished trial of any study of the present owner with this key; None where there is none."""
     with store.talking() as storage:
         with storage.engine.connect() as connection:
-            known = connection.execute(_KNOWN, {"key": json.dumps(key)}).first()
-        return storage.get_trial(known[0]) if known else None
+            found = connection.execute(_KNOWN, {"key": json.dumps(key)}).all()
+        known = next((trial for trial, study in found if store.is_own(study)), None)
+        return None if known is None else storage.get_trial(known)

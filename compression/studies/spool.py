@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from compression.data.root import data_root
+from compression.data.quota import check_disk
+from compression.data.root import own_root
 from compression.registry import UserError
 
 Row = dict[str, Any]
@@ -20,7 +21,7 @@ Row = dict[str, Any]
 
 def folder() -> Path:
     """Where weights, locks and logs of studies lie, made where it is not there yet."""
-    found = data_root() / "studies"
+    found = own_root() / "studies"
     found.mkdir(parents=True, exist_ok=True)
     return found
 
@@ -31,12 +32,13 @@ def keep(key: str, weights: bytes, row: Row, about: Mapping[str, Any]) -> Row:
     Raises:
         UserError: the disk is full, or may not be written.
     """
+    check_disk(len(weights))
     whole = {**about, "weights": f"studies/{key}.safetensors"}
     try:
         _write(folder() / f"{key}.safetensors", weights)
         _write(folder() / f"{key}.json", json.dumps({"row": row, "about": whole}).encode())
     except OSError as fault:
-        raise UserError(f"The results of studies cannot be written to {data_root()}: {fault.strerror}") from None
+        raise UserError(f"The results of studies cannot be written to {own_root()}: {fault.strerror}") from None
     return whole
 
 

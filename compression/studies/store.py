@@ -1,6 +1,7 @@
 """Where studies live: Optuna's database, the one source of truth.
 
-SQLite under the data root by default; any SQLAlchemy URL by ``ESPALIER_STORAGE``. A study's plan
+SQLite under the root of one's own by default; any SQLAlchemy URL by ``ESPALIER_STORAGE``, where the names
+of a server's users start with their ids. A study's plan
 and a trial's recipe, numbers and epochs are attributes, so that whatever reads Optuna's tables
 reads ours. Trained weights lie beside the database, each file named by its trial's key.
 """
@@ -22,8 +23,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from compression.data.root import data_root
+from compression.data.root import own_root
 from compression.goals import OBJECTIVES, PROXIES, Direction
+from compression.owner import owner
 from compression.recipe import Recipe, validated
 from compression.registry import UserError, quoted, unknown
 from compression.studies.patience import Away, passes, patiently
@@ -45,8 +47,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def storage_url() -> str:
-    """The database's address: ``ESPALIER_STORAGE``, or a file under the data root."""
-    return os.environ.get(VARIABLE) or f"sqlite:///{data_root() / 'studies.db'}"
+    """The database's address: ``ESPALIER_STORAGE``, or a file under the root of one's own."""
+    return os.environ.get(VARIABLE) or f"sqlite:///{own_root() / 'studies.db'}"
 
 
 def create(study: Study) -> None:
@@ -60,10 +62,26 @@ def create(study: Study) -> None:
             if plan(study.name) != study:
                 raise UserError(f"There is another study named {quoted(study.name)}; choose another name, or delete it")
             return
-        made = optuna.create_study(storage=storage, study_name=study.name, directions=directions(study))
+        made = optuna.create_study(storage=storage, study_name=stored(study.name), directions=directions(study))
         made.set_user_attr("plan", study.model_dump(mode="json"))
         with suppress(DBAPIError), storage.engine.begin() as connection:  # it makes looking up faster, no more
             connection.execute(_INDEX)
+
+
+def stored(name: str) -> str:
+    """What a study is called in the database: for an owner ``ID/name``, which no other owner's name can be.
+
+    Raises:
+        UserError: the name holds a slash, as none does.
+    """
+    if "/" in name:
+        raise UserError(f"Unknown study {quoted(name)}; no name holds a slash")
+    return f"{owner()}/{name}" if owner() else name
+
+
+def is_own(found: str) -> bool:
+    """Whether a study that is called so in the database is the present owner's."""
+    return found.rpartition("/")[0] == owner()
 
 
 def directions(study: Study) -> list[Direction]:
@@ -306,11 +324,13 @@ def _settle(number: int, attributes: Mapping[str, Any], state: TrialState, value
 
 
 def _ids(storage: RDBStorage) -> dict[str, int]:
-    return {study.study_name: study._study_id for study in storage.get_all_studies()}
+    """The present owner's studies, by name."""
+    found = {study.study_name: study._study_id for study in storage.get_all_studies()}
+    return {name.rpartition("/")[2]: number for name, number in found.items() if is_own(name)}
 
 
 def _id(storage: RDBStorage, name: str) -> int:
     try:
-        return int(storage.get_study_id_from_name(name))
+        return int(storage.get_study_id_from_name(stored(name)))
     except KeyError:
         raise UserError(unknown("study", name, tuple(_ids(storage)) or ("none yet",))) from None

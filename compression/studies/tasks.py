@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
-from compression.data.root import data_root
+from compression.data.root import own_root
+from compression.owner import owner
 from compression.recipe import Recipe
 from compression.studies import keys, records, spool, store
 from compression.studies.proposals import Proposal, confirmations, proposals, setting_words
@@ -144,10 +145,10 @@ def _reused(study: Study, number: int, key: str, setting: Values) -> bool:
 
 def _here(weights: str | None) -> bool:
     """Whether a trial's model can be had: it may lie on another machine, or have been cleared away."""
-    return weights is None or (data_root() / weights).is_file()
+    return weights is None or (own_root() / weights).is_file()
 
 
 def trial_of(study: Study, recipe: Recipe, setting: Row, number: int) -> Trial:
     """What a worker is to do for a recipe of a study."""
     race = "" if number == records.BASELINE else race_name(study)
-    return Trial(recipe, setting, study.split, study.limit, stop_name(study), race, cost_of(study), number)
+    return Trial(recipe, setting, study.split, study.limit, stop_name(study), race, cost_of(study), number, owner())

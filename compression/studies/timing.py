@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from compression.data.root import data_root
+from compression.data.root import own_root
 from compression.goals import beaten
 from compression.measure import latencies
 from compression.models.files import load_weights
@@ -39,7 +39,7 @@ def time_candidates(study: Study, going_on: Callable[[], bool]) -> Iterator[int]
         if not going_on():
             return
         few = shapes[start : start + TOGETHER]
-        models = {shape: load_weights(data_root() / waiting[shape][0].user_attrs["weights"]).model for shape in few}
+        models = {shape: load_weights(own_root() / waiting[shape][0].user_attrs["weights"]).model for shape in few}
         timings = latencies(models, subject.model, subject.blueprint.input_shape)
         for shape in few:
             row = timing_row(subject, timings[shape], study.split, study.limit)
@@ -54,7 +54,7 @@ def _untimed(study: Study) -> dict[str, list[FrozenTrial]]:
     done = [trial for trial in store.trials(study.name) if trial.state == TrialState.COMPLETE]
     timed, shapes = records.timed(study.name), dict[str, list[FrozenTrial]]()
     for trial in _by_rank(done):
-        shape = json.dumps(structure(load_weights(data_root() / trial.user_attrs["weights"]).model))
+        shape = json.dumps(structure(load_weights(own_root() / trial.user_attrs["weights"]).model))
         shapes.setdefault(shape, []).append(trial)
     chosen = list(shapes.items())[:MOST]
     untimed = {shape: [one for one in own if one._trial_id not in timed] for shape, own in chosen}

@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from compression.owner import working_for
 from compression.recipe import Recipe
 from compression.studies.halving import Rung
 
@@ -30,6 +31,7 @@ class Trial:
         race: the topic on which it tells how it does at every rung; empty where it races nobody.
         cost: what counts as a rival's size, by the name that a row has for it; empty where all are rivals.
         number: in the store; the event ``{flag} {number}`` stops this one alone.
+        owner: whose data and models it needs.
         device: what it trains and is judged on.
     """
 
@@ -41,6 +43,7 @@ class Trial:
     race: str
     cost: str
     number: int
+    owner: str = ""
     device: str = "cpu"
 
 
@@ -79,7 +82,7 @@ def carry_out(trial: Trial) -> Made:
     def tell(rung: Rung) -> None:
         get_worker().log_event(trial.race, {"rung": asdict(rung)})
 
-    with stoppable(asked):
+    with working_for(trial.owner), stoppable(asked):
         return made(trial, tell if trial.race else None)
 
 

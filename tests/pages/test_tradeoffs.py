@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 
@@ -228,7 +229,7 @@ def test_why_settings_were_not_measured_is_said(open_app: Open, filled: Study) -
 
 def test_a_study_that_is_not_here_is_said(open_app: Open) -> None:
     at = sound(open_app("tradeoffs", model="digits-mlp", study="none such"))
-    assert any("The link's study 'none such' is not in this store" in one.value for one in at.warning)
+    assert any("The link's study `'none such'` is not in this store" in one.value for one in at.warning)
 
 
 def test_a_store_that_does_not_answer_is_one_line(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +285,24 @@ def test_a_brush_keeps_its_values_and_asks_before_it_measures_whom_it_names(open
     assert "0 of 4 trials pass the filters" in text_of(at) and not len(at.dataframe[-1].value)
     at = sound(click(at, "Clear filters"))
     assert "Drag along an axis to filter" in text_of(at) and len(at.dataframe[-1].value) == 4
+
+
+def test_what_matters_is_asked_of_all_trials_whose_settings_pass(
+    open_app: Open, filled: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages._explore.ENOUGH", 2)
+    at = open_app("tradeoffs", model="digits-mlp")
+
+    def trials(brushes: dict[str, list[float]]) -> str:
+        at.session_state["study_paths_0"] = {"brushes": brushes}
+        sound(at.run())
+        charts = [json.loads(one.proto.spec)["layout"]["title"] for one in at.get("plotly_chart")]
+        found: list[str] = [title["subtitle"]["text"] for title in charts if "explain" in title["text"]]
+        return " ".join(found).replace("\u00a0", " ")
+
+    assert "n = 4 trials" in trials({})
+    assert "n = 4 trials" in trials({"accuracy": [0.99, 1.0]}) and "do not count here" in text_of(at)
+    assert not trials({"1.prune.sparsity": [0.2, 0.3]}), "of two trials with two settings each explains all"
 
 
 def test_a_slip_in_the_constraints_hides_nothing(open_app: Open, filled: Study) -> None:

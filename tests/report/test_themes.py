@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from compression.report.themes import DARK, LIGHT, STYLES, THEMES, faded, named_symbol, symbols, template
+from compression.report.themes import DARK, LIGHT, STYLES, THEMES, base_layout, faded, named_symbol, symbols
 
 
 def luminance(colour):
@@ -54,6 +54,6 @@ def test_fading():
 
 
 def test_a_picture_of_a_chart_has_the_ground_of_its_page():
-    layout = template(DARK)["layout"]
+    layout = base_layout(DARK)
     assert layout["paper_bgcolor"] == DARK.page
     assert layout["plot_bgcolor"] == "rgba(0,0,0,0)"

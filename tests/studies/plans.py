@@ -13,7 +13,8 @@ from distributed import LocalCluster
 from optuna.trial import TrialState
 
 from compression.studies import store
-from compression.studies.cluster import SETTINGS, preloaded
+from compression.studies.cluster import SETTINGS
+from compression.studies.forking import prepare_forks
 from compression.studies.study import Study
 
 WAIT = 120
@@ -61,7 +62,7 @@ def team(workers: int, **options: Any) -> Iterator[str]:
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",
             silence_logs=50,
-            env=preloaded(),
+            env=prepare_forks(),
             **options,
         ) as running,
     ):

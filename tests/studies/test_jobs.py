@@ -65,7 +65,7 @@ def processes(root: Path) -> list[psutil.Process]:
 
 def made(state: dict[str, object] | str, plan: jobs.Plan = QUICK, **files: str) -> str:
     """A job folder as a job would leave it; its name."""
-    folder = jobs.data_root() / "sweeps" / "abc123"
+    folder = jobs.own_root() / "sweeps" / "abc123"
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text(plan.model_dump_json())
     (folder / "state.json").write_text(state if isinstance(state, str) else json.dumps(state))
@@ -270,7 +270,7 @@ def test_a_link_is_followed_to_a_job_of_its_page_and_else_the_latest_is_shown(da
 def test_a_teacher_is_no_training() -> None:
     name = made({"state": "running", "done": 1, "total": 7, "started": 1.0}, TAUGHT)
     assert jobs.trainings(name) == (1, 6), "alone and at two temperatures, two seeds each"
-    row = jobs.data_root() / "sweeps" / name / "rows.jsonl"
+    row = jobs.own_root() / "sweeps" / name / "rows.jsonl"
     row.write_text('{"point": 0}')
     assert jobs.trainings(name) == (0, 6), "what is done is to ask the teacher"
     row.write_text('{"point": 2}\n{"point": 0}\n{"point": 1}')

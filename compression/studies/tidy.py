@@ -1,0 +1,74 @@
+"""Old uploads that nothing uses any more: found, and removed where that is asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from compression.data.quota import UPLOADS
+from compression.data.root import USERS, data_root, own_root
+from compression.owner import ID, owner, working_for
+from compression.registry import UserError
+from compression.studies import jobs, store
+from compression.studies.study import Study
+
+DAY = 86_400.0
+
+
+def clean(days: float) -> list[Path]:
+    """Remove what is ``old``; the files that are gone.
+
+    Raises:
+        UserError: as ``old``; nothing is then removed.
+    """
+    gone = old(days)
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return gone
+
+
+def old(days: float) -> list[Path]:
+    """Files of data and models that were brought so many days ago or earlier, in this room and those of all users.
+
+    What a study or a job of its owner names is not among them, however old. What an upload that broke
+    off has left behind is, after a day.
+
+    Raises:
+        UserError: the days are fewer than one, or the studies cannot be read, so that what they use is not known.
+    """
+    if days < 1:
+        raise UserError(f"days is {days:g}; it must be at least 1")
+    found: list[Path] = []
+    for room in (owner(), *rooms()):
+        with working_for(room):
+            used = _used()
+            found += [path for path in _uploads() if path.stem not in used and _age(path) >= days]
+    return found
+
+
+def rooms() -> list[str]:
+    """The ids of all users that have a room."""
+    users = data_root() / USERS
+    return sorted(room.name for room in users.iterdir() if ID.fullmatch(room.name)) if users.is_dir() else []
+
+
+def _used() -> set[str]:
+    """What the studies and jobs of the present owner name as model or data; of a file's path its own name."""
+    plans: list[Study | jobs.Plan] = [store.plan(name) for name in store.names()]
+    for path in (own_root() / "sweeps").glob("*/plan.json"):
+        with suppress(UserError):  # a plan of an older version, which nothing can read
+            plans.append(jobs.read_plan(path.parent))
+    return {Path(name).stem if "/" in name else name for plan in plans for name in (plan.model, plan.data) if name}
+
+
+def _uploads() -> Iterator[Path]:
+    for folder in UPLOADS:
+        yield from sorted((own_root() / folder).glob("*"))
+
+
+def _age(path: Path) -> float:
+    """Days since a file was written; a part of an upload that is a day old is as old as can be."""
+    days = (time.time() - path.stat().st_mtime) / DAY
+    return float("inf") if path.name.startswith(".") and days >= 1 else days

@@ -1,0 +1,110 @@
+"""A team's dashboard, really started, and what strangers and colleagues send to it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+
+from benchmarks.browsing import free_port
+from benchmarks.visitor import Visitor, visit
+from compression.owner import owner_id
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 90
+SECRET = "what signs the logins of these tests"
+ISSUER = "https://login.example"
+SECRETS = """
+[auth]
+redirect_uri = "http://localhost:{port}/oauth2callback"
+cookie_secret = "{secret}"
+client_id = "id"
+client_secret = "secret"
+server_metadata_url = "http://localhost:1/.well-known/openid-configuration"
+"""
+BROKEN = """
+import runpy
+from pages import _workbench
+def broken():
+    try:
+        open("/home/anna/x-ray of ben.png")
+    except OSError as fault:
+        raise RuntimeError("anna@example.org brought 'patients.zip'") from fault
+_workbench.prepare_process = broken
+runpy.run_module("pages._serve", run_name="__main__", alter_sys=True)
+"""
+"""A dashboard whose pages raise, with personal data in the words of the fault and of the one behind it."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """A running dashboard that asks for a login: its port, its data root, its temporary files and its log."""
+
+    port: int
+    data: Path
+    temporary: Path
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Under the name that logins come back to."""
+        return f"http://localhost:{self.port}"
+
+    def visit(self, name: str = "", secret: str = SECRET) -> AbstractContextManager[Visitor]:
+        """A visitor who is logged in as NAME@example.org, or not at all."""
+        login = {"iss": ISSUER, "sub": name, "email": f"{name}@example.org"} if name else {}
+        return visit(self.url, secret, **login)
+
+    def ask(self, method: str, path: str, body: bytes | Iterator[bytes] = b"", **headers: str) -> HTTPResponse:
+        """What the server answers; header names are written with _ for -."""
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            with closing(connection.getresponse()) as answer:
+                return answer
+
+
+def id_of(name: str) -> str:
+    """The owner's id of a visitor."""
+    return owner_id(f"{ISSUER} {name}")
+
+
+@contextmanager
+def team(home: Path, script: str = "") -> Iterator[Team]:
+    """Start a dashboard for everybody at example.org but eve; with ``script`` in the place of the usual start."""
+    port, log = free_port(), home / "server.log"
+    (home / ".streamlit").mkdir(parents=True)
+    (home / "tmp").mkdir()
+    (home / ".streamlit" / "secrets.toml").write_text(SECRETS.format(port=port, secret=SECRET))
+    (home / "team.txt").write_text("anna@example.org\nben@example.org\n")
+    ours = ("STREAMLIT_", "ESPALIER_", "PYTEST_")
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    variables |= {"HOME": str(home), "TMPDIR": str(home / "tmp"), "ESPALIER_DATA": str(home / "data")}
+    variables |= {"ESPALIER_TEAM": str(home / "team.txt"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *(["-c", script] if script else ["-m", "pages._serve"])]
+    command += ["--server.headless", "true", "--server.port", str(port), "--server.maxUploadSize", "1"]
+    with log.open("w") as sink:
+        process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=sink, stderr=sink)
+        try:
+            found = Team(port, home / "data", home / "tmp", log)
+            _wait(found, process)
+            yield found
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _wait(found: Team, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if found.ask("GET", "/_stcore/health").status == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"the server did not start:\n{found.log.read_text()}")
