@@ -38,7 +38,5 @@ def attention_maps(model: nn.Module, images_NCHW: Tensor) -> dict[str, Tensor]:
             module.register_forward_pre_hook(lambda module, given, name=made: note(module, given, name))
     twin(images_NCHW)
     if not maps:
-        raise UserError(
-            "The model has no attention to show that looks at the whole image; choose a plain vision transformer"
-        )
+        raise UserError("The model has no attention to show of the whole image; choose a plain vision transformer")
     return maps
