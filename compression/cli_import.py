@@ -24,7 +24,7 @@ def imported(arguments: argparse.Namespace) -> None:
     prepare_process()
     config, shape = config_of(arguments.config), shape_of(arguments.input)
     mean, std = numbers_of("--mean", arguments.mean), numbers_of("--std", arguments.std)
-    out = arguments.out or Path(f"{re.split('[:.]', arguments.architecture)[-1]}.safetensors")
+    out = arguments.out or Path(f"{Path(re.split('[:.]', arguments.architecture)[-1]).name}.safetensors")
     _check_out(out, arguments.weights)
     # Whoever names a function here has been asked, and means it; a file that names one has not.
     os.environ[TRUSTED] = ",".join(filter(None, (os.environ.get(TRUSTED), arguments.architecture)))
