@@ -10,19 +10,21 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from compression.data import archive, images, names
+from compression.data.quota import QUOTAS
 from compression.pipeline import run
 from compression.pruning.criteria import allowed
 from compression.recipe import STAGES, Fit, Granularity, Recipe, Stage
 from compression.studies.proposals import proposals
 from compression.studies.study import Study
 
-RECIPES = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text()
+ROOT = Path(__file__).parents[1]
+RECIPES = (ROOT / "docs" / "recipes.md").read_text()
 SECTIONS = {part.splitlines()[0]: part for part in RECIPES.split("\n## ")[1:]}
 TABLE = re.compile(r"^\| (`\w+`.*?) \| (.*?) \|", re.MULTILINE)
 PRUNING, TRAINING = "What the stages that prune share", "What the stages that train share"
 
 
-STUDIES, README = ((Path(__file__).parents[1] / name).read_text() for name in ("docs/studies.md", "README.md"))
+STUDIES, README = ((ROOT / name).read_text() for name in ("docs/studies.md", "README.md"))
 PLANS = re.findall(r"```yaml\n(name:.*?)```", STUDIES + README, re.DOTALL)
 
 
@@ -36,6 +38,17 @@ def written(default: Any) -> str:
     if isinstance(default, bool):
         return str(default).lower()
     return ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def test_every_promise_of_safety_names_files_that_are_there() -> None:
+    named = re.findall(r"`((?:tests|pages|compression)/[\w/.]+)`", (ROOT / "SECURITY.md").read_text())
+    assert len(named) > 20 and [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_quota_is_in_the_guide_with_its_default() -> None:
+    guide = (ROOT / "docs" / "deployment.md").read_text()
+    for key, quota in QUOTAS.items():
+        assert f"| `--{key} N` | `{quota.variable}` | {quota.default:g} | {quota.sentence} |" in guide
 
 
 @pytest.mark.parametrize("kind", STAGES)

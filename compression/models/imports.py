@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,25 @@ def _given(architecture: str, weights: Path | None, pretrained: str) -> Given:
     return Given(read_weights_file(weights), where=str(weights)) if weights else Given({})
 
 
+def architectures(kind: str) -> tuple[str, ...]:
+    """The names of the architectures of ``own``, ``torchvision`` or ``timm``.
+
+    Raises:
+        UserError: timm is not installed.
+    """
+    if kind == "own":
+        return OWN
+    if kind == "timm":
+        if not find_spec("timm"):
+            raise UserError("timm is not installed; its models are there after: pip install timm")
+        import timm
+
+        return tuple(timm.list_models())
+    import torchvision
+
+    return tuple(torchvision.models.list_models(module=torchvision.models))
+
+
 def blueprint_named(
     architecture: str, config: Mapping[str, Any], classes: int | None, input_shape: tuple[int, ...]
 ) -> Blueprint:
@@ -126,7 +146,7 @@ def blueprint_named(
         raise UserError(f"The number of classes is {quoted(count)}; it must be a whole number from 1 to 1,000,000")
     body = {**config, field: count}
     if kind in OWN:
-        return Blueprint(kind, body, input_shape)
+        return Blueprint(kind, {**_widths(kind, input_shape), **body}, input_shape)
     if kind == "hf":
         return Blueprint("transformers", body, input_shape)
     if kind in ("torchvision", "timm"):
@@ -144,6 +164,20 @@ def _sized(kind: str, name: str, input_shape: tuple[int, ...]) -> dict[str, Any]
     if name.startswith("maxvit"):
         return {"input_size": [height, width]}
     return {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+
+
+def _widths(kind: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """The options of an architecture of ours that suit such images, where no others are given."""
+    channels, height, width = input_shape
+    patch = next(side for side in range(max(1, height // 8), height + 1) if height % side == 0)
+    token = {"dim": 64, "blocks": 4, "heads": 4, "hidden": 128}
+    options: dict[str, dict[str, Any]] = {
+        "mlp": {"inputs": channels * height * width, "hidden": [128, 64]},
+        "lenet5": {},
+        "resnet": {"channels": channels, "widths": [16, 32, 64], "blocks": 3},
+        "vit": {"channels": channels, "side": height, "patch": patch, **token},
+    }
+    return options[kind]
 
 
 def _with_classes(blueprint: Blueprint, classes: int) -> Blueprint:
