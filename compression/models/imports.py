@@ -95,20 +95,6 @@ def import_model(
     return Imported(model, blueprint, tuple(notes))
 
 
-def _given(architecture: str, weights: Path | None, pretrained: str) -> Given:
-    """The weights that are asked for, if any, with what is known of them."""
-    if weights and pretrained:
-        raise UserError("weights and pretrained are both given; choose one")
-    kind, _, name = architecture.partition(":")
-    if kind == "hf":
-        if weights or pretrained:
-            raise UserError("hf:FOLDER takes the weights that lie in the folder; leave weights and pretrained out")
-        return read_folder(Path(name))
-    if pretrained:
-        return fetched(architecture, pretrained)
-    return Given(read_weights_file(weights), where=str(weights)) if weights else Given({})
-
-
 def architectures(kind: str) -> tuple[str, ...]:
     """The names of the architectures of ``own``, ``torchvision`` or ``timm``.
 
@@ -126,6 +112,20 @@ def architectures(kind: str) -> tuple[str, ...]:
     import torchvision
 
     return tuple(torchvision.models.list_models(module=torchvision.models))
+
+
+def _given(architecture: str, weights: Path | None, pretrained: str) -> Given:
+    """The weights that are asked for, if any, with what is known of them."""
+    if weights and pretrained:
+        raise UserError("weights and pretrained are both given; choose one")
+    kind, _, name = architecture.partition(":")
+    if kind == "hf":
+        if weights or pretrained:
+            raise UserError("hf:FOLDER takes the weights that lie in the folder; leave weights and pretrained out")
+        return read_folder(Path(name))
+    if pretrained:
+        return fetched(architecture, pretrained)
+    return Given(read_weights_file(weights), where=str(weights)) if weights else Given({})
 
 
 def blueprint_named(
