@@ -21,7 +21,7 @@ from tests.faults.team import BROKEN, SECRET, Team, id_of, team
 from tests.studies.plans import until
 
 pytestmark = pytest.mark.timeout(240)
-PAGES = ("", "prune", "sensitivity", "distill", "pipeline", "tradeoffs")
+PAGES = ("", "prune", "sensitivity", "distill", "pipeline", "tradeoffs", "library")
 HOSTILE = (
     "../../../etc/passwd",
     "<img src=x onerror=alert(1)>![x](http://evil.example/x.png)",
