@@ -22,6 +22,7 @@ from compression.export import FORMATS, export_model
 from compression.models.files import save_weights
 from compression.models.own import own_card, own_models
 from compression.models.zoo import load
+from compression.owner import working_for
 from compression.recipe import Prune, Recipe
 from compression.registry import UserError
 from compression.studies import watch
@@ -173,3 +174,22 @@ def test_an_order_is_found_again_until_its_model_changes(data_root: Path, tmp_pa
     time.sleep(0.01)
     path.write_bytes(b"2")
     assert errands.place_of(order) != place
+
+
+def test_nobody_sees_the_errands_of_another_user_or_what_they_brought(data_root: Path) -> None:
+    anna, bert = "a" * 16, "b" * 16
+    with working_for(anna):
+        place = errands.start(AddModel(name="mine", architecture="mlp", config={"hidden": [8]}, data="digits"))
+        assert until_its_end(place).state == "done" and own_models() == ("mine",)
+    with working_for(bert):
+        assert errands.state(place) is None and own_models() == ()
+    assert {path.parts[:2] for path in map(Path, left(data_root))} == {("users", anna)}
+
+
+def test_more_than_a_user_may_bring_is_one_line(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESPALIER_UPLOADS_GB", "0.000001")
+    with pytest.raises(UserError, match="^What you brought takes 0 GB of your 1e-06 GB, and this needs"):
+        errands.start(AddData(name="mine"), {"images.zip": io.BytesIO(bytes(2000))})
+    order = AddModel(name="mine", architecture="mlp", config={"hidden": [8]}, data="digits")
+    assert "What you brought takes 0 GB of your 1e-06 GB" in ended(order).message
+    assert own_models() == ()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 
 from compression import errands
 from compression.data.adding import add
@@ -129,6 +130,24 @@ def test_what_is_deleted_meanwhile_gives_way_on_every_page(open_app: Open) -> No
     remove_model("mine")
     at = sound(at.run())
     assert at.selectbox(key="model").value == "digits-cnn" and not at.error
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ({"library_model": "gone"}, "The link's model `'gone'` is not here; this is digits-cnn."),
+        (
+            {"library_view": "Data sets", "library_data": "gone"},
+            "The link's data set `'gone'` is not here; this is digits.",
+        ),
+    ],
+)
+def test_a_link_to_what_is_gone_says_so(open_app: Open, link: dict[str, str], words: str) -> None:
+    at = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=240)
+    at.switch_page("pages/library.py")
+    for key, value in link.items():
+        at.query_params[key] = value
+    assert [warning.value for warning in sound(at.run()).warning] == [words]
 
 
 def test_strange_names_are_text(open_app: Open, tmp_path: Path) -> None:
