@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 from compression.card import Card
 from compression.cli_tables import card_tables, models_table, print_json, progress
-from compression.library import add_model, write_model
+from compression.library import add_model, options_of, shape_of, write_model
 from compression.models.architectures import TRUSTED
 from compression.models.imports import import_model
 from compression.models.own import remove_model
@@ -30,57 +29,34 @@ def imported(arguments: argparse.Namespace) -> None:
     os.environ[TRUSTED] = ",".join(filter(None, (os.environ.get(TRUSTED), arguments.architecture)))
     with progress() as bar:
         bar.add_task(f"importing {arguments.architecture}", total=None)
-        card = _named(arguments) if arguments.name else _filed(arguments)
+        card, told = _named(arguments) if arguments.name else _filed(arguments)
+    print(told, file=sys.stderr)
     return print_json(card) if arguments.json else card_tables(card)
 
 
-def _named(arguments: argparse.Namespace) -> Card:
-    card = add_model(arguments.name, **_asked(arguments), data=arguments.data)
-    print(f"'{arguments.name}' is a model now", file=sys.stderr)
-    return card
+def _named(arguments: argparse.Namespace) -> tuple[Card, str]:
+    return add_model(arguments.name, **_asked(arguments), data=arguments.data), f"'{arguments.name}' is a model now"
 
 
-def _filed(arguments: argparse.Namespace) -> Card:
+def _filed(arguments: argparse.Namespace) -> tuple[Card, str]:
     if arguments.data:
         raise UserError("--data is for models with a name; give --name, or --classes and --input")
     out = arguments.out or Path(f"{Path(re.split('[:.]', arguments.architecture)[-1]).name}.safetensors")
     _check_out(out, arguments.weights)
-    card = write_model(out, import_model(**_asked(arguments)))
-    print(f"wrote {out} and {out.with_suffix('.json')}", file=sys.stderr)
-    return card
+    return write_model(out, import_model(**_asked(arguments))), f"wrote {out} and {out.with_suffix('.json')}"
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "architecture": arguments.architecture,
-        "config": config_of(arguments.config),
+        "config": options_of(arguments.config, "--config"),
         "classes": arguments.classes,
-        "input_shape": shape_of(arguments.input),
+        "input_shape": shape_of(arguments.input, "--input") if arguments.input is not None else None,
         "weights": arguments.weights,
         "pretrained": arguments.pretrained,
         "mean": numbers_of("--mean", arguments.mean),
         "std": numbers_of("--std", arguments.std),
     }
-
-
-def config_of(text: str) -> dict[str, Any]:
-    """The options of an architecture. Raises UserError where they are not a JSON object."""
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise UserError(f"--config is {quoted(text)}; give a JSON object such as '{{\"hidden\": [64]}}'")
-    return config
-
-
-def shape_of(text: str | None) -> tuple[int, ...] | None:
-    """Read ``3x224x224``. Raises UserError where it is not three whole numbers."""
-    if text is None:
-        return None
-    if not re.fullmatch(r"\d{1,7}([x×]\d{1,7}){2}", text):
-        raise UserError(f"--input is {quoted(text)}; give channels, height and width such as 3x224x224")
-    return tuple(int(part) for part in re.split("[x×]", text))
 
 
 def numbers_of(option: str, text: str) -> tuple[float, ...]:

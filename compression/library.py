@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from compression.models.files import save_weights
 from compression.models.imports import Imported, import_model
 from compression.models.own import check_model_name, home_data, own_model_file
 from compression.models.zoo import blueprint_of
-from compression.registry import pick
+from compression.registry import UserError, pick, quoted
 
 
 def add_model(
@@ -48,6 +49,25 @@ def add_model(
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"data": data, "sentence": f"Your own: {architecture}, {'; '.join(made.notes) or 'with your weights'}."}
     return write_model(path, made, about)
+
+
+def shape_of(text: str, what: str) -> tuple[int, int, int]:
+    """Read ``3x224x224``. Raises UserError, which calls it ``what``, where it is not three whole numbers."""
+    if not re.fullmatch(r"\d{1,7}([x×]\d{1,7}){2}", text):
+        raise UserError(f"{what} is {quoted(text)}; give channels, height and width such as 3x224x224")
+    channels, height, width = map(int, re.split("[x×]", text))
+    return channels, height, width
+
+
+def options_of(text: str, what: str) -> dict[str, Any]:
+    """The options of an architecture. Raises UserError, which calls them ``what``, where they are not a JSON object."""
+    try:
+        options = json.loads(text)
+    except (ValueError, RecursionError):
+        options = None
+    if not isinstance(options, dict):
+        raise UserError(f"{what} is {quoted(text)}; give a JSON object such as '{{\"hidden\": [64]}}'")
+    return options
 
 
 def fitting_data(model: str) -> tuple[str, ...]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
-from typing import Any, BinaryIO
+from typing import Any
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from compression import errands
 from compression.data.sets import sources
 from compression.errands import AddModel
+from compression.library import options_of, shape_of
 from compression.models.imports import OWN, architectures
 from compression.models.own import check_model_name
 from compression.recipe import validated
-from compression.registry import UserError, quoted
+from compression.registry import UserError
 from pages._errand import UPLOAD_MB, free, put_away, waited_for
 from pages._link import inert
 
@@ -43,11 +43,20 @@ def add_model(opened: bool) -> None:
 
 def _form() -> None:
     name, architecture = _what()
-    images, (weights, upload), options = _images(), _weights(architecture), _options()
-    if st.button("Add model", type="primary", icon=":material/add:", key=f"{KEY}go"):
+    images, (weights, upload) = _images(), _weights(architecture)
+    options = st.text_input(
+        "Options (JSON)", "{}", key=f"{KEY}options",
+        help='Of the architecture, such as {"width_mult": 0.5} or, for an mlp, {"hidden": [64]}.',
+    )  # fmt: skip
+    if st.button("Add model", type="primary", icon=":material/add:", key=f"{KEY}go", disabled=not architecture):
         check_model_name(name)
-        fields = {"name": name, "architecture": architecture, "config": options, **images, **weights}
-        errands.start(validated(AddModel, fields), {fields["weights"]: upload} if upload else {})
+        if "weights" in weights and upload is None:
+            raise UserError("No weights file has been chosen yet; drop one on the form")
+        fields = {"name": name, "architecture": architecture, "config": options_of(options, "Options")}
+        if "input_shape" in images:
+            images["input_shape"] = shape_of(images["input_shape"], "Input")
+        order = validated(AddModel, fields | images | weights)
+        errands.start(order, {order.weights: upload} if upload else {})
         st.rerun()
 
 
@@ -90,43 +99,23 @@ def _images() -> dict[str, Any]:
         "Input", "3x224x224", key=f"{KEY}input", help="Channels, height and width of an image, such as 3x32x32."
     )
     classes = third.number_input("Classes", 1, 1_000_000, 10, key=f"{KEY}classes", help="How many it tells apart.")
-    if not re.fullmatch(r"\d{1,7}([x×]\d{1,7}){2}", shape):
-        raise UserError(f"Input is {quoted(shape)}; give channels, height and width such as 3x224x224")
-    return {"input_shape": tuple(map(int, re.split("[x×]", shape))), "classes": classes}
+    return {"input_shape": shape, "classes": classes}
 
 
-def _weights(architecture: str) -> tuple[dict[str, Any], BinaryIO | None]:
-    """Where the weights come from, as fields of the order, and the file that was uploaded."""
+def _weights(architecture: str) -> tuple[dict[str, Any], UploadedFile | None]:
+    """Where the weights come from, as fields of the order, and the file where one was uploaded."""
     ways = [way for way in WEIGHTS if way != "pretrained" or architecture.startswith("torchvision:")]
     way = st.segmented_control(
         "Weights", ways, default="random", required=True, format_func=WEIGHTS.__getitem__, key=f"{KEY}weights",
         help="Random ones can be trained on the Pipeline page. torchvision's own are fetched once, which takes a "
         "network. Where the classes differ from those of the weights, the last layer starts random.",
     )  # fmt: skip
-    if way == "pretrained":
-        return {"pretrained": "DEFAULT"}, None
     if way != "file":
-        return {}, None
+        return {"pretrained": "DEFAULT"} if way == "pretrained" else {}, None
     upload = st.file_uploader(
         "Weights: safetensors, or a state dict", type=["safetensors", "pt", "pth", "bin"], key=f"{KEY}file",
         max_upload_size=UPLOAD_MB,
         help="torch.save(model.state_dict()). Read without running any code that it may hold, in a process of its own.",
     )  # fmt: skip
-    if upload is None:
-        return {}, None
-    plain = upload.name.lower().endswith(".safetensors")
+    plain = upload is not None and upload.name.lower().endswith(".safetensors")
     return {"weights": "weights.safetensors" if plain else "weights.pt"}, upload
-
-
-def _options() -> dict[str, Any]:
-    text = st.text_input(
-        "Options (JSON)", "{}", key=f"{KEY}options",
-        help='Of the architecture, such as {"width_mult": 0.5} or, for an mlp, {"hidden": [64]}.',
-    )  # fmt: skip
-    try:
-        options = json.loads(text)
-    except (ValueError, RecursionError):
-        options = None
-    if not isinstance(options, dict):
-        raise UserError(f"Options are {quoted(text)}; give a JSON object such as {{}}")
-    return options

@@ -14,7 +14,7 @@ from compression.errands import AddData, Fetch
 from compression.report.text import count
 from pages._errand import just_done, put_away, waited_for
 from pages._library_add_data import add_data
-from pages._link import inert
+from pages._link import inert, lost
 
 CHOSEN = "library_data"
 
@@ -27,6 +27,7 @@ def data_sets() -> None:
     st.dataframe(_table(known, own), hide_index=True, key="library_sets")
     add_data(opened=not own)
     _fetching()
+    lost(CHOSEN, tuple(known), "data set")
     name = st.selectbox(
         "Facts of", tuple(known), key=CHOSEN, bind="query-params", width=380,
         help="Where it comes from and what is in it.",

@@ -16,7 +16,7 @@ from compression.report.text import count, percent
 from pages._cache import card_of
 from pages._errand import just_done
 from pages._library_add_model import add_model
-from pages._link import inert
+from pages._link import inert, lost
 
 Card = dict[str, Any]
 CHOSEN = "library_model"
@@ -29,6 +29,7 @@ def models() -> None:
     own = own_models()
     st.dataframe(_table([model_card(name) for name in available()], own), hide_index=True, key="library_models")
     add_model(opened=not own)
+    lost(CHOSEN, available(), "model")
     name = st.selectbox(
         "Card of", available(), key=CHOSEN, bind="query-params", width=380,
         help="What the model is made of, what of it can be pruned, and why the rest cannot.",

@@ -1,6 +1,9 @@
 """What a link or a file says, which anybody may have written."""
 
 import re
+from collections.abc import Sequence
+
+import streamlit as st
 
 from compression.registry import quoted
 
@@ -16,3 +19,10 @@ def inert(words: str) -> str:
 def foreign(words: str) -> str:
     """A stranger's words as code, in which Markdown sees no link, and no picture that a stranger's server has."""
     return f"`{quoted(words).replace('`', '´')}`"
+
+
+def lost(key: str, known: Sequence[str], what: str) -> None:
+    """Say that what a link names is not here, before the menu of this key falls back to the first that is."""
+    named = st.query_params.get(key)
+    if named and named not in known:
+        st.warning(f"The link's {what} {foreign(named)} is not here; this is {known[0]}.", icon=":material/link_off:")

@@ -15,7 +15,7 @@ from compression.report.themes import THEMES, Theme
 from compression.results import Measurement
 from compression.subject import Subject, baseline, live_limit, load_subject
 from compression.training import prepare_process
-from pages._link import foreign
+from pages._link import lost
 
 
 def choose_subject() -> Subject:
@@ -47,7 +47,8 @@ def choose() -> tuple[str, str | None]:
     """Draw the sidebar's two menus and return the model and the data chosen; None where no data fits the model."""
     _enter_by_app()
     prepare_process()
-    linked, names = st.query_params.get("model"), available()
+    names = available()
+    lost("model", names, "model")
     with st.sidebar:
         name = st.selectbox(
             "Model",
@@ -66,8 +67,6 @@ def choose() -> tuple[str, str | None]:
             placeholder="none here fits",
             help="Data sets whose images and classes fit this model, the one that it was made for first.",
         )
-    if linked and linked not in names:
-        st.warning(f"The link's model {foreign(linked)} is not here; this is {name}.", icon=":material/link_off:")
     return name, data
 
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -68,9 +69,11 @@ def start(order: Order, files: Mapping[str, BinaryIO] | None = None) -> str:
 
 
 def state(place: str) -> watch.State | None:
-    """How far the errand of a place is; None where there is none."""
-    folder = _folder(place)
-    return watch.present_state(folder, "what was asked for") if (folder / "state.json").is_file() else None
+    """How far the errand of a place is; None where there is none, or none whose state can be read."""
+    try:
+        return watch.present_state(_folder(place), "errand")
+    except (UserError, FileNotFoundError):  # the latter where another page puts it away at this moment
+        return None
 
 
 def order(place: str) -> Order:
@@ -97,7 +100,7 @@ def cancel(place: str) -> None:
     """Stop an errand, or forget one that has ended; nothing of it stays but what it has brought."""
     folder = _folder(place)
     if state(place):
-        watch.stop(folder, "what was asked for")
+        watch.stop(folder, "errand")
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -110,8 +113,9 @@ def _size(content: BinaryIO) -> int:
 def _sweep() -> None:
     """Delete what ended long ago."""
     for folder in _root().glob("*"):
-        if time.time() - folder.stat().st_mtime > KEPT_SECONDS and not watch.alive(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another page deletes it at this moment
+            if time.time() - folder.stat().st_mtime > KEPT_SECONDS and not watch.alive(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _root() -> Path:

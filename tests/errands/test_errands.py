@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import time
 import zipfile
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from compression.export import FORMATS, export_model
 from compression.models.files import save_weights
 from compression.models.own import own_card, own_models
 from compression.models.zoo import load
+from compression.owner import working_for
 from compression.recipe import Prune, Recipe
 from compression.registry import UserError
 from compression.studies import watch
@@ -90,18 +92,14 @@ def test_weights_become_a_model_with_its_card(data_root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "content", "words"),
+    ("order", "words"),
     [
-        (AddData(name="mine"), b"", "'images.zip' is not a zip file: it begins as something else"),
-        (AddData(name="digits"), b"PK", "name is 'digits', which has a meaning of its own; choose another than digits"),
-        (AddModel(name="mine", architecture="torchvision:resnet19"), b"", "torchvision has no"),
-        (AddModel(name="mine", architecture="os:system"), b"", "built by code, 'os:system', which is not run unless"),
+        (AddData(name="mine"), "'images.zip' is not a zip file: it begins as something else"),
+        (AddModel(name="mine", architecture="os:system"), "built by code, 'os:system', which is not run unless"),
     ],
 )
-def test_what_cannot_be_is_one_line_that_names_no_path_of_the_server(
-    order: Order, content: bytes, words: str, data_root: Path
-) -> None:
-    present = ended(order, images_zip=content)
+def test_what_cannot_be_is_one_line_that_names_no_path_of_the_server(order: Order, words: str, data_root: Path) -> None:
+    present = ended(order, images_zip=b"")
     assert present.state == "failed"
     assert words in present.message
     assert "\n" not in present.message and str(data_root) not in present.message
@@ -127,8 +125,14 @@ def test_a_process_that_is_killed_is_told_and_can_be_begun_again(data_root: Path
 
 
 def test_a_fault_of_ours_is_one_line_and_in_the_log(data_root: Path) -> None:
-    present = ended(AddModel(name="mine", architecture="mlp", data="digits", weights="weights.pt"))
-    assert "No weights file can be read at 'weights.pt'" in present.message
+    place = errands.start(order := Fetch(name="digits"))
+    errands.cancel(place)
+    folder = data_root / "errands" / errands.place_of(order)
+    (folder / "work").mkdir(parents=True)
+    (folder / "order.json").write_text("{}")
+    watch.begin(folder, "compression.errands")
+    assert "ValidationError" in until_its_end(place).message
+    assert "Traceback" in (folder / "log.txt").read_text()
 
 
 def test_data_that_comes_with_the_library_needs_no_fetching() -> None:
@@ -173,3 +177,35 @@ def test_an_order_is_found_again_until_its_model_changes(data_root: Path, tmp_pa
     time.sleep(0.01)
     path.write_bytes(b"2")
     assert errands.place_of(order) != place
+
+
+def test_nobody_sees_the_errands_of_another_user_or_what_they_brought(data_root: Path) -> None:
+    anna, bert = "a" * 16, "b" * 16
+    with working_for(anna):
+        place = errands.start(AddModel(name="mine", architecture="mlp", config={"hidden": [8]}, data="digits"))
+        assert until_its_end(place).state == "done" and own_models() == ("mine",)
+    with working_for(bert):
+        assert errands.state(place) is None and own_models() == ()
+    assert {path.parts[:2] for path in map(Path, left(data_root))} == {("users", anna)}
+
+
+def test_more_than_a_user_may_bring_is_one_line(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESPALIER_UPLOADS_GB", "0.000001")
+    with pytest.raises(UserError, match="^What you brought takes 0 GB of your 1e-06 GB, and this needs"):
+        errands.start(AddData(name="mine"), {"images.zip": io.BytesIO(bytes(2000))})
+    order = AddModel(name="mine", architecture="mlp", config={"hidden": [8]}, data="digits")
+    assert "What you brought takes 0 GB of your 1e-06 GB" in ended(order).message
+    assert own_models() == ()
+
+
+def test_what_was_made_goes_after_a_day_and_what_cannot_be_read_is_begun_anew(data_root: Path) -> None:
+    room = data_root / "errands"
+    for name, age in (("export-old", 90_000), ("export-new", 80_000)):
+        (room / name).mkdir(parents=True)
+        (room / name / "shipped.zip").write_bytes(b"zip")
+        os.utime(room / name, (time.time() - age,) * 2)
+    (room / "fetch").mkdir()
+    (room / "fetch" / "state.json").write_text("{")
+    assert errands.state("fetch") is None
+    assert ended(Fetch(name="digits")).state == "done"
+    assert {folder.name for folder in room.iterdir()} == {"export-new", "fetch"}

@@ -1,9 +1,11 @@
-"""The Library page's forms as somebody fills them in, without a browser."""
+"""The Library page's forms, and the way to take a model along, as somebody uses them, without a browser."""
 
 from __future__ import annotations
 
 import time
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
@@ -65,3 +67,20 @@ def said(at: AppTest) -> str:
 def column(at: AppTest, name: str) -> list[Any]:
     """The first table's column that is called so."""
     return next(frame.value[name].tolist() for frame in at.dataframe if name in frame.value)
+
+
+def handed_out(at: AppTest, key: str, root: Path) -> dict[str, bytes]:
+    """The files of the zip that a page makes, which it shows by name and length."""
+    at.pills(key=f"{key}_formats").set_value(["safetensors", "packed"]).run()
+    sound(at.button(key=f"{key}_make").click().run())
+    [place] = [folder.name for folder in (root / "errands").iterdir()]
+    at = ended(at, place)
+    with zipfile.ZipFile(errands.file(place)) as archive:
+        found = {name.split("/")[1]: archive.read(name) for name in archive.namelist()}
+    assert dict(zip(column(at, "file"), column(at, "bytes"), strict=True)) == {
+        name: len(found[name]) for name in ("model.safetensors", "model.packed")
+    }
+    labels = [button.proto.label for button in at.get("download_button")]
+    assert f"Download {errands.file(place).stat().st_size:,} bytes" in labels
+    assert found.keys() == {*column(at, "file"), "card.json", "recipe.yaml", "load_model.py", "packing.py"}
+    return found

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 
 from compression import errands
 from compression.data.adding import add
@@ -80,6 +81,26 @@ def test_a_model_is_added_for_data_with_weights_and_used_on_every_page(open_app:
         assert not other.error and other.selectbox(key="data_digits").value == "digits"
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("library_model_options", "[1]", "Options is '[1]'; give a JSON object such as"),
+        ("library_model_input", "32", "Input is '32'; give channels, height and width such as 3x224x224"),
+        ("library_model_name", "digits-cnn", "name is 'digits-cnn', which has a meaning of its own"),
+    ],
+)
+def test_a_model_form_that_makes_no_sense_says_why_and_stays(
+    open_app: Open, key: str, value: str, words: str, data_root: Path
+) -> None:
+    at = opened(open_app, "models")
+    at.selectbox(key="library_model_data").set_value("other images").run()
+    at.text_input(key="library_model_name").set_value("mine")
+    at.text_input(key=key).set_value(value)
+    at = press(at, "Add model")
+    assert words in said(at) and at.text_input(key=key).value == value
+    assert not (data_root / "errands").exists()
+
+
 def test_own_data_goes_with_every_model_that_it_fits(open_app: Open, tmp_path: Path) -> None:
     add(zipped(tmp_path / "z.zip", good("abcdefghij", n=8)), "ten", (8, 8), True)
     add(zipped(tmp_path / "z.zip", good("ab", n=8)), "two", (8, 8), True)
@@ -109,6 +130,24 @@ def test_what_is_deleted_meanwhile_gives_way_on_every_page(open_app: Open) -> No
     remove_model("mine")
     at = sound(at.run())
     assert at.selectbox(key="model").value == "digits-cnn" and not at.error
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ({"library_model": "gone"}, "The link's model `'gone'` is not here; this is digits-cnn."),
+        (
+            {"library_view": "Data sets", "library_data": "gone"},
+            "The link's data set `'gone'` is not here; this is digits.",
+        ),
+    ],
+)
+def test_a_link_to_what_is_gone_says_so(open_app: Open, link: dict[str, str], words: str) -> None:
+    at = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=240)
+    at.switch_page("pages/library.py")
+    for key, value in link.items():
+        at.query_params[key] = value
+    assert [warning.value for warning in sound(at.run()).warning] == [words]
 
 
 def test_strange_names_are_text(open_app: Open, tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from compression.recipe import Recipe
 from compression.report.elsewhere import device_table
 from compression.report.text import percent, size
 from compression.studies import control, engine, records, spool, store
@@ -17,6 +19,7 @@ from compression.studies.making import made
 from compression.studies.presets import autotune, first_look
 from compression.studies.study import Study
 from compression.subject import load_subject
+from tests.pages.forms import handed_out
 
 Open = Callable[..., AppTest]
 pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -202,6 +205,15 @@ def test_a_point_goes_over_to_the_pipeline(open_app: Open, filled: Study, monkey
     assert (body["granularity"], body["sparsity"]) == ("rows", row["sparsity"])
     assert (at.session_state["model"], at.session_state["data_digits"]) == ("digits-mlp", "digits")
     assert gone == ["pages/pipeline.py"]
+
+
+def test_a_trial_is_handed_out_with_the_recipe_that_made_it(open_app: Open, filled: Study, data_root: Path) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    at.session_state["study_picked"] = ("cut rows", 3)
+    files = handed_out(sound(at.run()), "study", data_root)
+    kept = records.trial("cut rows", 3)
+    assert Recipe.from_yaml(files["recipe.yaml"].decode()) == Recipe.from_mapping(kept["recipe"])
+    assert len(files["model.packed"]) == kept["row"]["packed_bytes"]
 
 
 def test_two_points_are_set_side_by_side(open_app: Open, filled: Study) -> None:
