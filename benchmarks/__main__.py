@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from benchmarks import (
     channels,
     epochs,
+    int8,
     interaction,
     large,
     lottery,
@@ -55,6 +56,7 @@ BENCHMARKS = {
     "pushed": Benchmark("Pruning over time: Han's networks pushed until they break", over_time.pushed),
     "lottery": Benchmark("Pruning over time: lottery tickets of LeNet-300-100", lottery.rows),
     "schedules": Benchmark("Pruning over time: one shot, iterative, gradual on LeNet-5", over_time.schedules),
+    "int8": Benchmark("int8 against float, on every sample model", int8.rows),
     "throughput": Benchmark("Studies: 64 trials on all cores, and again", studies.throughput),
     "search": Benchmark("Studies: a search against the whole grid", search.rows),
     "store_rate": Benchmark("Studies: rates of store, scheduler and samplers", store_rate.rows),

@@ -169,6 +169,7 @@ def _tune(own: Parser) -> None:
     own.add_argument("--within", help="a further constraint, such as 'packed_bytes <= 100 KB'")
     own.add_argument("--epochs", type=int, default=1, help="after each pruning; 0 tries one-shot recipes (default: 1)")
     own.add_argument("--trials", type=int, default=30, help="settings to try (default: 30)")
+    own.add_argument("--int8", action="store_true", help="try every recipe with int8 at its end, too")
     own.add_argument("--seed", type=int, default=0)
     own.add_argument("--out", type=Path, help="folder for the best model and its recipe")
     _json(own)

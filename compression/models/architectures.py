@@ -14,6 +14,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compression.models.quantized import Quantized
 from compression.models.transformers import ViT, with_separate_heads
 from compression.registry import UserError, quoted
 
@@ -205,4 +206,5 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "torchvision": torchvision_model,
     "timm": timm_model,
     "code": called,
+    "quantized": Quantized,
 }

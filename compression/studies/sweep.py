@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import sys
@@ -26,7 +25,7 @@ from compression.machine import cores
 from compression.measure import latencies
 from compression.measure.calibration import agreement, reliability
 from compression.models.files import load_weights, read_weights, weights_bytes
-from compression.models.structure import structure
+from compression.models.structure import outline
 from compression.pipeline import Event, run
 from compression.recipe import STRUCTURED
 from compression.registry import UserError
@@ -196,7 +195,7 @@ def _timed_lineage(plan: Lineage, finished: list[Done], folder: Path) -> Iterato
     models = {f"point {done.point.index}": read_weights(done.weights, "a point").model for done in finished}
     for number in range(len(found.stages) if found else 0):
         models[f"stage {number}"] = load_weights(jobs.weights(folder.name, number, "stage")).model
-    shape = {name: json.dumps(structure(model)) for name, model in (models | {"baseline": subject.model}).items()}
+    shape = {name: outline(model) for name, model in (models | {"baseline": subject.model}).items()}
     distinct = {shape[name]: model for name, model in models.items()} | {shape["baseline"]: subject.model}
     timings = latencies(distinct, subject.model, subject.blueprint.input_shape)
 

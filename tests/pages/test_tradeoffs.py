@@ -108,10 +108,10 @@ def test_a_search_asks_for_what_its_form_says(open_app: Open, monkeypatch: pytes
     at.number_input(key="tune_lose").set_value(1.0)
     at.number_input(key="tune_within").set_value(50.0)
     at.number_input(key="tune_epochs").set_value(0)
+    at.toggle(key="tune_int8").set_value(True)
     sound(click(at, "Search"))
-    assert begun == [
-        autotune(load_subject("digits-mlp", "digits"), lose=0.01, within="packed_bytes <= 50 KB", epochs=0)
-    ]
+    subject = load_subject("digits-mlp", "digits")
+    assert begun == [autotune(subject, lose=0.01, within="packed_bytes <= 50 KB", epochs=0, rounded=True)]
 
 
 def test_a_preset_starts_its_study(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
