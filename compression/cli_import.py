@@ -58,6 +58,8 @@ def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "input_shape": shape_of(arguments.input),
         "weights": arguments.weights,
         "pretrained": arguments.pretrained,
+        "mean": numbers_of("--mean", arguments.mean),
+        "std": numbers_of("--std", arguments.std),
     }
 
 
@@ -79,6 +81,16 @@ def shape_of(text: str | None) -> tuple[int, ...] | None:
     if not re.fullmatch(r"\d{1,7}([x×]\d{1,7}){2}", text):
         raise UserError(f"--input is {quoted(text)}; give channels, height and width such as 3x224x224")
     return tuple(int(part) for part in re.split("[x×]", text))
+
+
+def numbers_of(option: str, text: str) -> tuple[float, ...]:
+    """Read ``0.485,0.456,0.406``; none where nothing is given. Raises UserError where it is not numbers."""
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise UserError(
+            f"{option} is {quoted(text)}; give a number for each channel such as 0.485,0.456,0.406"
+        ) from None
 
 
 def _check_out(out: Path, weights: Path | None) -> None:

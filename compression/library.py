@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ def add_model(
     input_shape: tuple[int, ...] | None = None,
     weights: Path | None = None,
     pretrained: str = "",
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
     data: str | None = None,
 ) -> Card:
     """Make a model of your own that goes by ``name`` wherever a sample model's name does, and return its card.
@@ -40,7 +42,7 @@ def add_model(
     if data is not None:
         source = pick(sources(), data, "data set")
         classes, input_shape = classes or len(source.classes), input_shape or source.shape
-    made = import_model(architecture, config, classes, input_shape, weights, pretrained)
+    made = import_model(architecture, config, classes, input_shape, weights, pretrained, mean, std)
     check_upload(sum(tensor.nbytes for tensor in made.model.state_dict().values()))
     path = own_model_file(name)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -119,7 +119,8 @@ def quantised(before: Outcome, stage: Quantize, seed: int) -> Work:
     yield f"quantising to int8, {stage.mode}", None
     subject = before.subject
     made = quantize(subject.model, subject.blueprint.input_shape, subject.dataset, stage, seed)
-    return Outcome(replace(subject, model=made.model, blueprint=made.blueprint), notes=(made.note,))
+    blueprint = replace(made.blueprint, normalisation=subject.blueprint.normalisation)
+    return Outcome(replace(subject, model=made.model, blueprint=blueprint), notes=(made.note,))
 
 
 def _too_strong(subject: Subject) -> tuple[str, ...]:
