@@ -43,7 +43,7 @@ def _named(arguments: argparse.Namespace) -> Card:
 def _filed(arguments: argparse.Namespace) -> Card:
     if arguments.data:
         raise UserError("--data is for models with a name; give --name, or --classes and --input")
-    out = arguments.out or Path(f"{re.split('[:.]', arguments.architecture)[-1]}.safetensors")
+    out = arguments.out or Path(f"{Path(re.split('[:.]', arguments.architecture)[-1]).name}.safetensors")
     _check_out(out, arguments.weights)
     card = write_model(out, import_model(**_asked(arguments)))
     print(f"wrote {out} and {out.with_suffix('.json')}", file=sys.stderr)
