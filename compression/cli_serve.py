@@ -37,8 +37,8 @@ def serve(arguments: argparse.Namespace) -> NoReturn:
     variables = _quotas(arguments) | {"ESPALIER_DATA": str(data_root().absolute())}  # it runs in another folder
     options = ["--server.port", str(arguments.port), "--server.address", arguments.address]
     if arguments.team:
-        variables[VARIABLE] = str(arguments.allow.resolve()) if arguments.allow else ""
         options += _team(arguments)
+        variables[VARIABLE] = str(arguments.allow.resolve())
     else:
         options += _alone(arguments)
     if arguments.keep_days is not None:

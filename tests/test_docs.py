@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -43,6 +44,18 @@ def written(default: Any) -> str:
 def test_every_promise_of_safety_names_files_that_are_there() -> None:
     named = re.findall(r"`((?:tests|pages|compression)/[\w/.]+)`", (ROOT / "SECURITY.md").read_text())
     assert len(named) > 20 and [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_image_has_what_the_server_needs_and_runs_as_nobody_special() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    copied = {name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]}
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert copied == allowed and all((ROOT / name).exists() for name in copied)
+    python = re.search(r"FROM python:(\d+)\.(\d+)\.\d+-", lines[1])
+    assert python and (3, 11) <= (int(python[1]), int(python[2])) < (3, 14)
+    ends = [line.split()[0] for line in lines if line]
+    assert ends.index("USER") < ends.index("HEALTHCHECK") < ends.index("ENTRYPOINT") and "USER espalier" in lines
+    assert find_spec("compression.studies.health") and any("compression.studies.health" in line for line in lines)
 
 
 def test_every_quota_is_in_the_guide_with_its_default() -> None:

@@ -20,6 +20,7 @@ from compression.data.root import data_root as shared_root
 from compression.data.root import own_root
 from compression.data.sets import load_data
 from compression.models.files import save_weights
+from compression.models.imports import import_model
 from compression.models.zoo import load
 from compression.owner import known_by, owner_id, working_for
 from compression.recipe import Prune, Recipe
@@ -195,7 +196,11 @@ def test_no_path_leads_out_of_ones_room(way: str, tmp_path: Path) -> None:
         own_root().mkdir()
         (own_root() / "link").symlink_to(anna)
         way = way.format(anna=anna, ben=own_root(), anna_id=ANNA)
-        for ask in (lambda: load(f"{way}/net.safetensors"), lambda: load_data(f"{way}/pictures")):
+        for ask in (
+            lambda: load(f"{way}/net.safetensors"),
+            lambda: load_data(f"{way}/pictures"),
+            lambda: import_model(f"hf:{way}/net"),
+        ):
             with pytest.raises(UserError, match="is a path; on this server models and data sets go by their names$"):
                 ask()
     with working_for(ANNA):

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compression.data.root import own_path
 from compression.models.files import MAX_INPUT, Blueprint, check_finite, initialised, state_of, without_memory
 from compression.models.given import Given
 from compression.models.huggingface import read_folder
@@ -122,7 +123,7 @@ def _given(architecture: str, weights: Path | None, pretrained: str) -> Given:
     if kind == "hf":
         if weights or pretrained:
             raise UserError("hf:FOLDER takes the weights that lie in the folder; leave weights and pretrained out")
-        return read_folder(Path(name))
+        return read_folder(own_path(name))
     if pretrained:
         return fetched(architecture, pretrained)
     return Given(read_weights_file(weights), where=str(weights)) if weights else Given({})
