@@ -91,8 +91,9 @@ def add(
 
 def check_name(name: str) -> None:
     """Raise UserError for a name that is not plain, has a meaning already, or is taken."""
-    if plain_name(name) in (*DATASETS, *RESERVED):
-        raise UserError(f"name is '{name}', which has a meaning of its own; choose another than {', '.join(DATASETS)}")
+    taken = (*DATASETS, *RESERVED)
+    if plain_name(name) in taken:
+        raise UserError(f"name is '{name}', which has a meaning of its own; choose another than {', '.join(taken)}")
     if name in own_names():
         raise UserError(f"There is a data set '{name}' already; remove it first with: espalier data rm '{name}' --yes")
 
