@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from pages._stages import packed
@@ -51,3 +55,21 @@ def shipped(page: Page, server: str, model: str, stages: list[dict[str, Any]], w
     expect(button).to_contain_text(f"{len(content):,} bytes")
     assert download.value.suggested_filename.startswith(f"{model}-pipeline-")
     return zipfile.ZipFile(io.BytesIO(content))
+
+
+def judged(archive: Path, files: zipfile.ZipFile) -> tuple[int, int]:
+    """How many of the test images in a zip the shipped ONNX file gets right, and of how many."""
+    home = files.namelist()[0].split("/")[0]
+    card = json.loads(files.read(f"{home}/card.json"))
+    session = onnxruntime.InferenceSession(files.read(f"{home}/model.onnx"), providers=["CPUExecutionProvider"])
+    mean, std = (np.array(card[key], np.float32).reshape(3, 1, 1) for key in ("mean", "std"))
+    right = total = 0
+    with zipfile.ZipFile(archive) as given:
+        for name in given.namelist():
+            split, label, _ = name.split("/")
+            if split == "test":
+                pixels = np.asarray(Image.open(io.BytesIO(given.read(name)))).transpose(2, 0, 1)
+                (logits,) = session.run(None, {"input": ((pixels.astype(np.float32) / 255 - mean) / std)[None]})
+                right += card["classes"][int(np.asarray(logits).argmax())] == label
+                total += 1
+    return right, total

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -17,7 +14,7 @@ from playwright.sync_api import Page, expect
 from compression.data.sets import load_data
 from compression.report.text import percent
 from tests.e2e.browser import settle
-from tests.e2e.journey import add_images, add_resnet, shipped
+from tests.e2e.journey import add_images, add_resnet, judged, shipped
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 Open = Callable[..., Page]
@@ -42,23 +39,6 @@ def photographs(path: Path, n: int = 60) -> Path:
     return path
 
 
-def judged(archive: Path, shipped: zipfile.ZipFile, home: str) -> tuple[int, int]:
-    """How many of the test images in a zip the shipped ONNX file gets right, and of how many."""
-    card = json.loads(shipped.read(f"{home}/card.json"))
-    session = onnxruntime.InferenceSession(shipped.read(f"{home}/model.onnx"), providers=["CPUExecutionProvider"])
-    mean, std = (np.array(card[key], np.float32).reshape(3, 1, 1) for key in ("mean", "std"))
-    right = total = 0
-    with zipfile.ZipFile(archive) as given:
-        for name in given.namelist():
-            split, label, _ = name.split("/")
-            if split == "test":
-                pixels = np.asarray(Image.open(io.BytesIO(given.read(name)))).transpose(2, 0, 1)
-                (logits,) = session.run(None, {"input": ((pixels.astype(np.float32) / 255 - mean) / std)[None]})
-                right += card["classes"][int(np.asarray(logits).argmax())] == label
-                total += 1
-    return right, total
-
-
 def test_from_a_zip_of_photographs_to_an_onnx_file_that_is_as_right_as_the_page_says_and_away(
     open_page: Open, server: str, tmp_path: Path
 ) -> None:
@@ -66,8 +46,7 @@ def test_from_a_zip_of_photographs_to_an_onnx_file_that_is_as_right_as_the_page_
     add_images(page, server, archive, "photos", WAIT_MS)
     add_resnet(page, server, "mine", WAIT_MS)
     with shipped(page, server, "mine", STAGES, WAIT_MS) as files:
-        home = files.namelist()[0].split("/")[0]
-        right, total = judged(archive, files, home)
+        right, total = judged(archive, files)
     assert total == 150 and right > 30  # better than chance
     expect(page.get_by_text(f"{percent(right / total, 2)} of 150 test images right")).to_be_visible()
     page.goto(f"{server}/library?library_model=mine")
