@@ -13,6 +13,7 @@ from compression.data.root import own_path
 from compression.models.files import Blueprint, Loaded, initialised, load_weights
 from compression.models.own import own_card, own_models, weights_file
 from compression.models.samples import FOLDER, SAMPLES, Sample, Training
+from compression.normalisation import known_normalisation
 from compression.registry import UserError, unknown
 
 __all__ = [
@@ -65,7 +66,8 @@ def blueprint_of(name: str) -> Blueprint:
     if sample := SAMPLES.get(name):
         return Blueprint(sample.architecture, sample.config, sample.input_shape)
     card = own_card(_known(name))
-    return Blueprint(card["architecture"], card["config"], tuple(card["input_shape"]))
+    shape = tuple(card["input_shape"])
+    return Blueprint(card["architecture"], card["config"], shape, known_normalisation(card, shape[0]))
 
 
 def load(name: str) -> Loaded:
