@@ -15,7 +15,7 @@ from compression.distillation.students import STUDENTS
 from compression.library import add_model
 from compression.models.own import RESERVED, home_data, own_card, own_models, remove_model
 from compression.models.samples import SAMPLES
-from compression.models.zoo import available, model_card
+from compression.models.zoo import available, blueprint_of, cards, model_card
 from compression.registry import UserError
 from compression.studies.keys import key_of
 from compression.studies.study import Study
@@ -98,6 +98,11 @@ def test_a_damaged_card_is_one_line_that_says_how_to_be_rid_of_it(data_root: Pat
     (data_root / "models" / "mine.json").write_text("[")
     with pytest.raises(UserError, match="^The card of model 'mine' is damaged; remove it: espalier models rm 'mine'"):
         model_card("mine")
+    (data_root / "models" / "mine.json").write_text('{"name": "mine"}')
+    with pytest.raises(UserError, match="^The card of model 'mine' is damaged"):
+        blueprint_of("mine")
+    assert "mine" not in available()
+    assert cards()[-1]["name"] == "mine" and "is damaged; remove it" in cards()[-1]["sentence"]
     remove_model("mine")
 
 
