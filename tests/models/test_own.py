@@ -113,6 +113,17 @@ def test_an_import_that_fails_leaves_nothing(data_root: Path, tmp_path: Path) ->
     assert own_models() == () and not list((data_root / "models").glob("*"))
 
 
+def test_a_model_that_is_too_large_is_refused_before_it_takes_memory(
+    data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[object] = []
+    monkeypatch.setattr("compression.models.imports.initialised", built.append)
+    monkeypatch.setenv("ESPALIER_UPLOADS_GB", "1")
+    with pytest.raises(UserError, match="^What you brought takes 0 GB of your 1 GB, and this needs 1.61 GB more"):
+        add_model("big", "mlp", {"inputs": 64, "hidden": [20_000, 20_000]}, data="digits")
+    assert not built
+
+
 def test_the_command_line_adds_lists_and_removes(data_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["import", "mlp", "--config", '{"inputs": 64, "hidden": [8]}', "--data", "digits", "--name", "mine"]) == 0
