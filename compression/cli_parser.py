@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from compression.data.quota import QUOTAS
 from compression.data.sets import DATASETS
+from compression.report.savings import ASSUMED, Assumptions
 
 Command = Callable[[argparse.Namespace], int | None]
 
@@ -163,6 +164,25 @@ def _tune(own: Parser) -> None:
     _json(own)
 
 
+def _report(own: Parser) -> None:
+    own.add_argument("study", help="the name of a study")
+    own.add_argument("--out", type=Path, help="a .html, .pptx or .csv file (default: print it)")
+    trial = "to present, up to three times; by default the one that the study's chart names"
+    own.add_argument("--trial", type=int, action="append", default=[], help=trial)
+    own.add_argument("--axis", default="", help="the measure beside accuracy (default: the study's own objective)")
+    own.add_argument("--title", default="")
+    own.add_argument("--author", default="")
+    own.add_argument("--accent", default="", help="a colour as #rrggbb")
+    own.add_argument("--logo", type=Path, help="a PNG, JPEG, GIF or WebP file")
+    own.add_argument("--decimal", default=".", help="mark in a CSV: . or , (default: .)")
+    for name, about in ASSUMED.items():
+        first = Assumptions.model_fields[name].default
+        known = about.source if first is None else f"{first:g}, {about.source}"
+        words = f"{about.label.lower()}, {about.unit} (default: {known})"
+        own.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=words)
+    own.add_argument("--currency", help="of the price (default: $)")
+
+
 def _export(own: Parser) -> None:
     own.add_argument("result", help="a folder that `espalier run --out` wrote, a .safetensors file, or a sample model")
     own.add_argument("--to", type=Path, required=True, help="folder for the files")
@@ -196,6 +216,7 @@ ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "distill": ("a student alone beside what a teacher makes of it", _distill),
     "tune": ("the smallest or fastest model that loses little", _tune),
     "study": ("hundreds of settings: run, plan, ls, show, resume, pause, cancel, rm, export", _study),
+    "report": ("what a study came to, for those who decide: HTML, PowerPoint or CSV", _report),
     "export": ("a model as files to ship: safetensors, ONNX, torch.export, packed weights", _export),
     "serve": ("the dashboard, in the browser", _serve),
 }

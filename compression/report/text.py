@@ -140,6 +140,18 @@ def part(value: float, whole: float) -> str:
     return f"{value / 1000**power:.3g} of {whole / 1000**power:.3g} {steps[power]}"
 
 
+def quantity(value: float) -> str:
+    """Any amount in three significant digits, one where it is tiny: "8·10⁻⁵", "0.0153", "47.7", "1.72 M"."""
+    if 0 < abs(value) < 1e-3:
+        return powered(value)
+    return count(value) if abs(value) >= 999.5 else brief(value)
+
+
+def many(value: float) -> str:
+    """A large number in words that everybody reads: "812", "1.72 million"."""
+    return thousands(value, ("", "thousand", "million", "billion", "trillion")) if value >= 999.5 else brief(value)
+
+
 def percent(fraction: float, digits: int = 1) -> str:
     """0.9753 → "97.5 %"."""
     return f"{100 * fraction:.{digits}f} %".replace("-", MINUS)
@@ -173,11 +185,16 @@ def brief(value: float) -> str:
     return f"{float(f'{value:.3g}'):.10g}"
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign: "+0.3", "−0.3", "0.0"."""
+    rounded = round(value, digits)
+    sign = MINUS if rounded < 0 else "+" if rounded > 0 else ""
+    return f"{sign}{abs(rounded):.{digits}f}"
+
+
 def points(change: float) -> str:
     """A change of accuracy in percentage points, with its sign: −0.003 → "−0.3 points"."""
-    rounded = round(100 * change, 1)
-    sign = MINUS if rounded < 0 else "+" if rounded > 0 else ""
-    return f"{sign}{abs(rounded):.1f} points"
+    return f"{signed(100 * change)} points"
 
 
 def delta(text: str) -> str | None:
@@ -292,6 +309,11 @@ def shortened(name: str, limit: int = 18) -> str:
 def unique(values: Any) -> list[Any]:
     """The distinct values in the order in which they first appear, blanks left out."""
     return [value for value in dict.fromkeys(values) if value not in (None, "") and value == value]
+
+
+def printable(text: str) -> str:
+    """Text without what no document can hold: control characters and halves of characters."""
+    return "".join(sign for sign in text if sign.isprintable())
 
 
 def duration(seconds: float) -> str:

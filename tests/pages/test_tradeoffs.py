@@ -12,11 +12,11 @@ from streamlit.testing.v1 import AppTest
 
 from compression.report.elsewhere import device_table
 from compression.report.text import percent, size
-from compression.studies import control, engine, records, spool, store
-from compression.studies.making import made
+from compression.studies import control, records, store
 from compression.studies.presets import autotune, first_look
 from compression.studies.study import Study
 from compression.subject import load_subject
+from tests.studies.plans import measured
 
 Open = Callable[..., AppTest]
 pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -38,19 +38,7 @@ def own_store(data_root: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 @pytest.fixture
 def filled() -> Study:
-    """A study that is done, measured in this process."""
-    study = Study.from_yaml(PLAN)
-    store.create(study)
-    for task in engine.tasks(study):
-        done = made(task.trial)
-        assert done.row
-        if task.number == records.BASELINE:
-            store.keep_baseline(study.name, done.row)
-        else:
-            about = {"epochs": done.epochs, "versions": {}, "hardware": {}, "seconds": done.seconds}
-            store.finish(task.number, study, done.row, spool.keep(task.key, done.weights, done.row, about))
-    store.tell(study.name, {"state": "done", "seen": time.time()})
-    return study
+    return measured(PLAN)
 
 
 def until_done(name: str) -> None:
