@@ -43,6 +43,7 @@ def model_card_of(name: str, model: nn.Module, blueprint: Blueprint, notes: Coll
         "config": blueprint.config,
         "input_shape": list(blueprint.input_shape),
         "classes": blueprint.config.get("classes", blueprint.config.get("num_classes")),
+        "normalisation": blueprint.normalisation._asdict() if blueprint.normalisation else None,
         "notes": list(notes),
         "params": params(model),
         "macs": sum(work.values()),

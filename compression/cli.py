@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from compression.carbon import read_grid
 from compression.cli_data import ACTIONS
 from compression.cli_export import export
 from compression.cli_import import imported
@@ -100,13 +101,14 @@ def _data(arguments: argparse.Namespace) -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> None:
+    grid = read_grid(arguments.grid)
     prepare_process()
     with progress() as bar:
         bar.add_task(f"measuring {arguments.model}", total=None)
         measured = measure(arguments.model, arguments.data, arguments.split, latency=not arguments.no_latency)
     if arguments.json:
         return print_json(measured.model_dump(mode="json"))
-    measurement_table(arguments.model, measured)
+    measurement_table(arguments.model, measured, grid)
 
 
 def _run(arguments: argparse.Namespace) -> None:

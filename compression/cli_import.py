@@ -23,6 +23,7 @@ def imported(arguments: argparse.Namespace) -> None:
     """Build, fill and describe a model; write its file and its card."""
     prepare_process()
     config, shape = config_of(arguments.config), shape_of(arguments.input)
+    mean, std = numbers_of("--mean", arguments.mean), numbers_of("--std", arguments.std)
     out = arguments.out or Path(f"{re.split('[:.]', arguments.architecture)[-1]}.safetensors")
     _check_out(out, arguments.weights)
     # Whoever names a function here has been asked, and means it; a file that names one has not.
@@ -30,7 +31,7 @@ def imported(arguments: argparse.Namespace) -> None:
     with progress() as bar:
         bar.add_task(f"importing {arguments.architecture}", total=None)
         made = import_model(
-            arguments.architecture, config, arguments.classes, shape, arguments.weights, arguments.pretrained
+            arguments.architecture, config, arguments.classes, shape, arguments.weights, arguments.pretrained, mean, std
         )
         card = model_card_of(out.stem, made.model, made.blueprint, made.notes)
     save_weights(made.model, made.blueprint, out)
@@ -58,6 +59,16 @@ def shape_of(text: str | None) -> tuple[int, ...] | None:
     if not re.fullmatch(r"\d{1,7}([x×]\d{1,7}){2}", text):
         raise UserError(f"--input is {quoted(text)}; give channels, height and width such as 3x224x224")
     return tuple(int(part) for part in re.split("[x×]", text))
+
+
+def numbers_of(option: str, text: str) -> tuple[float, ...]:
+    """Read ``0.485,0.456,0.406``; none where nothing is given. Raises UserError where it is not numbers."""
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise UserError(
+            f"{option} is {quoted(text)}; give a number for each channel such as 0.485,0.456,0.406"
+        ) from None
 
 
 def _check_out(out: Path, weights: Path | None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from compression.carbon import GRIDS
 from compression.data.quota import QUOTAS
 from compression.data.sets import DATASETS
 from compression.report.savings import ASSUMED, Assumptions
@@ -43,6 +44,10 @@ def _json(own: Parser) -> None:
     own.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
+def _grid(own: Parser) -> None:
+    own.add_argument("--grid", default="world", help=f"g of CO₂ per kWh, or {', '.join(GRIDS)} (default: world)")
+
+
 def _data(own: Parser) -> None:
     known = f"one of: {', '.join(DATASETS)}; one that you added; or a folder of images"
     own.add_argument("set", nargs="?", help=f"{known}; or add, rm, clean")
@@ -58,12 +63,15 @@ def _data(own: Parser) -> None:
 
 def _import(own: Parser) -> None:
     own.add_argument(
-        "architecture", help="mlp, lenet5, resnet, vit, torchvision:NAME, timm:NAME or package.module:function"
+        "architecture",
+        help="mlp, lenet5, resnet, vit, torchvision:NAME, timm:NAME, hf:FOLDER or package.module:function",
     )
     own.add_argument("--weights", type=Path, help="a .safetensors file, or a state dict; by default random weights")
-    own.add_argument("--pretrained", default="", help="torchvision's own weights by name, such as DEFAULT")
+    own.add_argument("--pretrained", default="", help="torchvision's or timm's own weights by name, such as DEFAULT")
     own.add_argument("--classes", type=int, help="how many to tell apart (default: as many as the weights do)")
     own.add_argument("--input", help="channels × height × width of an image (default: 3x224x224)")
+    own.add_argument("--mean", default="", help="that images were normalised with, as 0.485,0.456,0.406 of 0 to 1")
+    own.add_argument("--std", default="", help="that images were normalised with (default: each data set's own)")
     own.add_argument("--config", default="{}", help="options of the architecture, as JSON")
     own.add_argument("--out", type=Path, help="a .safetensors file; its card goes beside it (default: by the name)")
     _json(own)
@@ -74,6 +82,7 @@ def _measure(own: Parser) -> None:
     own.add_argument("--data", help="data set or folder of images; by default the model's own")
     own.add_argument("--split", default="test", help="train, val or test (default: test)")
     own.add_argument("--no-latency", action="store_true", help="leave the timing out")
+    _grid(own)
     _json(own)
 
 
@@ -179,7 +188,9 @@ def _report(own: Parser) -> None:
         first = Assumptions.model_fields[name].default
         known = about.source if first is None else f"{first:g}, {about.source}"
         words = f"{about.label.lower()}, {about.unit} (default: {known})"
-        own.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=words)
+        if name != "g_per_kwh":  # which has names, too
+            own.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=words)
+    _grid(own)
     own.add_argument("--currency", help="of the price (default: $)")
 
 
@@ -208,7 +219,7 @@ def _serve(own: Parser) -> None:
 ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "models": ("sample models: name, data, accuracy, parameters", _json),
     "data": ("data sets: what is here, what can be fetched; add, rm, clean: your own images", _data),
-    "import": ("a model of your own, torchvision's or timm's as a model file, with its card", _import),
+    "import": ("a model of your own, torchvision's, timm's or Hugging Face's as a model file, with its card", _import),
     "measure": ("accuracy, size, MACs and latency of a model", _measure),
     "run": ("run one recipe; prints before and after each stage", _run),
     "sensitivity": ("each layer cut alone, and a budget spread over them", _sensitivity),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+from compression.carbon import read_grid
 from compression.cli_tables import table
 from compression.presenting import told
 from compression.recipe import validated
@@ -38,7 +39,8 @@ def report(arguments: argparse.Namespace) -> None:
     out = arguments.out
     if out and out.suffix not in WRITERS:
         raise UserError(f"--out is {quoted(str(out))}; give a file that ends in {', '.join(WRITERS)}")
-    given = {name: getattr(arguments, name) for name in (*ASSUMED, "currency")}
+    given = {name: getattr(arguments, name, None) for name in (*ASSUMED, "currency")}
+    given["g_per_kwh"] = read_grid(arguments.grid)
     assumed = validated(Assumptions, {name: value for name, value in given.items() if value is not None})
     shown = cover(
         arguments.title, arguments.author, arguments.accent, _logo(arguments.logo), f"{date.today():%-d %B %Y}"

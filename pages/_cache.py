@@ -194,9 +194,10 @@ def clouded(
     y: str,
     group: str,
     constraints: tuple[Constraint, ...],
+    g_per_kwh: float,
 ) -> pd.DataFrame:
     """All these trials on two measures, not to be changed; a filter takes from it."""
-    return cloud_table(viewed(names, known).rows, x, y, group, constraints)
+    return cloud_table(viewed(names, known).rows, x, y, group, constraints, g_per_kwh)
 
 
 @kept_apart(st.cache_data, by_owner, max_entries=64)

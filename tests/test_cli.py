@@ -231,6 +231,10 @@ def test_measure_prints_one_measurement(espalier: Call) -> None:
     assert f"{100 * expected.accuracy:.2f} % [{100 * expected.accuracy_low:.2f}, " in printed
     assert "17,226, of which 17,226 not zero" in printed
     assert "latency" not in printed
+    assert re.search(r"CO₂ per million images +[\d.]+ g \(estimated: modelled energy at 481 g/kWh\)", printed)
+    french = espalier("measure", "digits-mlp", "--no-latency", "--grid", "france")
+    grams = float(re.search(r"CO₂ per million images +([\d.]+) g .* at 56 g/kWh", french)[1])
+    assert grams == pytest.approx(expected.energy.energy_mj * 56 / 3600, rel=0.01)
     validation = json.loads(espalier("measure", "digits-mlp", "--split", "val", "--no-latency", "--json"))
     assert (validation["split"], validation["n"]) == ("val", 360)
 

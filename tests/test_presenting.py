@@ -93,7 +93,7 @@ def test_a_study_of_which_nothing_could_be_measured_says_so() -> None:
 @pytest.mark.parametrize("ending", [".html", ".pptx", ".csv"])
 def test_the_command_writes_what_the_file_is_called(filled: Study, tmp_path: Path, ending: str) -> None:
     out = tmp_path / f"report{ending}"
-    options = ["--trial", "0", "--trial", "1", "--title", "Ours", "--g-per-kwh", "30", "--decimal", ","]
+    options = ["--trial", "0", "--trial", "1", "--title", "Ours", "--grid", "norway", "--decimal", ","]
     assert main(["report", "cut rows", "--out", str(out), *options]) == 0
     told = presenting.told("cut rows", (0, 1))
     said = headline(told, told.points[0])
@@ -115,7 +115,7 @@ def test_without_a_file_the_command_prints_the_story(filled: Study, capsys: pyte
     printed = capsys.readouterr().out
     told = presenting.told("cut rows", (1,))
     assert printed.startswith(f"digits-mlp, compressed: {headline(told, told.points[0])}\n")
-    for words in ("Who is harmed", "world average of 2023", "Size with zeros packed", "picked by hand among 2"):
+    for words in ("Who is harmed", "World average, 2023", "Size with zeros packed", "picked by hand among 2"):
         assert words in printed
 
 
@@ -128,6 +128,7 @@ def test_without_a_file_the_command_prints_the_story(filled: Study, capsys: pyte
         ("empty --logo nowhere.png", "--logo is 'nowhere.png'; no file can be read there"),
         ("empty --logo pyproject.toml", "logo is not a readable image"),
         ("empty --requests-per-day -1", "requests_per_day is '-1'; it should be greater than or equal to 0"),
+        ("empty --grid mars", "grid is 'mars'; give g of CO₂ per kWh from 0 to 2000, or one of: world, norway"),
         ("empty --accent red", "accent is 'red'; give a colour as #rrggbb"),
         ("empty --trial x", "argument --trial: invalid int value: 'x'"),
     ],

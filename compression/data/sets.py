@@ -22,6 +22,7 @@ from torch import Tensor
 from compression.data.images import read_tree
 from compression.data.own import own_names, own_parts, own_report
 from compression.data.root import data_root
+from compression.normalisation import Normalisation
 from compression.registry import UserError, pick
 
 Notify = Callable[[str], None]
@@ -52,7 +53,10 @@ Parts = dict[str, Split]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Three splits with their class names; ``note`` says what a reader of numbers must know."""
+    """Three splits with their class names; ``note`` says what a reader of numbers must know.
+
+    ``normalisation`` is what the model at hand was trained with, in place of the set's own mean and deviation.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -60,19 +64,20 @@ class Dataset:
     val: Split
     test: Split
     note: str = ""
+    normalisation: Normalisation | None = None
 
-    @cached_property
+    @property
     def mean(self) -> tuple[float, ...]:
-        """Mean of each channel over the training split, on the scale 0 to 1."""
-        return self._statistics[0]
+        """Mean of each channel, on the scale 0 to 1: over the training split, or what the model was trained with."""
+        return (self.normalisation or self._statistics).mean
 
-    @cached_property
+    @property
     def std(self) -> tuple[float, ...]:
-        """Standard deviation of each channel over the training split, on the scale 0 to 1."""
-        return self._statistics[1]
+        """Standard deviation of each channel, as ``mean``."""
+        return (self.normalisation or self._statistics).std
 
     @cached_property
-    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def _statistics(self) -> Normalisation:
         channels = self.train.images.shape[1]
         # Counting the 256 values is exact, and needs no floating-point copy of the images.
         levels = torch.arange(256, dtype=torch.float64) / 255
@@ -83,7 +88,7 @@ class Dataset:
             mean = float(weights @ levels)
             means.append(mean)
             stds.append(max(float((weights @ (levels - mean) ** 2).sqrt()), 1e-6))
-        return tuple(means), tuple(stds)
+        return Normalisation(tuple(means), tuple(stds))
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from compression.pipeline import load_result
 from compression.recipe import Recipe
 from compression.registry import UserError, quoted
 from compression.results import Result
-from compression.subject import check_fit
+from compression.subject import as_trained
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,7 @@ def _images(what: str, loaded: Loaded, data: str | None) -> Dataset:
     if data is None:
         raise UserError("no data set is known; name one as --data")
     dataset = load_data(data)
-    check_fit(what, loaded.model, loaded.blueprint, dataset)
-    return dataset
+    return as_trained(what, loaded, dataset)
 
 
 def facts(source: Source) -> dict[str, Any]:
@@ -105,11 +104,11 @@ def facts(source: Source) -> dict[str, Any]:
         "input_shape": list(shape),
     }
     if source.dataset:
+        about |= {"data": source.dataset.name, "classes": list(source.dataset.classes)}
+    if trained := source.dataset or source.loaded.blueprint.normalisation:
         about |= {
-            "data": source.dataset.name,
-            "mean": list(source.dataset.mean),
-            "std": list(source.dataset.std),
+            "mean": list(trained.mean),
+            "std": list(trained.std),
             "normalise": "(pixel / 255 - mean) / std, for each channel",
-            "classes": list(source.dataset.classes),
         }
     return about

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from compression.models.transformers import PerHead
 from compression.registry import UserError, unknown
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
@@ -28,6 +29,7 @@ WIDTHS: tuple[tuple[tuple[type[nn.Module], ...], tuple[str, ...]], ...] = (
     ((_BatchNorm, _InstanceNorm), ("num_features",)),
     ((nn.GroupNorm,), ("num_channels", "num_groups")),
     ((nn.PReLU,), ("num_parameters",)),
+    ((PerHead,), ("heads",)),
 )
 """The layers that have a width, and the attributes that hold it."""
 
@@ -138,6 +140,8 @@ def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
             "weight": (module.out_channels, inputs, *module.kernel_size),
             "bias": (module.out_channels,),
         }
+    if isinstance(module, PerHead):
+        return {"weight": (module.heads, *module.weight.shape[1:])}
     width: int = getattr(module, width_fields(module)[0])
     return dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (width,))
 

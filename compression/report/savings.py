@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from compression.carbon import GRIDS, MOST, WORLD
 from compression.recipe import Frozen
 
 Row = Mapping[str, Any]
@@ -26,7 +27,7 @@ class Assumptions(Frozen):
     requests_per_day: float = Field(default=1e6, ge=0, le=1e15)
     price_per_hour: float = Field(default=0.05, ge=0, le=1e6)
     energy_mj: float | None = Field(default=None, gt=0, le=1e9)
-    g_per_kwh: float = Field(default=481, ge=0, le=2000)
+    g_per_kwh: float = Field(default=WORLD, ge=0, le=MOST)
     watts: float = Field(default=15, gt=0, le=1e6)
     currency: str = Field(default="$", min_length=1, max_length=3)
 
@@ -44,10 +45,19 @@ ASSUMED: dict[str, Assumed] = {
     "requests_per_day": Assumed("Requests", "a day", "assumption: put in your own traffic"),
     "price_per_hour": Assumed("Price of the machine", "an hour", "assumption: about one rented core, always busy"),
     "energy_mj": Assumed("Energy of a request before", "mJ", "the study's baseline"),
-    "g_per_kwh": Assumed("Grid", "g CO₂ per kWh", "world average of 2023, Ember"),
+    "g_per_kwh": Assumed("Grid", "g CO₂ per kWh", "a grid's average of a year"),
     "watts": Assumed("Power of a worker while it searched", "W", "assumption: about one busy core"),
 }
 """By the name of the field."""
+
+
+def source_of(name: str, assumed: Assumptions) -> str:
+    """Where the value of an assumption is from: its default's source, a grid's, or whoever presents."""
+    value = getattr(assumed, name)
+    grid = next((one for one in GRIDS.values() if one.g_per_kwh == value), None)
+    if name == "g_per_kwh" and grid:
+        return f"{grid.label}, {grid.year}. {grid.source}"
+    return ASSUMED[name].source if value == Assumptions.model_fields[name].default else "given by the presenter"
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,7 @@ def told_of(studied: Studied) -> StudyView:
 
 def suggestion(studied: Studied, axis: str) -> int:
     """The trial that the trade-off chart names on this axis, else the most accurate one."""
-    return _suggested(_cloud(studied, told_of(studied), axis), studied)
+    return _suggested(_cloud(studied, told_of(studied), axis, Assumptions()), studied)
 
 
 def story(
@@ -224,7 +224,7 @@ def story(
         UserError: nothing to tell, too many points, or one that is not there.
     """
     view, axis, assumed = told_of(studied), axis or studied.cost, assumed or Assumptions()
-    table = _cloud(studied, view, axis)
+    table = _cloud(studied, view, axis, assumed)
     numbers = tuple(dict.fromkeys(trials)) or (_suggested(table, studied),)
     if len(numbers) > MOST:
         raise UserError(f"{len(numbers)} trials are given; at most {MOST} are presented side by side")
@@ -240,9 +240,9 @@ def story(
     return Story(studied, start, table, tuple(points), not trials, assumed)
 
 
-def _cloud(studied: Studied, view: StudyView, axis: str) -> pd.DataFrame:
+def _cloud(studied: Studied, view: StudyView, axis: str, assumed: Assumptions) -> pd.DataFrame:
     pick(AXES, axis, "axis")
-    return cloud_table(view.rows, axis, "accuracy", view.groups[0], studied.constraints)
+    return cloud_table(view.rows, axis, "accuracy", view.groups[0], studied.constraints, assumed.g_per_kwh)
 
 
 def _suggested(table: pd.DataFrame, studied: Studied) -> int:

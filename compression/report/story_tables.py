@@ -9,7 +9,7 @@ import pandas as pd
 
 from compression.registry import pick
 from compression.report.compare import records
-from compression.report.savings import ASSUMED, DAYS, Assumptions
+from compression.report.savings import ASSUMED, DAYS, source_of
 from compression.report.story import Evidence, Point, Story
 from compression.report.story_words import amount_of, earned
 from compression.report.tables import class_table
@@ -140,11 +140,10 @@ def assumption_cells(story: Story) -> Cells:
     """Every assumption with its unit and its source; what was changed is the presenter's."""
     cells = [["assumption", "value", "source"]]
     for name, about in ASSUMED.items():
-        value, first = getattr(story.assumed, name), Assumptions.model_fields[name].default
-        source = about.source if value == first else "given by the presenter"
+        value, source = getattr(story.assumed, name), source_of(name, story.assumed)
         if name == "energy_mj" and value is None:
             value = story.start.get("energy_mj")
-            source = f"{about.source}, {story.start.get('energy_source', 'not measured')}"
+            source = f"{source}, {story.start.get('energy_source', 'not measured')}"
         cells.append([about.label, "–" if value is None else _assumed(story, name, value), source])
     return cells
 

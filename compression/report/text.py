@@ -14,7 +14,9 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 UNITS = {"rows": "neurons", "channels": "channels", "kernels": "kernels", "heads": "heads", "blocks": "blocks"}
 """What one removed piece is called, by granularity; every other granularity removes weights."""
 
-Scale = Literal["bytes", "count", "times", "ms", "mj", "fraction"]
+SYMBOLS = {"times": "×", "ms": "ms", "mj": "mJ", "g": "g"}
+"""Of the units that have no steps."""
+Scale = Literal["bytes", "count", "times", "ms", "mj", "g", "fraction"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ AXES: dict[str, Axis] = {
     "latency_ms": Axis("Latency", "ms", *_FASTER, "measured", where="ONNX Runtime, this machine"),
     "energy_mj": Axis("Energy per image", "mj", "less energy", "cuts energy {}", "estimated"),
 }
-ESTIMATED: dict[str, Axis] = {
+CO2 = "co2_g"
+ON_DEVICES: dict[str, Axis] = {
     f"{name}_ms": Axis(
         f"Latency on {device.label}",
         "ms",
@@ -73,7 +76,12 @@ ESTIMATED: dict[str, Axis] = {
     )  # fmt: skip
     for name, device in DEVICES.items()
 }
-"""What is worked out for devices that are not here; no row holds it, whoever draws it asks ``devices.estimate``."""
+"""Latency on devices that are not here."""
+ESTIMATED: dict[str, Axis] = {
+    CO2: Axis("CO₂ per million images", "g", "less CO₂", "cuts CO₂ {}", "estimated"),
+    **ON_DEVICES,
+}
+"""What is worked out for a grid or for a device; no row holds it, see ``estimates.estimated``."""
 AXES |= ESTIMATED
 MEASURES: dict[str, Axis] = {
     "accuracy": Axis("Accuracy", "fraction", "more accurate", "", "measured", "accuracy_low", "accuracy_high"),
@@ -86,6 +94,7 @@ SHORT = {
     "nonzero": "nonzeros",
     "macs": "MACs",
     "energy_mj": "energy",
+    CO2: "CO₂",
 }
 """Names of measures for the middle of a sentence, where theirs is long."""
 
@@ -224,13 +233,15 @@ def amount(value: float, scale: Scale) -> str:
         return times(value)
     if scale == "fraction":
         return share(value)
-    return f"{value:.3g} {'ms' if scale == 'ms' else 'mJ'}"
+    if scale == "g" and abs(value) >= 1000:
+        return f"{brief(value / 1000)} kg"
+    return f"{brief(value)} {SYMBOLS[scale]}"
 
 
 def unit_of(largest: float, scale: Scale) -> tuple[float, str]:
     """The divisor and the unit in which an axis up to ``largest`` is drawn: 431080 → (1000, "KB")."""
     if scale not in ("bytes", "count"):
-        return 1.0, {"times": TIMES, "ms": "ms", "mj": "mJ"}.get(scale, "")
+        return 1.0, SYMBOLS.get(scale, "")
     steps = ("bytes", "KB", "MB", "GB") if scale == "bytes" else ("", "thousands", "millions", "billions")
     power = min(3, int(math.log10(largest) // 3)) if largest >= 1 else 0
     return 1000.0**power, steps[power]

@@ -148,6 +148,21 @@ def test_the_named_point_shows_the_librarys_numbers(open_app: Open, filled: Stud
     assert at.text_input(key="study_bounds_cut rows").value == "accuracy >= 90 %"
 
 
+def test_co2_is_an_axis_whose_grid_can_be_edited(open_app: Open, filled: Study) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    assert not [one for one in at.number_input if one.key == "grid"]
+    at = sound(at.selectbox(key="study_x_packed_bytes").set_value("co2_g").run())
+    assert at.number_input(key="grid").value == 481 and "at 481 g/kWh" in subtitle(at)
+    at = sound(at.number_input(key="grid").set_value(30.0).run())
+    assert "at 30 g/kWh" in subtitle(at)
+
+
+def subtitle(at: AppTest) -> str:
+    """Of the first chart, in one line."""
+    layout = json.loads(at.get("plotly_chart")[0].proto.spec)["layout"]
+    return str(layout["title"]["subtitle"]["text"]).replace("\u00a0", " ").replace("<br>", " ")
+
+
 def test_other_constraints_name_another_point_and_bad_ones_are_one_line(open_app: Open, filled: Study) -> None:
     at = open_app("tradeoffs", model="digits-mlp")
     bounds = at.text_input(key="study_bounds_cut rows")

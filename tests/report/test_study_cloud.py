@@ -76,7 +76,7 @@ def slow_front(rows: list[Row], x: str, y: str) -> list[bool]:
     """The definition, word for word: none is clearly better in one measure and clearly worse in neither."""
 
     def better(q: Row, p: Row, side: str, key: str) -> bool:
-        up = OBJECTIVES.get(key, "minimize" if key.endswith("_ms") else "maximize") == "maximize"
+        up = OBJECTIVES.get(key, "minimize" if key.endswith(("_ms", "_g")) else "maximize") == "maximize"
         low, high = (side, side) if key == "accuracy" else (f"{side}_low", f"{side}_high")
         return bool(q[low] > p[high]) if up else bool(q[high] < p[low])
 
