@@ -22,5 +22,6 @@ st.navigation(
         st.Page("pages/distill.py", title="Distill", icon=":material/school:"),
         st.Page("pages/pipeline.py", title="Pipeline", icon=":material/route:"),
         st.Page("pages/tradeoffs.py", title="Trade-offs", icon=":material/show_chart:"),
+        st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),
     ]
 ).run()

@@ -28,7 +28,7 @@ class Assumptions(Frozen):
     price_per_hour: float = Field(default=0.05, ge=0, le=1e6)
     energy_mj: float | None = Field(default=None, gt=0, le=1e9)
     g_per_kwh: float = Field(default=WORLD, ge=0, le=MOST)
-    watts: float = Field(default=15, gt=0, le=1e6)
+    watts: float = Field(default=15.0, gt=0, le=1e6)
     currency: str = Field(default="$", min_length=1, max_length=3)
 
 
@@ -56,7 +56,7 @@ def source_of(name: str, assumed: Assumptions) -> str:
     value = getattr(assumed, name)
     grid = next((one for one in GRIDS.values() if one.g_per_kwh == value), None)
     if name == "g_per_kwh" and grid:
-        return f"{grid.label}, {grid.year}. {grid.source}"
+        return f"{grid.label}, {grid.year}. {grid.source.partition(':')[0]}"
     return ASSUMED[name].source if value == Assumptions.model_fields[name].default else "given by the presenter"
 
 

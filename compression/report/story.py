@@ -114,14 +114,14 @@ class Evidence:
         """Right before."""
         return sum(one.right for one in self.classes)
 
-    def worst(self) -> tuple[ClassAnswers, float, float, float]:
-        """The class that loses most, with its change and an interval that allows for its being chosen among all.
+    def changes(self) -> list[tuple[ClassAnswers, float, float, float]]:
+        """Each class with its change of accuracy, the greatest loss first, and an interval that allows for the choice.
 
         Source: Bonferroni's correction, at 95 % for all classes together.
         """
-        worst = min(self.classes, key=lambda one: (one.after - one.before, one.name))
         z = NormalDist().inv_cdf(1 - 0.025 / len(self.classes))
-        return worst, *answers_change(worst.lost, worst.won, worst.n, z)
+        worst_first = sorted(self.classes, key=lambda one: (one.after - one.before, one.name))
+        return [(one, *answers_change(one.lost, one.won, one.n, z)) for one in worst_first]
 
 
 @dataclass(frozen=True)

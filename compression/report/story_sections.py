@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from compression.report.cloud_chart import cloud_chart
 from compression.report.drawing import Chart
 from compression.report.model_charts import change_chart, class_chart
-from compression.report.story import Story
+from compression.report.story import Evidence, Story
 from compression.report.story_tables import (
     Cells,
     assumption_cells,
@@ -22,6 +22,7 @@ from compression.report.story_words import (
     footnote,
     harm_words,
     headline,
+    losing_words,
     savings_words,
 )
 from compression.report.tables import change_table
@@ -45,25 +46,29 @@ class Section:
 def sections(story: Story, theme: Theme = LIGHT) -> list[Section]:
     """The parts of a story, each with its words, its tables and its chart."""
     first = story.points[0]
-    harm = harm_words(first)
-    told = [f"{point.letter}, {point.label}: {headline(story, point)}." for point in story.points]
-    saved = savings_words(story, first)
-    seen = first.evidence
-    classes = class_chart(classes_of(seen), theme, split=seen.split, n=seen.n, width=WIDTH) if seen else None
+    named = [f"{point.letter}, {point.label}: {headline(story, point)}." for point in story.points]
+    compared = tuple(named) if len(named) > 1 else ()
     change = change_chart(change_table(story.start, first.row), theme, width=WIDTH)
+    changed, *worst = harm_words(first)
+    saved, *more = (*savings_words(story, first), *break_even_words(story, first))
+    yearly, assumed = savings_cells(story, first), assumption_cells(story)
+    studied, *conditions = footnote(story)
     return [
         Section("tradeoff", "The trade-off", chosen_words(story), chart=_tradeoff(story, theme)),
         Section(
-            "before_after", "Before and after", f"{headline(story, first)}.",
-            (accuracy_words(story, first), *(told if len(told) > 1 else ())), (before_after_cells(story),), change,
+            "before_after", "Before and after", accuracy_words(story, first), compared,
+            (before_after_cells(story),), change,
         ),
-        Section("harm", "Who is harmed", harm[-1], tuple(harm[:-1]), chart=classes),
-        Section(
-            "savings", "What it saves", saved[0], (*saved[1:], *break_even_words(story, first)),
-            (savings_cells(story, first), assumption_cells(story)),
-        ),
-        Section("measured", "How it was measured", footnote(story)[0], tuple(footnote(story)[1:])),
+        Section("harm", "Who is harmed", changed, tuple(worst), chart=_classes(first.evidence, theme)),
+        Section("savings", "What it saves", saved, tuple(more), (yearly, assumed)),
+        Section("measured", "How it was measured", studied, tuple(conditions)),
     ]  # fmt: skip
+
+
+def _classes(seen: Evidence | None, theme: Theme) -> Chart | None:
+    if seen is None:
+        return None
+    return class_chart(classes_of(seen), theme, split=seen.split, n=seen.n, width=WIDTH, title=losing_words(seen))
 
 
 def _tradeoff(story: Story, theme: Theme) -> Chart:

@@ -87,9 +87,10 @@ def harm_words(point: Point) -> list[str]:
     return [_changed(seen), _worst(seen)]
 
 
-def harm_title(point: Point) -> str:
-    """Who is harmed, in one line."""
-    return harm_words(point)[-1]
+def losing_words(seen: Evidence) -> str:
+    """How many classes lose accuracy, noise left out."""
+    losing, total = sum(high < 0 for _, _, _, high in seen.changes()), len(seen.classes)
+    return f"{losing or 'None'} of {total} classes {'loses' if losing < 2 else 'lose'} accuracy beyond noise"
 
 
 def _changed(seen: Evidence) -> str:
@@ -104,7 +105,7 @@ def _changed(seen: Evidence) -> str:
 
 
 def _worst(seen: Evidence) -> str:
-    worst, change, low, high = seen.worst()
+    worst, change, low, high = seen.changes()[0]
     name, ends = printable(worst.name), f"{points(low)} to {points(high)}"
     if change >= 0:
         return "No class loses accuracy."

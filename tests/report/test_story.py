@@ -19,8 +19,9 @@ from compression.report.compare import answers_change
 from compression.report.cover import Cover
 from compression.report.savings import ASSUMED, Assumptions
 from compression.report.story import ClassAnswers, Evidence, suggestion
+from compression.report.story_sections import sections
 from compression.results import wilson
-from tests.report.told import CLASSES, FAST, POOR, SEEN, SLOW, made, rows, studied
+from tests.report.told import FAST, POOR, SEEN, SLOW, made, rows, studied
 
 YEAR = 365e6
 """Requests, at a million a day."""
@@ -290,4 +291,19 @@ def test_the_suggestion_is_what_the_chart_names_else_the_most_accurate() -> None
 
 def test_the_evidence_adds_up() -> None:
     assert (SEEN.n, SEEN.right, SEEN.lost, SEEN.won) == (1000, 983, 26, 5)
-    assert SEEN.worst()[0] is CLASSES[1]
+    assert [one.name for one, *_ in SEEN.changes()] == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ((0, 1), "None of 2 classes loses accuracy beyond noise"),
+        ((0, 40), "1 of 2 classes loses accuracy beyond noise"),
+        ((60, 40), "2 of 2 classes lose accuracy beyond noise"),
+    ],
+)
+def test_only_classes_that_lose_beyond_noise_are_counted(lost: tuple[int, int], said: str) -> None:
+    seen = Evidence("test", tuple(ClassAnswers(f"{n}", 500, 490, n, 0) for n in lost))
+    assert words.losing_words(seen) == said
+    (chart,) = [part.chart for part in sections(made(seen=seen)) if part.key == "harm"]
+    assert chart is not None and chart.title == said
