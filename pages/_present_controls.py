@@ -39,9 +39,16 @@ def choose_study(model: str) -> str | None:
     if st.session_state.get(STUDY) not in names:
         st.session_state[STUDY] = linked if linked in names else _latest(names, model)
     chosen: str = st.selectbox(
-        "Study", names, key=STUDY, bind="query-params", help="Studies are made and explored on the Trade-offs page."
-    )
+        "Study", names, key=STUDY, help="Studies are made and explored on the Trade-offs page."
+    )  # fmt: skip
+    _keep_in_link(STUDY, [chosen])
     return chosen
+
+
+def _keep_in_link(key: str, values: list[str]) -> None:
+    """Have the address say what was chosen, also where the page chose it itself."""
+    if st.query_params.get_all(key) != values:
+        st.query_params[key] = values
 
 
 def _latest(names: Sequence[str], model: str) -> str:
@@ -56,8 +63,8 @@ def choose_points(studied: Studied) -> tuple[tuple[int, ...], str]:
     _preset_points(studied.name, labels)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         points = st.multiselect(
-            "Operating points", list(labels), key=POINTS, bind="query-params", max_selections=MOST,
-            format_func=lambda number: f"{labels[number]} (trial {number})", placeholder="The suggested one",
+            "Operating points", list(labels), key=POINTS, max_selections=MOST, placeholder="The suggested one",
+            format_func=lambda number: f"{labels[number]} (trial {number})",
             help=f"Up to {MOST} side by side. Sentences are about the first; without any, about the suggested one.",
         )  # fmt: skip
         axes = [key for key in measures_of(trials) if key != "accuracy"]
@@ -66,20 +73,24 @@ def choose_points(studied: Studied) -> tuple[tuple[int, ...], str]:
             key=f"present_axis_{studied.cost}", format_func=lambda key: MEASURES[key].label,
             help="The measure that accuracy is drawn against, and by which a point is suggested.",
         )  # fmt: skip
+    _keep_in_link(POINTS, [str(number) for number in points])
     return tuple(points), axis
 
 
 def _preset_points(name: str, labels: dict[int, str]) -> None:
     """Take the points of the link, or the one that was clicked on the Trade-offs page; say which are gone."""
-    if st.session_state.get("present_pointed") == name and POINTS in st.session_state:
-        return
-    linked = st.query_params.get_all(POINTS)
-    if gone := [one for one in linked if one not in map(str, labels)]:
+    trials = {str(number): number for number in labels}
+    fresh = POINTS not in st.session_state
+    other = not fresh and st.session_state["present_pointed"] != name
+    asked = (
+        st.query_params.get_all(POINTS) if fresh else [] if other else [str(one) for one in st.session_state[POINTS]]
+    )
+    if gone := [one for one in asked if one not in trials]:
         st.warning(f"Trial {foreign(gone[0])} is not in this study; it may have been deleted meanwhile.",
                    icon=":material/link_off:")  # fmt: skip
     study, trial = st.session_state.get(PICKED, ("", None))
-    clicked = [trial] if study == name and trial in labels else []
-    st.session_state[POINTS] = [number for number in labels if str(number) in linked][:MOST] or clicked
+    clicked = [trial] if (fresh or other) and study == name and trial in labels else []
+    st.session_state[POINTS] = [trials[one] for one in asked if one in trials][:MOST] or clicked
     st.session_state["present_pointed"] = name
 
 
@@ -119,7 +130,7 @@ def choose_cover() -> Cover:
                                    help="Under the headline, with today's date.")  # fmt: skip
             accent = st.color_picker("Accent", Cover().accent, key="present_accent", bind="query-params",
                                      help="Of lines and bars; words stay dark, which can be read.")  # fmt: skip
-        logo = st.file_uploader("Logo", [kind.lower() for kind in LOGOS], key="present_logo",
+        logo = st.file_uploader("Logo", [kind.lower() for kind in LOGOS], key="present_logo", max_upload_size=2,
                                 help="An image of at most 2 MB; it is not in the link.")  # fmt: skip
     made = f"{date.today():%-d %B %Y}"
     try:

@@ -47,7 +47,7 @@ def take_away(story: Story, shown: Cover) -> None:
         with st.popover("More", icon=":material/more_horiz:", help="The link, the decimal mark, and charts as files."):
             st.radio(
                 "Decimal mark of the CSV", list(MARKS), key="present_decimal", bind="query-params", horizontal=True,
-                help="After a comma, cells are parted by semicolons.",
+                format_func=lambda mark: f"1{mark}5", help="After a comma, cells are parted by semicolons.",
             )  # fmt: skip
             st.radio(
                 "A chart's camera saves", PICTURES, key="present_picture", bind="query-params", horizontal=True,

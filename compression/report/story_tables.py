@@ -13,7 +13,7 @@ from compression.report.savings import ASSUMED, DAYS, source_of
 from compression.report.story import Evidence, Point, Story
 from compression.report.story_words import amount_of, earned
 from compression.report.tables import class_table
-from compression.report.text import AXES, MEASURES, MINUS, amount, interval, many, percent, printable, quantity
+from compression.report.text import AXES, MEASURES, MINUS, amount, interval, percent, printable, quantity
 from compression.report.titles import split_word
 from compression.results import wilson
 
@@ -25,18 +25,16 @@ Row = dict[str, Any]
 Cells = list[list[str]]
 
 
-def _baseline(story: Story, key: str, point: Point) -> Any:
-    """A cost of the baseline, whose latency was taken beside that of each point."""
-    return point.row.get("baseline_latency_ms") if key == "latency_ms" else story.start.get(key)
+def _baseline(story: Story, key: str) -> Any:
+    """A cost of the baseline, whose latency was taken beside that of the point."""
+    return story.points[0].row.get("baseline_latency_ms") if key == "latency_ms" else story.start.get(key)
 
 
 def costs_of(story: Story) -> list[str]:
-    """The costs that are known of the baseline and of every point."""
-    return [
-        key
-        for key in COSTS
-        if all(_known(one) for point in story.points for one in (_baseline(story, key, point), point.row.get(key)))
-    ]
+    """The costs that are known of the baseline and of every point, each of which has a latency to itself."""
+    rows = [point.row for point in story.points]
+    keys = [key for key in COSTS if key != "latency_ms" or len(rows) == 1]
+    return [key for key in keys if all(_known(one) for one in (_baseline(story, key), *(row.get(key) for row in rows)))]
 
 
 def _known(value: Any) -> bool:
@@ -54,7 +52,7 @@ def before_after(story: Story) -> pd.DataFrame:
         lines.append(_line(chosen, "fraction", "measured", story.start["accuracy"], own))
     for key in costs_of(story):
         values = [(p, p.row[key], None, None) for p in points]
-        lines.append(_line(key, AXES[key].scale, AXES[key].origin, _baseline(story, key, points[0]), values))
+        lines.append(_line(key, AXES[key].scale, AXES[key].origin, _baseline(story, key), values))
     if all(_known(p.row.get("speedup")) for p in points):
         fast = [(p, p.row["speedup"], p.row["speedup_low"], p.row["speedup_high"]) for p in points]
         lines.append(_line("speedup", "times", "measured", 1.0, fast))
@@ -106,7 +104,7 @@ def left_table(story: Story) -> pd.DataFrame:
     """What each point has left of every cost: key, label, and a fraction of the baseline for each letter."""
     body = [
         {"key": key, "label": MEASURES[key].label}
-        | {point.letter: point.row[key] / _baseline(story, key, point) for point in story.points}
+        | {point.letter: point.row[key] / _baseline(story, key) for point in story.points}
         for key in costs_of(story)
         if key not in ("params", "memory_bytes")
     ]
@@ -150,7 +148,7 @@ def assumption_cells(story: Story) -> Cells:
 
 def _assumed(story: Story, name: str, value: float) -> str:
     money = story.assumed.currency if name == "price_per_hour" else ""
-    return f"{money}{many(value) if name == 'requests_per_day' else quantity(value)} {ASSUMED[name].unit}"
+    return f"{money}{quantity(value)} {ASSUMED[name].unit}"
 
 
 def numbers(story: Story) -> pd.DataFrame:

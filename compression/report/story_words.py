@@ -16,7 +16,6 @@ from compression.report.text import (
     capital,
     duration,
     interval,
-    many,
     percent,
     points,
     printable,
@@ -120,7 +119,7 @@ def savings_words(story: Story, point: Point) -> list[str]:
     if not requests:
         return ["At 0 requests a day nothing is saved."]
     return [
-        f"At {many(requests)} requests a day {_time_words(point, requests * DAYS)}",
+        f"At {quantity(requests)} requests a day {_time_words(point, requests * DAYS)}",
         capital(_energy_words(story, point, requests * DAYS)),
     ]
 
@@ -189,7 +188,9 @@ def break_even_words(story: Story, point: Point) -> list[str]:
 def _paid(one: BreakEven, story: Story) -> str:
     days = one.days(story.assumed.requests_per_day)
     when = "never" if math.isinf(days) else _days(days)
-    return f"It is paid for in {PAID[one.key]} after {many(math.ceil(one.requests))} requests: {when} at this traffic."
+    return (
+        f"It is paid for in {PAID[one.key]} after {quantity(math.ceil(one.requests))} requests: {when} at this traffic."
+    )
 
 
 def _days(days: float) -> str:

@@ -150,15 +150,12 @@ def part(value: float, whole: float) -> str:
 
 
 def quantity(value: float) -> str:
-    """Any amount in three significant digits, one where it is tiny: "8·10⁻⁵", "0.0153", "47.7", "1.72 M"."""
+    """Any amount as everybody reads it: "8·10⁻⁵", "0.0153", "47.7", "6,470", "1.72 million"."""
     if 0 < abs(value) < 1e-3:
         return powered(value)
-    return count(value) if abs(value) >= 999.5 else brief(value)
-
-
-def many(value: float) -> str:
-    """A large number in words that everybody reads: "812", "1.72 million"."""
-    return thousands(value, ("", "thousand", "million", "billion", "trillion")) if value >= 999.5 else brief(value)
+    if abs(value) < 999_500:
+        return f"{float(f'{value:.3g}'):,.10g}"
+    return thousands(value, ("", "thousand", "million", "billion", "trillion"))
 
 
 def percent(fraction: float, digits: int = 1) -> str:
