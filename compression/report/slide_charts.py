@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from lxml import etree
@@ -62,12 +63,22 @@ def _series(story: Story, rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The rows of each series by its name: the points presented apart from all others."""
     own = {number: point for point in story.points for number in point.row["trials"]}
     named: dict[str, list[Row]] = {"other trials": [], "front": [], "baseline": []}
-    named["front"] = sorted((row for row in rows if row["front"]), key=lambda row: row["x"])
+    front = sorted((row for row in rows if row["front"]), key=lambda row: row["x"])
+    named["front"] = _stairs(front, AXES[rows[0]["x_axis"]].more_is_better)
     for row in rows:
         point = None if row["baseline"] else own.get(row["trial"])
         name = f"{point.letter}: {point.label}" if point else "baseline" if row["baseline"] else "other trials"
         named.setdefault(name, []).append(row)
     return {name: members for name, members in named.items() if members}
+
+
+def _stairs(front: Sequence[Row], more_is_better: bool) -> list[Row]:
+    """Between two trials of a front there is none, so that its line goes by steps."""
+    steps = list(front[:1])
+    for one, other in pairwise(front):
+        corner = {"x": one["x"], "y": other["y"]} if more_is_better else {"x": other["x"], "y": one["y"]}
+        steps += [corner, other]
+    return steps
 
 
 def _bounds(story: Story, rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -84,7 +95,7 @@ def _bounds(story: Story, rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
     """Whole tenths round all accuracies."""
-    return int(10 * min(values)) / 10, 1.0
+    return min(0.9, int(10 * min(values)) / 10), 1.0
 
 
 def _dress(series: XySeries, name: str, rows: Sequence[Row], divisor: float) -> None:
@@ -92,7 +103,7 @@ def _dress(series: XySeries, name: str, rows: Sequence[Row], divisor: float) -> 
     line = name == "front" or "baseline" not in rows[0]
     series.marker.style = XL_MARKER_STYLE.NONE if line else XL_MARKER_STYLE.CIRCLE
     if line:
-        series.format.line.color.rgb = _rgb(LIGHT.text if name == "front" else LIGHT.muted)
+        series.format.line.color.rgb = rgb(LIGHT.text if name == "front" else LIGHT.muted)
         series.format.line.width = Pt(1.5)
         series.format.line.dash_style = None if name == "front" else MSO_LINE.DASH
         return
@@ -105,7 +116,7 @@ def _dress(series: XySeries, name: str, rows: Sequence[Row], divisor: float) -> 
         colour, size, style = POINTS[turn], 12, MARKERS[turn]
     series.marker.style, series.marker.size = style, size
     series.marker.format.fill.solid()
-    series.marker.format.fill.fore_color.rgb = series.marker.format.line.color.rgb = _rgb(colour)
+    series.marker.format.fill.fore_color.rgb = series.marker.format.line.color.rgb = rgb(colour)
     if name != "other trials":
         _intervals(series, rows, "y", 1.0)
         if any(row["x_low"] < row["x_high"] for row in rows):
@@ -177,7 +188,7 @@ def _bars(chart: Chart, colours: Sequence[str], title: str) -> None:
     plot.data_labels.number_format, plot.data_labels.number_format_is_linked = "0%", False
     for series, colour in zip(plot.series, colours, strict=False):
         series.format.fill.solid()
-        series.format.fill.fore_color.rgb = _rgb(colour)
+        series.format.fill.fore_color.rgb = rgb(colour)
     _axis(chart.value_axis, title, "0%")
     chart.value_axis.minimum_scale = 0
     chart.category_axis.reverse_order = True  # the first on top
@@ -196,8 +207,9 @@ def _axis(axis: Any, title: str, form: str) -> None:
     axis.axis_title.text_frame.paragraphs[0].runs[0].font.size = Pt(FONT_PT)
     axis.tick_labels.number_format, axis.tick_labels.number_format_is_linked = form, False
     axis.has_major_gridlines = True
-    axis.major_gridlines.format.line.color.rgb = _rgb(LIGHT.grid)
+    axis.major_gridlines.format.line.color.rgb = rgb(LIGHT.grid)
 
 
-def _rgb(colour: str) -> RGBColor:
+def rgb(colour: str) -> RGBColor:
+    """A colour as PowerPoint has it."""
     return RGBColor.from_string(colour.removeprefix("#").upper())

@@ -6,14 +6,13 @@ import io
 from typing import Any
 
 from pptx import Presentation
-from pptx.dml.color import RGBColor
 from pptx.enum.shapes import MSO_SHAPE
 from pptx.enum.text import PP_ALIGN
 from pptx.slide import Slide
 from pptx.util import Emu, Inches, Pt
 
 from compression.report.cover import Cover
-from compression.report.slide_charts import NATIVE, Box
+from compression.report.slide_charts import NATIVE, Box, rgb
 from compression.report.story import Story
 from compression.report.story_sections import Section, sections
 from compression.report.story_tables import Cells
@@ -25,7 +24,7 @@ LEFT, TOP, INSIDE = Inches(0.6), Inches(1.7), Inches(12.13)
 BAR = Inches(0.18)
 TITLE_ONLY = 5
 """The layout of python-pptx's own template that has a title and nothing else."""
-ROW = Inches(0.36)
+ROW = Inches(0.34)
 CHART_PART = 0.42
 """Of the width, where a table stands beside the chart."""
 
@@ -65,7 +64,7 @@ def _slide(made: Any, story: Story, part: Section, cover: Cover) -> None:
         _table(slide, cells, LEFT + part_of, down, INSIDE - part_of)
         down += ROW * (len(cells) + 1)
     room = HEIGHT - Inches(1.15)
-    _text(slide, list(part.sentences), room if shown else min(down, room), Inches(1), Pt(14))
+    _text(slide, list(part.sentences), room if shown else min(down, room), Inches(1), Pt(12))
     _notes(slide, [part.heading, part.lead, *part.sentences])
 
 
@@ -80,7 +79,7 @@ def _blank(made: Any, words: str, cover: Cover) -> Slide:
     slide = made.slides.add_slide(made.slide_layouts[TITLE_ONLY])
     bar = slide.shapes.add_shape(MSO_SHAPE.RECTANGLE, 0, 0, WIDTH, BAR)
     bar.fill.solid()
-    bar.fill.fore_color.rgb = _rgb(cover.accent)
+    bar.fill.fore_color.rgb = rgb(cover.accent)
     bar.line.fill.background()
     head = slide.shapes.title
     across = INSIDE
@@ -116,12 +115,15 @@ def _style(frame: Any, size: Pt, bold: bool) -> None:
     for paragraph in frame.paragraphs:
         paragraph.alignment = PP_ALIGN.LEFT
         for run in paragraph.runs:
-            run.font.size, run.font.bold, run.font.color.rgb = size, bold, _rgb(LIGHT.text)
+            run.font.size, run.font.bold, run.font.color.rgb = size, bold, rgb(LIGHT.text)
 
 
 def _table(slide: Slide, cells: Cells, left: int, top: int, width: int) -> None:
     shape = slide.shapes.add_table(len(cells), len(cells[0]), Emu(left), Emu(top), Emu(width), ROW * len(cells))
     shape._element.nvGraphicFramePr.cNvPr.set("descr", f"Table: {', '.join(filter(None, cells[0]))}")
+    longest = [max(map(len, column)) + 2 for column in zip(*cells, strict=True)]
+    for column, letters in zip(shape.table.columns, longest, strict=True):
+        column.width = Emu(round(width * letters / sum(longest)))
     for down, line in enumerate(cells):
         for across, words in enumerate(line):
             cell = shape.table.cell(down, across)
@@ -133,7 +135,3 @@ def _table(slide: Slide, cells: Cells, left: int, top: int, width: int) -> None:
 
 def _notes(slide: Slide, lines: list[str]) -> None:
     slide.notes_slide.notes_text_frame.text = "\n".join(lines)
-
-
-def _rgb(colour: str) -> RGBColor:
-    return RGBColor.from_string(colour.removeprefix("#").upper())

@@ -136,7 +136,7 @@ def test_the_decks_trade_off_is_a_native_chart_with_the_right_numbers() -> None:
     found = {series.name: points_of(series) for series in chart.plots[0].series}
     expected = {
         "other trials": [(10, 0.7)],
-        "front": [(10, 0.7), (32, 0.97), (50, 0.978), (100, 0.98)],
+        "front": [(10, 0.7), (32, 0.7), (32, 0.97), (50, 0.97), (50, 0.978), (100, 0.978), (100, 0.98)],
         "baseline": [(100, 0.98)],
         "A: channels 60 %": [(32, 0.97)],
         "B: weights 50 %": [(50, 0.978)],
