@@ -25,7 +25,7 @@ from compression.training import prepare_process
 WRITERS: dict[str, Callable[[Story, Cover, str], bytes]] = {
     ".html": lambda story, shown, mark: html.page(story, shown).encode(),
     ".pptx": lambda story, shown, mark: slides.deck(story, shown),
-    ".csv": lambda story, shown, mark: csv(story, mark).encode(),
+    ".csv": lambda story, shown, mark: csv(story, mark),
 }
 """What a report can be, by how the file's name ends; a CSV has a decimal mark."""
 

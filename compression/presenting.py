@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from compression.data.root import own_root
 from compression.measure import changed
 from compression.models.files import load_weights
 from compression.registry import UserError
 from compression.report.savings import Assumptions
-from compression.report.story import ClassAnswers, Evidence, Story, Studied, story, suggestion
+from compression.report.story import ClassAnswers, Evidence, Story, Studied, story
 from compression.studies import records, store
 from compression.subject import baseline, judge, load_subject
 
@@ -63,8 +64,4 @@ def evidence(name: str, trial: int) -> Evidence | None:
 
 def told(name: str, trials: Sequence[int] = (), assumed: Assumptions | None = None, axis: str = "") -> Story:
     """The story of a study with the evidence for its points; see ``story`` for the arguments and faults."""
-    about = studied(name)
-    numbers = tuple(trials) or (suggestion(about, axis or about.cost),)
-    story(about, numbers, assumed, axis=axis)  # so that what cannot be told is said before models are asked
-    seen = {number: found for number in numbers if (found := evidence(name, number))}
-    return story(about, trials, assumed, seen, axis)
+    return story(studied(name), trials, assumed, partial(evidence, name), axis)

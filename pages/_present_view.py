@@ -38,7 +38,7 @@ def take_away(story: Story, shown: Cover) -> None:
             key="present_html", help="One file with live charts that needs no network.",
         )  # fmt: skip
         st.download_button(
-            "PowerPoint", lambda: slides.deck(story, shown), f"{name}.pptx", icon=":material/slideshow:",
+            "PowerPoint", lambda: slides.deck(story, shown), f"{name}.pptx", slides.MIME, icon=":material/slideshow:",
             key="present_pptx", help="Charts are native: their numbers can be edited. The speaker's notes are in it.",
         )  # fmt: skip
         mark = st.session_state.get("present_decimal", ".")

@@ -1,9 +1,11 @@
 """Present: a study as a story for those who decide, in words and charts that follow from its data."""
 
+from functools import partial
+
 import streamlit as st
 
 from compression.registry import UserError
-from compression.report.story import Story, story, suggestion
+from compression.report.story import Story, story
 from compression.studies import records
 from pages._cache import answered, studied_of
 from pages._present_controls import assumptions, choose_cover, choose_points, choose_study
@@ -18,10 +20,8 @@ def told(name: str) -> Story:
     trials, axis = choose_points(about)
     start = next((row for row in about.rows if row["granularity"] == "baseline"), {})
     assumed = assumptions(start)
-    numbers = trials or (suggestion(about, axis),)
     with st.spinner("Asking both models on the test images"):
-        found = {number: answered(name, known, number) for number in numbers}
-    return story(about, trials, assumed, {number: one for number, one in found.items() if one}, axis)
+        return story(about, trials, assumed, partial(answered, name, known), axis)
 
 
 subject = choose_subject()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,7 +102,7 @@ def test_the_command_writes_what_the_file_is_called(filled: Study, tmp_path: Pat
         words = [shape.text_frame.text for shape in Presentation(out).slides[0].shapes if shape.has_text_frame]
         assert {"Ours", said} <= set(words)
     else:
-        table = pd.read_csv(io.StringIO(out.read_text()), sep=";", decimal=",").set_index("measure")
+        table = pd.read_csv(out, sep=";", decimal=",").set_index("measure")
         assert table.loc["packed_bytes", ["baseline", "A", "B"]].tolist() == [
             row["packed_bytes"] for row in records.points("cut rows")
         ]

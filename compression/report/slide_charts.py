@@ -161,13 +161,15 @@ def harm(story: Story, shapes: SlideShapes, box: Box) -> Any:
     point = story.points[0]
     if point.evidence is None:
         return None
-    rows = records(classes_of(point.evidence))[:CLASSES]
+    everything = records(classes_of(point.evidence))
+    rows = everything[:CLASSES]
     data = CategoryChartData(number_format="0.0%")
     data.categories = [row["name"] for row in rows]
     data.add_series("before", [row["before"] for row in rows])
     data.add_series("after", [row["after"] for row in rows])
     frame = shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, *box, data)
-    _bars(frame.chart, (LIGHT.zero, POINTS[0]), "Accuracy of the class")
+    which = f", the {CLASSES} of {len(everything)} that lose most" if len(rows) < len(everything) else ""
+    _bars(frame.chart, (LIGHT.zero, POINTS[0]), f"Accuracy of the class{which}")
     return frame
 
 

@@ -19,6 +19,7 @@ from compression.report.story_tables import Cells
 from compression.report.story_words import footnote, headline, title
 from compression.report.themes import LIGHT
 
+MIME = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 WIDTH, HEIGHT = Inches(13.333), Inches(7.5)
 LEFT, TOP, INSIDE = Inches(0.6), Inches(1.7), Inches(12.13)
 BAR = Inches(0.18)

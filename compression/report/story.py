@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
@@ -199,16 +199,15 @@ def told_of(studied: Studied) -> StudyView:
     return view
 
 
-def suggestion(studied: Studied, axis: str) -> int:
-    """The trial that the trade-off chart names on this axis, else the most accurate one."""
-    return _suggested(_cloud(studied, told_of(studied), axis, Assumptions()), studied)
+def unasked(number: int) -> None:
+    """No evidence for any trial."""
 
 
 def story(
     studied: Studied,
     trials: Sequence[int] = (),
     assumed: Assumptions | None = None,
-    evidence: Mapping[int, Evidence] | None = None,
+    evidence: Callable[[int], Evidence | None] = unasked,
     axis: str = "",
 ) -> Story:
     """What there is to tell of a study.
@@ -217,7 +216,7 @@ def story(
         studied: the study.
         trials: numbers of the trials to present, up to MOST; without any the suggested one.
         assumed: prices and intensities.
-        evidence: what images say that no trial has seen, by trial.
+        evidence: gives for a trial what images say that it has not seen, where that can be known.
         axis: the measure that accuracy is drawn against; by default the study's own objective.
 
     Raises:
@@ -230,10 +229,10 @@ def story(
         raise UserError(f"{len(numbers)} trials are given; at most {MOST} are presented side by side")
     start = next(row for row in view.rows if row["granularity"] == "baseline")
     labels = {number: row["label"] for row in records(table) for number in row["trials"]}
+    chosen = [(number, _row(view, number, studied.name)) for number in numbers]
     points = []
-    for number, letter in zip(numbers, LETTERS, strict=False):
-        row = _row(view, number, studied.name)
-        seen = (evidence or {}).get(number)
+    for letter, (number, row) in zip(LETTERS, chosen, strict=False):
+        seen = evidence(number)
         runs = [one for one in view.trials if one["trial"] in row["trials"]]
         change = _change(start, runs, seen)
         points.append(Point(row, letter, printable(labels[number]), change, seen, savings(start, row, assumed)))

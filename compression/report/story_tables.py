@@ -43,13 +43,14 @@ def _known(value: Any) -> bool:
 
 def before_after(story: Story) -> pd.DataFrame:
     """Accuracies and costs before and after: a line a measure, with numbers; "A low" and "A high" are ends."""
-    points = story.points
-    lines = [_line(f"accuracy, {split_word(points[0].change.split)} images", "fraction", "measured",
-                   points[0].change.before, [(p, p.change.after, *_ends(p)) for p in points])]  # fmt: skip
-    if points[0].evidence and points[0].change.split != story.studied.split:
+    points, lines = story.points, []
+    if unseen := all(point.evidence for point in points):
+        change = points[0].change
+        asked = [(p, p.change.after, *wilson(round(p.change.after * p.change.n), p.change.n)) for p in points]
+        lines.append(_accuracies(change.split, change.before, asked))
+    if not unseen or points[0].change.split != story.studied.split:
         own = [(p, p.row["accuracy"], p.row["accuracy_low"], p.row["accuracy_high"]) for p in points]
-        chosen = f"accuracy, {split_word(story.studied.split)} images"
-        lines.append(_line(chosen, "fraction", "measured", story.start["accuracy"], own))
+        lines.append(_accuracies(story.studied.split, story.start["accuracy"], own))
     for key in costs_of(story):
         values = [(p, p.row[key], None, None) for p in points]
         lines.append(_line(key, AXES[key].scale, AXES[key].origin, _baseline(story, key), values))
@@ -59,11 +60,8 @@ def before_after(story: Story) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _ends(point: Point) -> tuple[float, float]:
-    """The 95 % interval of a point's accuracy."""
-    if point.evidence is None:
-        return point.row["accuracy_low"], point.row["accuracy_high"]
-    return wilson(round(point.change.after * point.change.n), point.change.n)
+def _accuracies(split: str, before: float, values: Sequence[Any]) -> Row:
+    return _line(f"accuracy, {split_word(split)} images", "fraction", "measured", before, values)
 
 
 def _line(measure: str, scale: str, origin: str, baseline: float, values: Sequence[Any]) -> Row:
@@ -195,7 +193,8 @@ def _pays(story: Story) -> list[Row]:
     return list(found.values())
 
 
-def csv(story: Story, mark: str = ".") -> str:
+def csv(story: Story, mark: str = ".") -> bytes:
     """The numbers as CSV with a decimal mark of "." or ","; after a comma cells are parted by semicolons."""
     part = pick(MARKS, mark, "decimal mark")
-    return numbers(story).to_csv(index=False, sep=part, decimal=mark, lineterminator="\n")
+    text = numbers(story).to_csv(index=False, sep=part, decimal=mark, lineterminator="\n")
+    return text.encode("utf-8-sig")  # by which spreadsheets know its letters

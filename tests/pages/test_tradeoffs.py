@@ -146,6 +146,8 @@ def test_the_named_point_shows_the_librarys_numbers(open_app: Open, filled: Stud
     elsewhere = device_table(best, records.points("cut rows")[0]).drop(columns="source")
     assert at.dataframe[0].value.equals(elsewhere) and "Estimated" in text_of(at)
     assert at.text_input(key="study_bounds_cut rows").value == "accuracy >= 90 %"
+    (link,) = [one.proto for one in at.get("page_link")]
+    assert (link.page, link.query_string) == ("present", f"present_study=cut+rows&present_points={best['trial']}")
 
 
 def test_co2_is_an_axis_whose_grid_can_be_edited(open_app: Open, filled: Study) -> None:

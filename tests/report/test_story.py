@@ -18,7 +18,7 @@ from compression.report import story_words as words
 from compression.report.compare import answers_change
 from compression.report.cover import Cover
 from compression.report.savings import ASSUMED, Assumptions
-from compression.report.story import ClassAnswers, Evidence, suggestion
+from compression.report.story import ClassAnswers, Evidence, story
 from compression.report.story_sections import sections
 from compression.results import wilson
 from tests.report.told import FAST, POOR, SEEN, SLOW, made, rows, studied
@@ -193,7 +193,7 @@ def test_every_number_is_traced_to_the_stored_rows() -> None:
 @pytest.mark.parametrize("mark", [".", ","])
 def test_a_csv_reads_back_to_the_same_numbers_in_either_decimal_mark(mark: str) -> None:
     told = made(FAST, SLOW)
-    text = tables.csv(told, mark)
+    text = tables.csv(told, mark).decode("utf-8-sig")
     back = pd.read_csv(io.StringIO(text), sep=tables.MARKS[mark], decimal=mark)
     names = ["baseline", "A", "A low", "B high"]
     pd.testing.assert_frame_equal(back[names], tables.numbers(told)[names].astype(float))
@@ -242,6 +242,13 @@ def test_what_is_left_is_a_share_of_the_baseline() -> None:
     assert "latency_ms" not in both.index  # each was timed beside the baseline, which took another time each time
 
 
+def test_accuracies_side_by_side_are_of_the_same_images() -> None:
+    told = story(studied(), (FAST, SLOW), evidence=lambda number: SEEN if number == FAST else None)
+    table = by_measure(tables.before_after(told))
+    assert [name for name in table if "accuracy" in name] == ["accuracy, validation images"]
+    assert [table["accuracy, validation images"][name] for name in ("baseline", "A", "B")] == [0.98, 0.97, 0.978]
+
+
 def test_points_stand_side_by_side_each_with_its_letter() -> None:
     told = made(SLOW, FAST, POOR, SLOW)
     assert [(point.letter, point.row["trial"]) for point in told.points] == [("A", SLOW), ("B", FAST), ("C", POOR)]
@@ -281,12 +288,19 @@ def test_one_trial_alone_has_a_story() -> None:
 
 
 def test_the_suggestion_is_what_the_chart_names_else_the_most_accurate() -> None:
-    assert suggestion(studied(), "packed_bytes") == FAST
-    assert suggestion(studied(constraints=()), "packed_bytes") == FAST  # the greatest gain within one point
+    assert made().points[0].row["trial"] == FAST
+    assert made(constraints=()).points[0].row["trial"] == FAST  # the greatest gain within one point
     poor = [row for row in rows() if row["trial"] in (-1, POOR)]
-    assert suggestion(studied(constraints=(), rows=poor), "packed_bytes") == POOR
+    assert made(constraints=(), rows=poor).points[0].row["trial"] == POOR
     with pytest.raises(UserError, match="Unknown axis 'colour'; choose one of: packed_bytes"):
-        suggestion(studied(), "colour")
+        made(axis="colour")
+
+
+def test_models_are_not_asked_before_it_is_known_that_there_is_something_to_tell() -> None:
+    asked: list[int] = []
+    with pytest.raises(UserError, match="no finished trial 9"):
+        story(studied(), (FAST, 9), evidence=asked.append)
+    assert asked == []
 
 
 def test_the_evidence_adds_up() -> None:

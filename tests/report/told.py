@@ -53,5 +53,4 @@ def made(
     *trials: int, assumed: Assumptions | None = None, seen: Evidence | None = SEEN, axis: str = "", **more: Any
 ) -> Story:
     """The story of the study, with the same evidence for each of its trials."""
-    evidence = {number: seen for number in range(3)} if seen else {}
-    return story(studied(**more), trials, assumed, evidence, axis)
+    return story(studied(**more), trials, assumed, lambda number: seen, axis)
