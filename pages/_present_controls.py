@@ -23,8 +23,6 @@ from pages._link import foreign
 from pages._new_study import CHOSEN
 
 STUDY, POINTS = "present_study", "present_points"
-PICKED = "study_picked"
-"""Where the Trade-offs page keeps the point that was clicked."""
 STEPS = {"requests_per_day": 100_000.0, "price_per_hour": 0.05, "energy_mj": 1.0, "watts": 5.0}
 
 
@@ -38,9 +36,7 @@ def choose_study(model: str) -> str | None:
         st.warning(f"The link's study {foreign(linked)} is not in this store.", icon=":material/link_off:")
     if st.session_state.get(STUDY) not in names:
         st.session_state[STUDY] = linked if linked in names else _latest(names, model)
-    chosen: str = st.selectbox(
-        "Study", names, key=STUDY, help="Studies are made and explored on the Trade-offs page."
-    )  # fmt: skip
+    chosen: str = st.selectbox("Study", names, key=STUDY, help="Studies are made on the Trade-offs page.")
     _keep_in_link(STUDY, [chosen])
     return chosen
 
@@ -53,7 +49,8 @@ def _keep_in_link(key: str, values: list[str]) -> None:
 
 def _latest(names: Sequence[str], model: str) -> str:
     looked = [name for name in st.session_state.get(CHOSEN, ()) if name in names]
-    return next((name for name in (*looked, *names) if looked or store.plan(name).model == model), names[0])
+    own = [name for name in names if store.plan(name).model == model]
+    return [*looked, *own, *names][0]
 
 
 def choose_points(studied: Studied) -> tuple[tuple[int, ...], str]:
@@ -78,19 +75,16 @@ def choose_points(studied: Studied) -> tuple[tuple[int, ...], str]:
 
 
 def _preset_points(name: str, labels: dict[int, str]) -> None:
-    """Take the points of the link, or the one that was clicked on the Trade-offs page; say which are gone."""
+    """Take the points of the link, and none when another study is chosen; say which are gone."""
+    if POINTS not in st.session_state:
+        asked = st.query_params.get_all(POINTS)
+    else:
+        asked = [str(one) for one in st.session_state[POINTS] if st.session_state["present_pointed"] == name]
     trials = {str(number): number for number in labels}
-    fresh = POINTS not in st.session_state
-    other = not fresh and st.session_state["present_pointed"] != name
-    asked = (
-        st.query_params.get_all(POINTS) if fresh else [] if other else [str(one) for one in st.session_state[POINTS]]
-    )
     if gone := [one for one in asked if one not in trials]:
         st.warning(f"Trial {foreign(gone[0])} is not in this study; it may have been deleted meanwhile.",
                    icon=":material/link_off:")  # fmt: skip
-    study, trial = st.session_state.get(PICKED, ("", None))
-    clicked = [trial] if (fresh or other) and study == name and trial in labels else []
-    st.session_state[POINTS] = [trials[one] for one in asked if one in trials][:MOST] or clicked
+    st.session_state[POINTS] = [trials[one] for one in asked if one in trials][:MOST]
     st.session_state["present_pointed"] = name
 
 

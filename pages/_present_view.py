@@ -14,7 +14,6 @@ from compression.report.story_sections import Section, sections
 from compression.report.story_tables import MARKS, Cells, csv
 from compression.report.story_words import headline, title
 from pages._draw import draw
-from pages._present_controls import POINTS, STUDY
 from pages._workbench import theme
 
 PICTURES = ("png", "svg")
@@ -54,14 +53,13 @@ def take_away(story: Story, shown: Cover) -> None:
                 format_func=str.upper, help="The camera appears over a chart when the pointer is on it.",
             )  # fmt: skip
             st.caption("This link opens the same report, without the logo, for whoever can open this dashboard.")
-            st.code(_link(story), language=None, wrap_lines=True)
+            st.code(_link(), language=None, wrap_lines=True)
 
 
-def _link(story: Story) -> str:
+def _link() -> str:
     """The page's address with everything that was chosen."""
     kept = {name: st.query_params.get_all(name) for name in st.query_params}
-    points = [] if story.suggested else [point.row["trial"] for point in story.points]
-    return f"{st.context.url}?{urlencode(kept | {STUDY: [story.studied.name], POINTS: points}, doseq=True)}"
+    return f"{st.context.url}?{urlencode(kept, doseq=True)}"
 
 
 def _section(part: Section) -> None:
