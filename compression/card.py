@@ -42,7 +42,7 @@ def model_card_of(name: str, model: nn.Module, blueprint: Blueprint, notes: Coll
         "architecture": blueprint.architecture,
         "config": blueprint.config,
         "input_shape": list(blueprint.input_shape),
-        "classes": blueprint.config.get("classes", blueprint.config.get("num_classes")),
+        "classes": blueprint.classes,
         "normalisation": blueprint.normalisation._asdict() if blueprint.normalisation else None,
         "notes": list(notes),
         "params": params(model),

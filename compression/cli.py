@@ -15,13 +15,12 @@ from typing import Any, TypeVar
 from compression.carbon import read_grid
 from compression.cli_data import ACTIONS
 from compression.cli_export import export
-from compression.cli_import import imported
+from compression.cli_import import imported, models
 from compression.cli_parser import command_parser, listed
 from compression.cli_sensitivity import sensitivity
 from compression.cli_serve import serve
 from compression.cli_tables import (
     measurement_table,
-    models_table,
     print_json,
     progress,
     result_tables,
@@ -33,7 +32,6 @@ from compression.cli_tables import (
 from compression.data.root import data_root
 from compression.data.sets import DATASETS, fetch, load_data, sources
 from compression.machine import cores
-from compression.models.zoo import available, model_card
 from compression.pipeline import Event, measure, run
 from compression.recipe import Recipe, validated
 from compression.registry import UserError, quoted
@@ -66,11 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("espalier: interrupted", file=sys.stderr)
         return 130
-
-
-def _models(arguments: argparse.Namespace) -> None:
-    cards = [model_card(name) for name in available()]
-    return print_json(cards) if arguments.json else models_table(cards)
 
 
 def _data(arguments: argparse.Namespace) -> None:
@@ -295,7 +288,7 @@ def _reported(arguments: argparse.Namespace) -> None:
 
 
 COMMANDS = {
-    "models": _models,
+    "models": models,
     "data": _data,
     "import": imported,
     "measure": _measure,

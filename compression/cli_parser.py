@@ -48,6 +48,13 @@ def _grid(own: Parser) -> None:
     own.add_argument("--grid", default="world", help=f"g of CO₂ per kWh, or {', '.join(GRIDS)} (default: world)")
 
 
+def _models(own: Parser) -> None:
+    own.add_argument("action", nargs="?", choices=("rm",), help="rm deletes a model of your own")
+    own.add_argument("what", nargs="?", help="of rm: a model's name")
+    own.add_argument("--yes", action="store_true", help="of rm: yes, delete it")
+    _json(own)
+
+
 def _data(own: Parser) -> None:
     known = f"one of: {', '.join(DATASETS)}; one that you added; or a folder of images"
     own.add_argument("set", nargs="?", help=f"{known}; or add, rm, clean")
@@ -74,11 +81,15 @@ def _import(own: Parser) -> None:
     own.add_argument("--std", default="", help="that images were normalised with (default: each data set's own)")
     own.add_argument("--config", default="{}", help="options of the architecture, as JSON")
     own.add_argument("--out", type=Path, help="a .safetensors file; its card goes beside it (default: by the name)")
+    own.add_argument(
+        "--name", help="in place of --out: keep it, to be used by this name wherever a sample model's goes"
+    )
+    own.add_argument("--data", help="with --name: the data set that it is for, which gives --classes and --input")
     _json(own)
 
 
 def _measure(own: Parser) -> None:
-    own.add_argument("model", help="a sample model, or a .safetensors file")
+    own.add_argument("model", help="a model by its name, or a .safetensors file")
     own.add_argument("--data", help="data set or folder of images; by default the model's own")
     own.add_argument("--split", default="test", help="train, val or test (default: test)")
     own.add_argument("--no-latency", action="store_true", help="leave the timing out")
@@ -111,7 +122,7 @@ def _sweep(own: Parser) -> None:
 
 
 def _sensitivity(own: Parser) -> None:
-    own.add_argument("model", help="a sample model, or a .safetensors file")
+    own.add_argument("model", help="a model by its name, or a .safetensors file")
     own.add_argument("--data", help="data set or folder of images; by default the model's own")
     own.add_argument("--granularity", default="weights", help="what goes (default: weights)")
     own.add_argument("--criterion", default="magnitude", help="what goes first (default: magnitude)")
@@ -125,8 +136,8 @@ def _sensitivity(own: Parser) -> None:
 
 
 def _distill(own: Parser) -> None:
-    own.add_argument("--teacher", required=True, help="a sample model, or a .safetensors file")
-    own.add_argument("--student", default="narrower", help="same, narrower, shallower, mlp, or a sample model")
+    own.add_argument("--teacher", required=True, help="a model by its name, or a .safetensors file")
+    own.add_argument("--student", default="narrower", help="same, narrower, shallower, mlp, or a model by its name")
     own.add_argument("--width", default=0.5, help="of a narrower student, as a fraction (default: 0.5)")
     own.add_argument("--depth", default=0.5, help="of a shallower student, as a fraction (default: 0.5)")
     own.add_argument("--hidden", default="800,800", help="units of each layer of an mlp (default: 800,800)")
@@ -161,13 +172,14 @@ def _study(own: Parser) -> None:
 
 
 def _tune(own: Parser) -> None:
-    own.add_argument("model", help="a sample model, or a .safetensors file")
+    own.add_argument("model", help="a model by its name, or a .safetensors file")
     own.add_argument("--data", help="data set or folder of images; by default the model's own")
     own.add_argument("--goal", default="packed_bytes", help="packed_bytes (default), macs, speedup or energy_mj")
     own.add_argument("--lose", type=float, default=0.5, help="points of accuracy that may be lost (default: 0.5)")
     own.add_argument("--within", help="a further constraint, such as 'packed_bytes <= 100 KB'")
     own.add_argument("--epochs", type=int, default=1, help="after each pruning; 0 tries one-shot recipes (default: 1)")
     own.add_argument("--trials", type=int, default=30, help="settings to try (default: 30)")
+    own.add_argument("--int8", action="store_true", help="try every recipe with int8 at its end, too")
     own.add_argument("--seed", type=int, default=0)
     own.add_argument("--out", type=Path, help="folder for the best model and its recipe")
     _json(own)
@@ -195,7 +207,9 @@ def _report(own: Parser) -> None:
 
 
 def _export(own: Parser) -> None:
-    own.add_argument("result", help="a folder that `espalier run --out` wrote, a .safetensors file, or a sample model")
+    own.add_argument(
+        "result", help="a folder that `espalier run --out` wrote, a .safetensors file, or a model by its name"
+    )
     own.add_argument("--to", type=Path, required=True, help="folder for the files")
     formats = "safetensors, onnx, torch, packed; comma-separated (default: safetensors)"
     own.add_argument("--as", dest="formats", default="safetensors", help=formats)
@@ -217,7 +231,7 @@ def _serve(own: Parser) -> None:
 
 
 ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
-    "models": ("sample models: name, data, accuracy, parameters", _json),
+    "models": ("models by name: the samples and your own; rm: delete one of these", _models),
     "data": ("data sets: what is here, what can be fetched; add, rm, clean: your own images", _data),
     "import": ("a model of your own, torchvision's, timm's or Hugging Face's as a model file, with its card", _import),
     "measure": ("accuracy, size, MACs and latency of a model", _measure),

@@ -38,15 +38,15 @@ def table(names: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def models_table(cards: Iterable[Row]) -> None:
-    """Print the sample models, and what a reader of their accuracies must know."""
+    """Print the models that have names, and what a reader of their accuracies must know."""
     cards = list(cards)
     table(
         ("model", "data", "test accuracy", "95 % interval", "parameters", "what it is"),
         [
             (
                 card["name"],
-                card["data"] + (" *" if card.get("data_note") else ""),
-                percent(card["accuracy"], 2) if "accuracy" in card else "random weights",
+                (card["data"] or "") + (" *" if card.get("data_note") else ""),
+                percent(card["accuracy"], 2) if "accuracy" in card else "not measured",
                 interval(card["accuracy_low"], card["accuracy_high"]) if "accuracy" in card else "",
                 f"{card['params']:,}" if "params" in card else "",
                 card["sentence"],

@@ -15,6 +15,7 @@ from compression.data.root import data_root, own_root
 from compression.data.sets import Dataset, load_data
 from compression.measure import macs, measurement
 from compression.models.files import Blueprint, Loaded
+from compression.models.own import home_data, weights_file
 from compression.models.structure import CONVOLUTIONS
 from compression.models.zoo import SAMPLES, load
 from compression.pruning import (
@@ -70,7 +71,7 @@ def load_subject(model: str, data: str | None = None) -> Subject:
     Raises:
         UserError: unknown names, absent data, or images that do not fit the model.
     """
-    data = data or (SAMPLES[model].data if model in SAMPLES else None)
+    data = data or home_data(model)
     return _loaded(model, data, data_root(), identity(model, data))
 
 
@@ -80,9 +81,9 @@ def identity(model: str, data: str | None) -> str:
     Names mean one thing to one user of a server and another to the next, and another tomorrow. It is
     empty for what all share and nobody changes: a sample model on a data set of the catalogue.
     """
-    file = Path(model)
-    stamp = file.stat().st_mtime_ns if file.suffix == ".safetensors" and os.path.isfile(file) else 0
-    digest = own_digest(data or "")
+    file = weights_file(model)
+    own = model not in SAMPLES and file.suffix == ".safetensors" and os.path.isfile(file)
+    stamp, digest = file.stat().st_mtime_ns if own else 0, own_digest(data or "")
     return f"{own_root()} {stamp} {digest}" if stamp or digest else ""
 
 
@@ -91,7 +92,7 @@ def identity(model: str, data: str | None) -> str:
 def _loaded(model: str, data: str | None, root: Path, own: str) -> Subject:
     loaded = load(model)
     if data is None:
-        raise UserError(f"'{model}' is a file, which has no data set of its own; name one as data")
+        raise UserError(f"Model '{model}' has no data set of its own; name one as data")
     dataset = load_data(data)
     return Subject(model, loaded.model, loaded.blueprint, as_trained(model, loaded, dataset))
 

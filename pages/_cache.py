@@ -11,10 +11,12 @@ import pandas as pd
 import streamlit as st
 from torch import Tensor, nn
 
+from compression.card import model_card_of
 from compression.data.root import own_root
 from compression.goals import Constraint
 from compression.measure import latencies, macs
 from compression.models.files import load_weights
+from compression.models.zoo import SAMPLES, load, model_card
 from compression.presenting import evidence, studied
 from compression.pruning import Pruned, ScoreIndex, score_index, weight_index
 from compression.pruning.criteria import ABSOLUTE
@@ -200,6 +202,18 @@ def clouded(
 ) -> pd.DataFrame:
     """All these trials on two measures, not to be changed; a filter takes from it."""
     return cloud_table(viewed(names, known).rows, x, y, group, constraints, g_per_kwh)
+
+
+def card_of(name: str) -> Row:
+    """The whole card of a model: your own have theirs beside them, those of the samples are made here."""
+    return sample_card(name) if name in SAMPLES else model_card(name)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def sample_card(name: str) -> Row:
+    """The card of a sample model, with what can be pruned of it."""
+    loaded = load(name)
+    return model_card_of(name, loaded.model, loaded.blueprint) | {"sentence": SAMPLES[name].sentence}
 
 
 @kept_apart(st.cache_data, by_owner, max_entries=64)

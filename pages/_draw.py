@@ -11,6 +11,7 @@ from compression.measure import Changed
 from compression.report.charts import CONFIG, Chart
 from compression.subject import Subject
 from pages._cache import timed
+from pages._link import inert
 
 GALLERY = 6
 CONTROLS = 210
@@ -55,7 +56,7 @@ def gallery(dataset: Dataset, split: Split, before_NK: Tensor, after_NK: Tensor,
         was, now = (dataset.classes[int(logits[index].argmax())] for logits in (before_NK, after_NK))
         with columns[place % len(columns)]:
             st.image(thumbnail(split, index), width=96, alt=f"{was}, taken for {now} after pruning")
-            st.caption(f"{was} → **{now}**")
+            st.caption(f"{inert(was)} → **{inert(now)}**")
 
 
 def latency_table(subject: Subject, stage: str, asked: bool) -> None:

@@ -20,6 +20,7 @@ from pages._draw import beside, draw, gallery, latency_table, pairs
 from pages._elsewhere import elsewhere
 from pages._forms import prune_controls, recalibration
 from pages._prune_charts import curve, filters, histogram
+from pages._take_away import take_away
 from pages._workbench import choose_subject, theme
 
 
@@ -143,6 +144,7 @@ def _recipe(subject: Subject, stages: tuple[Stage, ...]) -> None:
         width="stretch",
         help="Run it in a terminal with: espalier run FILE",
     )
+    take_away(recipe, None, granularity, "prune", width="stretch")
 
 
 workbench(choose_subject())

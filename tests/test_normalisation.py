@@ -69,7 +69,9 @@ def test_a_data_set_takes_it_on_and_stays_what_it_was(imported: Path) -> None:
     assert (subject.dataset.mean, subject.dataset.std) == THEIRS and data.mean != THEIRS.mean
 
 
-@pytest.mark.parametrize("stage", ["{kind: prune, sparsity: 0.5}", "{kind: distill, student: narrower, epochs: 1}"])
+@pytest.mark.parametrize(
+    "stage", ["{kind: prune, sparsity: 0.5}", "{kind: distill, student: narrower, epochs: 1}", "{kind: quantize}"]
+)
 def test_what_is_made_of_it_keeps_it(imported: Path, tmp_path: Path, stage: str) -> None:
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "made"
     recipe.write_text(f"model: {imported}\ndata: digits\nstages:\n- {stage}\n")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from compression.models.heads import with_separate_heads
 from compression.models.huggingface import huggingface_model
+from compression.models.quantized import Quantized
 from compression.models.transformers import ViT
 from compression.registry import UserError, quoted
 
@@ -214,4 +215,5 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "timm": timm_model,
     "transformers": huggingface_model,
     "code": called,
+    "quantized": Quantized,
 }

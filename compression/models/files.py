@@ -40,6 +40,11 @@ class Blueprint:
     input_shape: tuple[int, ...]
     normalisation: Normalisation | None = None
 
+    @property
+    def classes(self) -> int | None:
+        """How many classes are told apart; None where the configuration does not say."""
+        return self.config.get("classes", self.config.get("num_classes"))
+
     def build(self) -> nn.Module:
         """A freshly initialised module. Raises UserError for an unknown architecture."""
         return pick(ARCHITECTURES, self.architecture, "architecture")(**self.config)
@@ -70,8 +75,11 @@ def weights_bytes(model: nn.Module, blueprint: Blueprint) -> bytes:
 def save_weights(model: nn.Module, blueprint: Blueprint, path: Path) -> None:
     """Write the safetensors file; a write that is cut off leaves the old file as it was."""
     partial = path.with_suffix(".partial")
-    partial.write_bytes(weights_bytes(model, blueprint))
-    partial.replace(path)
+    try:
+        partial.write_bytes(weights_bytes(model, blueprint))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_weights(path: Path) -> Loaded:

@@ -6,12 +6,14 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from compression.data.root import own_path
 from compression.models.files import MAX_INPUT, Blueprint, check_finite, initialised, state_of, without_memory
 from compression.models.given import Given
 from compression.models.huggingface import read_folder
@@ -94,6 +96,25 @@ def import_model(
     return Imported(model, blueprint, tuple(notes))
 
 
+def architectures(kind: str) -> tuple[str, ...]:
+    """The names of the architectures of ``own``, ``torchvision`` or ``timm``.
+
+    Raises:
+        UserError: timm is not installed.
+    """
+    if kind == "own":
+        return OWN
+    if kind == "timm":
+        if not find_spec("timm"):
+            raise UserError("timm is not installed; its models are there after: pip install timm")
+        import timm
+
+        return tuple(timm.list_models())
+    import torchvision
+
+    return tuple(torchvision.models.list_models(module=torchvision.models))
+
+
 def _given(architecture: str, weights: Path | None, pretrained: str) -> Given:
     """The weights that are asked for, if any, with what is known of them."""
     if weights and pretrained:
@@ -102,7 +123,7 @@ def _given(architecture: str, weights: Path | None, pretrained: str) -> Given:
     if kind == "hf":
         if weights or pretrained:
             raise UserError("hf:FOLDER takes the weights that lie in the folder; leave weights and pretrained out")
-        return read_folder(Path(name))
+        return read_folder(own_path(name))
     if pretrained:
         return fetched(architecture, pretrained)
     return Given(read_weights_file(weights), where=str(weights)) if weights else Given({})
@@ -126,7 +147,7 @@ def blueprint_named(
         raise UserError(f"The number of classes is {quoted(count)}; it must be a whole number from 1 to 1,000,000")
     body = {**config, field: count}
     if kind in OWN:
-        return Blueprint(kind, body, input_shape)
+        return Blueprint(kind, {**_widths(kind, input_shape), **body}, input_shape)
     if kind == "hf":
         return Blueprint("transformers", body, input_shape)
     if kind in ("torchvision", "timm"):
@@ -144,6 +165,20 @@ def _sized(kind: str, name: str, input_shape: tuple[int, ...]) -> dict[str, Any]
     if name.startswith("maxvit"):
         return {"input_size": [height, width]}
     return {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+
+
+def _widths(kind: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """The options of an architecture of ours that suit such images, where no others are given."""
+    channels, height, width = input_shape
+    patch = next(side for side in range(max(1, height // 8), height + 1) if height % side == 0)
+    token = {"dim": 64, "blocks": 4, "heads": 4, "hidden": 128}
+    options: dict[str, dict[str, Any]] = {
+        "mlp": {"inputs": channels * height * width, "hidden": [128, 64]},
+        "lenet5": {},
+        "resnet": {"channels": channels, "widths": [16, 32, 64], "blocks": 3},
+        "vit": {"channels": channels, "side": height, "patch": patch, **token},
+    }
+    return options[kind]
 
 
 def _with_classes(blueprint: Blueprint, classes: int) -> Blueprint:

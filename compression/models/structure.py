@@ -9,6 +9,7 @@ without pickle.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from compression.models.quantized import Quantized
 from compression.models.transformers import PerHead
 from compression.registry import UserError, unknown
 
@@ -64,6 +66,11 @@ def structure(model: nn.Module) -> dict[str, dict[str, int]]:
         for name, module in model.named_modules()
         if (fields := width_fields(module))
     }
+
+
+def outline(model: nn.Module) -> str:
+    """All that a runtime sees of a model: its widths, or its graph where it is quantised; where zeros lie is not."""
+    return model.outline if isinstance(model, Quantized) else json.dumps(structure(model))
 
 
 def restructure(model: nn.Module, widths: Mapping[str, Mapping[str, int]]) -> nn.Module:

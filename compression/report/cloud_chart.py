@@ -21,13 +21,11 @@ from compression.report.cloud_bounds import (
 )
 from compression.report.cloud_marks import (
     BARS,
-    CROWD,
     WEBGL,
     Plane,
     Row,
     Side,
     baseline_trace,
-    drawn_of,
     front_paths,
     front_trace,
     key_trace,
@@ -71,8 +69,8 @@ def cloud_chart(
 ) -> Chart:
     """Every trial of a :func:`cloud_table` on its two measures, with front, baseline and constraints.
 
-    Beaten points are faded, those that fail a constraint hollow; of many beaten ones that coincide, one is
-    drawn. Constraints on an axis shade what they rule out. ``customdata`` of every point is its study and trial.
+    Beaten points are faded, those that fail a constraint hollow; constraints on an axis shade what they
+    rule out. ``customdata`` of every point is its study and trial.
 
     Args:
         table: of ``cloud_table``, made with the same constraints.
@@ -97,9 +95,7 @@ def cloud_chart(
     marked = [row for row in (_found(rows, key) for key in (pinned, *selected) if key) if row]
     plane = _plane(rows, constraints, log_x, log_y, marked)
     bounds, unseen = bounds_in(plane, constraints)
-    crowded = len(rows) > CROWD
-    hidden = _hidden(rows, plane) + unseen + ([titles.COINCIDING] if crowded else [])
-    subtitle = titles.cloud_subtitle(everything, constraints, plane.bars, hidden)
+    subtitle = titles.cloud_subtitle(everything, constraints, plane.bars, _hidden(rows, plane) + unseen)
     frame = Frame(width, height, left=68, top=headroom(title, subtitle, width))
     plane = _sized(plane, frame)
     turn = _knee(rows, plane) if show_knee else None
@@ -107,8 +103,7 @@ def cloud_chart(
     groups = _grouped(rows)
     looks = looks_of(list(groups))
     labels, keyed = _labels(groups, looks, remarks + bound_labels(bounds, plane, theme), rows, bounds, plane, theme)
-    drawn = {name: drawn_of(own, plane, crowded) for name, own in groups.items()}
-    traces = _traces(rows, drawn, looks, plane, theme, keyed)
+    traces = _traces(rows, groups, looks, plane, theme, keyed)
     rings = {"best": [named] if named else [], "knee": [turn] if turn else [], "marked": marked}
     traces += [ring_trace(name, own, plane, theme) for name, own in rings.items() if own]
     layout = _axes(plane) | {"annotations": labels, "shapes": bound_shapes(bounds, plane, theme)}

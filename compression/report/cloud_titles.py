@@ -44,7 +44,6 @@ NAMED_BY = ("recipe", "study", "model")
 """Groups whose names speak for themselves."""
 MOST_WORDS, NAME_WORDS = 15, 6
 """Of a title, and of the settings in it."""
-COINCIDING = "of beaten points that coincide, one is drawn"
 
 
 def best_of(rows: Rows, constraints: Sequence[Constraint]) -> Row | None:

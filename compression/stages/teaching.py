@@ -10,7 +10,7 @@ from torch import nn
 from compression.distillation.lesson import lesson
 from compression.distillation.students import fresh, student_blueprint
 from compression.models.files import Loaded
-from compression.models.zoo import SAMPLES
+from compression.models.zoo import available
 from compression.recipe import Distill, Recipe
 from compression.registry import UserError, unknown
 from compression.stages.outcome import Outcome, Work, fitted
@@ -58,8 +58,8 @@ def teacher_of(stage: Distill, present: Subject, original: Subject) -> Subject:
     roles["auto"] = roles["original" if stage.student == "same" else "present"]
     if stage.teacher in roles:
         return roles[stage.teacher]
-    if stage.teacher not in SAMPLES and not stage.teacher.endswith(".safetensors"):
-        raise UserError(unknown("teacher", stage.teacher, (*roles, *SAMPLES)))
+    if stage.teacher not in available() and not stage.teacher.endswith(".safetensors"):
+        raise UserError(unknown("teacher", stage.teacher, (*roles, *available())))
     teacher = subject_of(stage.teacher, present.dataset)
     if teacher.dataset.normalisation != present.dataset.normalisation:
         raise UserError(

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from compression.data.root import own_root
@@ -21,7 +22,7 @@ from tests.faults.team import BROKEN, SECRET, Team, id_of, team
 from tests.studies.plans import until
 
 pytestmark = pytest.mark.timeout(240)
-PAGES = ("", "prune", "sensitivity", "distill", "pipeline", "tradeoffs", "present")
+PAGES = ("", "prune", "sensitivity", "distill", "pipeline", "tradeoffs", "present", "library")
 HOSTILE = (
     "../../../etc/passwd",
     "<img src=x onerror=alert(1)>![x](http://evil.example/x.png)",
@@ -53,6 +54,11 @@ def room(server: Team, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 # Who comes in
+
+
+def test_it_listens_to_this_machine_alone(server: Team) -> None:
+    heard = [one.laddr for one in psutil.Process(server.pid).net_connections() if one.status == psutil.CONN_LISTEN]
+    assert heard == [("127.0.0.1", server.port)]
 
 
 def test_without_a_login_there_is_a_door_on_every_page(server: Team) -> None:

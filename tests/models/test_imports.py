@@ -201,7 +201,7 @@ def test_random_weights_are_the_same_always_and_draw_from_nobody() -> None:
         (("torchvision:fasterrcnn_resnet50_fpn",), "torchvision has no classification model"),
         (("torchvision:resnet18", {"widht": 3}), "cannot be built (TypeError: "),
         (("torchvision:resnet18", {"weights": "DEFAULT"}), "cannot be built (TypeError: "),
-        (("mlp", {}, 4), "cannot be built (TypeError: MLP.__init__() missing 2 required"),
+        (("mlp", {"hidden": 7}, 4), "cannot be built (TypeError: "),
         (("mlp", MLP), "Architecture 'mlp' needs a number of classes; give --classes"),
         (("mlp", MLP, 0), "The number of classes is 0; it must be a whole number from 1 to 1,000,000"),
         (("mlp", MLP | {"classes": "4"}), "The number of classes is '4'"),
@@ -213,6 +213,15 @@ def test_random_weights_are_the_same_always_and_draw_from_nobody() -> None:
 )  # fmt: skip
 def test_what_cannot_be_built_or_run_is_one_line(arguments: tuple[Any, ...], words: str) -> None:
     assert words in complaint(*arguments)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "lenet5", "resnet", "vit"])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 30, 30)])
+def test_ours_suit_the_images_where_nothing_else_is_asked(architecture: str, shape: tuple[int, int, int]) -> None:
+    if architecture == "lenet5" and shape != (1, 28, 28):
+        assert "does not run on" in complaint(architecture, {}, 4, shape)
+    else:
+        assert import_model(architecture, {}, 4, shape).model(torch.zeros(2, *shape)).shape == (2, 4)
 
 
 # Code

@@ -324,6 +324,27 @@ def test_stages_that_make_no_sense_are_one_line_and_nothing_is_lost(open_app: Op
     assert stage_heads(at) == ["1. Prune 30 % of weights", "2. Train 1 epoch"]
 
 
+def test_a_stage_of_int8_asks_what_its_mode_needs_and_stands_last(open_app: Open) -> None:
+    at = open_app("pipeline", "digits-mlp")
+    at.text_area(key="pipeline_yaml").set_value("stages:\n- {kind: prune, sparsity: 0.3}").run()
+    sound(at.button(key="pipeline_take").click().run())
+    at.selectbox(key="pipeline_kind").set_value("quantize").run()
+    sound(at.button(key="pipeline_add").click().run())
+    assert stage_heads(at)[1] == "2. Quantise to int8, static"
+    mode, images = (one.key for group in (at.selectbox, at.number_input) for one in group if one.label in INT8)
+    assert "Jacob et al. 2018" in " ".join(caption.value for caption in at.caption)
+    sound(at.selectbox(key=mode).set_value("dynamic").run())
+    assert stage_heads(at)[1] == "2. Quantise to int8, dynamic"
+    assert images not in [one.key for one in at.number_input]
+    sound(at.button(key=mode.replace("mode", "up")).click().run())
+    assert [error.value for error in at.error] == [
+        "stage prune follows quantize; nothing can change an int8 file, put it last"
+    ]
+
+
+INT8 = ("Ranges", "Images looked at")
+
+
 @pytest.mark.parametrize(
     ("stages", "words"),
     [

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from compression.recipe import Recipe
 from compression.report.elsewhere import device_table
 from compression.report.text import percent, size
 from compression.studies import control, records, store
 from compression.studies.presets import autotune, first_look
 from compression.studies.study import Study
 from compression.subject import load_subject
+from tests.pages.forms import handed_out
 from tests.studies.plans import measured
 
 Open = Callable[..., AppTest]
@@ -96,10 +99,10 @@ def test_a_search_asks_for_what_its_form_says(open_app: Open, monkeypatch: pytes
     at.number_input(key="tune_lose").set_value(1.0)
     at.number_input(key="tune_within").set_value(50.0)
     at.number_input(key="tune_epochs").set_value(0)
+    at.toggle(key="tune_int8").set_value(True)
     sound(click(at, "Search"))
-    assert begun == [
-        autotune(load_subject("digits-mlp", "digits"), lose=0.01, within="packed_bytes <= 50 KB", epochs=0)
-    ]
+    subject = load_subject("digits-mlp", "digits")
+    assert begun == [autotune(subject, lose=0.01, within="packed_bytes <= 50 KB", epochs=0, rounded=True)]
 
 
 def test_a_preset_starts_its_study(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,6 +195,15 @@ def test_a_point_goes_over_to_the_pipeline(open_app: Open, filled: Study, monkey
     assert (body["granularity"], body["sparsity"]) == ("rows", row["sparsity"])
     assert (at.session_state["model"], at.session_state["data_digits"]) == ("digits-mlp", "digits")
     assert gone == ["pages/pipeline.py"]
+
+
+def test_a_trial_is_handed_out_with_the_recipe_that_made_it(open_app: Open, filled: Study, data_root: Path) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    at.session_state["study_picked"] = ("cut rows", 3)
+    files = handed_out(sound(at.run()), "study", data_root)
+    kept = records.trial("cut rows", 3)
+    assert Recipe.from_yaml(files["recipe.yaml"].decode()) == Recipe.from_mapping(kept["recipe"])
+    assert len(files["model.packed"]) == kept["row"]["packed_bytes"]
 
 
 def test_two_points_are_set_side_by_side(open_app: Open, filled: Study) -> None:
