@@ -131,8 +131,8 @@ def _time_words(point: Point, requests: float) -> str:
     if not hours.clear:
         row = point.row
         return f"no machine time is saved beyond noise (speed-up {_speed_words(row)})."
-    took = f"{yearly(hours, requests)} of {amount_of(hours.before * requests, hours)}"
-    return f"{yearly(money, requests)} a year is {_direction(money)} ({_ends(money, requests)}): {took}."
+    price = f"{_yearly(money, requests)} a year is {_direction(money)} ({_ends(money, requests)})"
+    return f"{price}: {_part(hours, requests)}."
 
 
 def _speed_words(row: Row) -> str:
@@ -146,17 +146,22 @@ def _energy_words(story: Story, point: Point, requests: float) -> str:
     if not energy.clear:
         return "no energy is saved."
     return (
-        f"{yearly(energy, requests)} of energy a year is {_direction(energy)}, of "
-        f"{amount_of(energy.before * requests, energy)}, and {yearly(co2, requests)} ({story.start['energy_source']})."
+        f"{_part(energy, requests)} of energy a year is {_direction(energy)}, and {_yearly(co2, requests)} "
+        f"({story.start['energy_source']})."
     )
+
+
+def _part(one: Saving, requests: float) -> str:
+    """What is saved of all: "71 of 122 machine hours"."""
+    of = "of" if one.saved >= 0 else "on top of"
+    return f"{quantity(abs(one.saved) * requests)} {of} {amount_of(one.before * requests, one)}"
 
 
 def _direction(one: Saving) -> str:
     return "saved" if one.saved >= 0 else "added"
 
 
-def yearly(one: Saving, requests: float) -> str:
-    """What so many requests save, without its sign: "$38.5", "71 kWh"."""
+def _yearly(one: Saving, requests: float) -> str:
     return amount_of(abs(one.saved) * requests, one)
 
 
@@ -180,9 +185,8 @@ def break_even_words(story: Story, point: Point) -> list[str]:
     found = earned(story, point)
     energy = [f", about {amount_of(one.spent, one)}" for one in found if one.key == "energy"]
     spent = f"The search took {duration(story.studied.seconds)} of one worker{''.join(energy)}."
-    return (
-        [spent, *(_paid(one, story) for one in found)] if found else [spent, "Nothing is clearly saved to pay for it."]
-    )
+    paid = [_paid(one, story) for one in found]
+    return [spent, *(paid or ["Nothing is clearly saved to pay for it."])]
 
 
 def _paid(one: BreakEven, story: Story) -> str:

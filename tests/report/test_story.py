@@ -84,9 +84,9 @@ def test_every_sentence_is_that_of_a_hand_calculation() -> None:
     assert worst == f"Class b loses most: −6.7 points of 300 images ({ends})."
     # 365 M requests of 1.2 ms are 121.7 hours; 1 - 1/2.4, 1 - 1/2.3 and 1 - 1/2.5 of them are saved, at $0.05.
     assert words.savings_words(told, point) == [
-        "At 1 million requests a day $3.55 a year is saved ($3.44 to $3.65): 71 machine hours of 122 machine hours.",
+        "At 1 million requests a day $3.55 a year is saved ($3.44 to $3.65): 71 of 122 machine hours.",
         # 365e6 * 3 mJ / 3.6e9, three quarters of it, and 481 g for each kWh.
-        "0.228 kWh of energy a year is saved, of 0.304 kWh, and 0.11 kg CO₂ (modelled).",
+        "0.228 of 0.304 kWh of energy a year is saved, and 0.11 kg CO₂ (modelled).",
     ]
     # 7200 s over 0.7 ms; 2 h at 15 W over 2.25 mJ.
     assert words.break_even_words(told, point) == [
@@ -127,6 +127,17 @@ def test_sentences_change_when_the_data_does() -> None:
     ]
     unseen = made(seen=None)
     assert words.accuracy_words(unseen, unseen.points[0]).endswith("validation images that it was chosen by, too.")
+
+
+def test_what_got_slower_is_told_as_such() -> None:
+    slower = rows()[2] | {"speedup": 0.5, "speedup_low": 0.48, "speedup_high": 0.52}
+    told = made(SLOW, rows=[rows()[0], slower])
+    assert words.headline(told, told.points[0]).startswith("2.0× smaller and 2.0× slower, ")
+    # Twice the 121.7 hours; 1/0.52 - 1 and 1/0.48 - 1 of them at the ends.
+    assert words.savings_words(told, told.points[0])[0] == (
+        "At 1 million requests a day $6.08 a year is added ($5.62 to $6.59): 122 on top of 122 machine hours."
+    )
+    assert words.earned(told, told.points[0]) == []
 
 
 def test_what_was_not_measured_is_not_told() -> None:
