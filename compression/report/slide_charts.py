@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from lxml import etree
 from pptx.chart.chart import Chart
 from pptx.chart.data import CategoryChartData, XyChartData
 from pptx.chart.series import XySeries
@@ -14,6 +13,7 @@ from pptx.dml.color import RGBColor
 from pptx.enum.chart import XL_CHART_TYPE, XL_LEGEND_POSITION, XL_MARKER_STYLE
 from pptx.enum.dml import MSO_LINE
 from pptx.oxml.ns import qn
+from pptx.oxml.xmlchemy import OxmlElement
 from pptx.shapes.shapetree import SlideShapes
 from pptx.util import Emu, Pt
 
@@ -125,18 +125,24 @@ def _dress(series: XySeries, name: str, rows: Sequence[Row], divisor: float) -> 
 
 def _intervals(series: XySeries, rows: Sequence[Row], side: str, divisor: float) -> None:
     """Error bars, which python-pptx has no words for: numbers of their own, as PowerPoint writes them."""
-    bars = etree.Element(qn("c:errBars"))
+    bars = OxmlElement("c:errBars")
     for tag, value in (("errDir", side), ("errBarType", "both"), ("errValType", "cust"), ("noEndCap", "0")):
-        etree.SubElement(bars, qn(f"c:{tag}")).set("val", value)
-    for tag, ends in (("plus", (side, f"{side}_high")), ("minus", (f"{side}_low", side))):
-        numbers = etree.SubElement(etree.SubElement(bars, qn(f"c:{tag}")), qn("c:numLit"))
-        etree.SubElement(numbers, qn("c:formatCode")).text = "General"
-        etree.SubElement(numbers, qn("c:ptCount")).set("val", str(len(rows)))
+        _child(bars, tag).set("val", value)
+    for tag, low, high in (("plus", side, f"{side}_high"), ("minus", f"{side}_low", side)):
+        numbers = _child(_child(bars, tag), "numLit")
+        _child(numbers, "formatCode").text = "General"
+        _child(numbers, "ptCount").set("val", str(len(rows)))
         for at, row in enumerate(rows):
-            spot = etree.SubElement(numbers, qn("c:pt"))
+            spot = _child(numbers, "pt")
             spot.set("idx", str(at))
-            etree.SubElement(spot, qn("c:v")).text = repr((row[ends[1]] - row[ends[0]]) / divisor)
+            _child(spot, "v").text = repr((row[high] - row[low]) / divisor)
     series._element.find(qn("c:xVal")).addprevious(bars)  # where the schema has them
+
+
+def _child(parent: Any, tag: str) -> Any:
+    added = OxmlElement(f"c:{tag}")
+    parent.append(added)
+    return added
 
 
 def before_after(story: Story, shapes: SlideShapes, box: Box) -> Any:

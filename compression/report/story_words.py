@@ -205,36 +205,38 @@ def _days(days: float) -> str:
 
 def footnote(story: Story) -> list[str]:
     """Under which conditions all of it holds: data, seeds, runtime, batch, hardware, versions, date."""
-    point, studied = story.points[0], story.studied
-    row, number = point.row, point.row["trial"]
-    seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else f"seed {row['seed']}"
+    row, studied, start = story.points[0].row, story.studied, story.start
+    ends = interval(start["accuracy_low"], start["accuracy_high"])
     lines = [
-        f"Study {studied.name}: {story.start['model']} on {story.start['data']}, {len(studied.rows) - 1:,} trials, "
-        f"{seeds}, {split_word(studied.split)} images n = {int(story.start['n']):,}"
-        + (f", last run {studied.ended}" if studied.ended else "")
-        + "."
+        _study_words(story),
+        f"Accuracy of the baseline on these images {percent(start['accuracy'])} (95 % interval {ends}).",
+        f"Latency: {row['runtime']}, batch {row['batch']:g}, one thread, in pairs with the baseline."
+        if row.get("runtime")
+        else "",
+        f"Energy: {start.get('energy_source') or 'not measured'}; CO₂ by the grid stated.",
+        _machine_words(studied.hardware.get(row["trial"], {})),
+        _version_words(studied.versions.get(row["trial"], {})),
     ]
-    start = _spread(story.start)
-    lines.append(f"Accuracy of the baseline on these images {percent(story.start['accuracy'])} ({start}).")
-    if row.get("runtime"):
-        lines.append(f"Latency: {row['runtime']}, batch {row['batch']:g}, one thread, in pairs with the baseline.")
-    lines.append(f"Energy: {story.start.get('energy_source') or 'not measured'}; CO₂ by the grid stated.")
-    made = [machine_words(studied.hardware.get(number, {})), _versions(studied.versions.get(number, {}))]
-    return [*lines, *(line for line in made if line)]
+    return [line for line in lines if line]
 
 
-def _spread(row: Row) -> str:
-    return f"95 % interval {interval(row['accuracy_low'], row['accuracy_high'])}"
+def _study_words(story: Story) -> str:
+    row, studied, start = story.points[0].row, story.studied, story.start
+    parts = [
+        f"Study {studied.name}: {start['model']} on {start['data']}",
+        f"{len(studied.rows) - 1:,} trials",
+        f"{row['seeds']} seeds" if row["seeds"] > 1 else f"seed {row['seed']}",
+        f"{split_word(studied.split)} images n = {int(start['n']):,}",
+        f"last run {studied.ended}" if studied.ended else "",
+    ]
+    return f"{', '.join(filter(None, parts))}."
 
 
-def machine_words(hardware: Row) -> str:
-    """The machine in one line; empty where it is not known."""
-    if not hardware:
-        return ""
+def _machine_words(hardware: Row) -> str:
     parts = unique([hardware.get("cpu"), hardware.get("gpu"), hardware.get("platform")])
-    cores = f", {hardware['cores']} cores" if hardware.get("cores") else ""
-    return f"Machine: {printable(', '.join(map(str, parts)))}{cores}."
+    cores = [f"{hardware['cores']} cores"] if hardware.get("cores") else []
+    return f"Machine: {printable(', '.join([*map(str, parts), *cores]))}." if parts else ""
 
 
-def _versions(versions: Row) -> str:
+def _version_words(versions: Row) -> str:
     return f"Versions: {', '.join(f'{name} {number}' for name, number in versions.items())}." if versions else ""
