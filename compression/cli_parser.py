@@ -165,8 +165,7 @@ def _study(own: Parser) -> None:
     own.add_argument("--insecure", action="store_true", help="allow plain tcp to another machine")
     own.add_argument("--detach", action="store_true", help="do not wait for its end")
     own.add_argument("--most", type=int, default=20, help="rows to show, the best first (default: 20)")
-    own.add_argument("--days", type=float, help="of clean: old is what was brought so many days ago and no study uses")
-    own.add_argument("--yes", action="store_true", help="of rm and clean: yes, delete it")
+    own.add_argument("--yes", action="store_true", help="of rm: yes, delete it")
     own.add_argument("--out", type=Path, help="of export: a .csv, .json or .parquet file")
     _json(own)
 
