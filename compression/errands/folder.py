@@ -21,9 +21,8 @@ from pydantic import TypeAdapter
 from compression.data.quota import check_upload
 from compression.data.root import own_root
 from compression.errands.orders import SHIPPED, Export, Order
-from compression.models.own import weights_file
 from compression.registry import UserError
-from compression.studies import watch
+from compression.studies import keys, watch
 
 WORK = "work"
 KEPT_SECONDS = 86_400
@@ -35,9 +34,7 @@ def place_of(order: Order) -> str:
     """Where an order is carried out; a zip is found again by what is in it."""
     if not isinstance(order, Export):
         return order.kind
-    model = weights_file(order.recipe.model)
-    changed = model.stat().st_mtime_ns if model.is_file() else 0
-    digest = hashlib.sha256(f"{order.model_dump_json()}{changed}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{order.model_dump_json()}{keys.contents(order.recipe)}".encode()).hexdigest()
     return f"{order.kind}-{digest[:12]}"
 
 

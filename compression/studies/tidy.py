@@ -9,9 +9,11 @@ from pathlib import Path
 
 from compression.data.quota import UPLOADS
 from compression.data.root import USERS, data_root, own_root
+from compression.models.own import home_data
 from compression.owner import ID, owner, working_for
 from compression.registry import UserError
 from compression.studies import jobs, store
+from compression.studies.keys import named
 from compression.studies.study import Study
 
 DAY = 86_400.0
@@ -55,12 +57,16 @@ def rooms() -> list[str]:
 
 
 def _used() -> set[str]:
-    """What the studies and jobs of the present owner name as model or data; of a file's path its own name."""
+    """What the studies and jobs of the present owner name, and its own data; of a file's path its own name."""
     plans: list[Study | jobs.Plan] = [store.plan(name) for name in store.names()]
     for path in (own_root() / "sweeps").glob("*/plan.json"):
         with suppress(UserError):  # a plan of an older version, which nothing can read
             plans.append(jobs.read_plan(path.parent))
-    return {Path(name).stem if "/" in name else name for plan in plans for name in (plan.model, plan.data) if name}
+    names = {name for plan in plans for name in named(plan, ("model", "data", "teacher", "student"))}
+    for name in tuple(names):
+        with suppress(UserError):  # a card that is damaged
+            names.add(home_data(name) or name)
+    return {Path(name).stem if "/" in name else name for name in names}
 
 
 def _uploads() -> Iterator[Path]:

@@ -20,6 +20,7 @@ from compression.studies.tidy import clean, old
 
 ANNA, BEN = "a" * 16, "b" * 16
 STUDY = Study(name="ours", model="digits-mlp", data="used", recipes={"recipe": ({"kind": "prune", "sparsity": 0.5},)})
+NETS = ("swept-net", "taught", "learns")
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +46,11 @@ def test_what_is_old_goes_and_what_is_young_or_used_stays() -> None:
         job = own_root() / "sweeps" / "abc"
         job.mkdir(parents=True)
         (job / "plan.json").write_text(Sweep(model="digits-mlp", data="swept", sparsities=(0.5,)).model_dump_json())
+        card = own_root() / "models" / "swept-net.json"
+        card.parent.mkdir()
+        card.write_text('{"data": "home"}')
+        lesson = {"kind": "distill", "teacher": {"choose": ["taught", "original"]}, "student": "learns"}
+        store.create(Study(name="taught", model="swept-net", recipes={"recipe": (lesson,)}))
         (job.parent / "broken").mkdir()
         (job.parent / "broken" / "plan.json").write_text("{")
     gone = [
@@ -54,6 +60,7 @@ def test_what_is_old_goes_and_what_is_young_or_used_stays() -> None:
     ]  # fmt: skip
     stay = [
         brought("used.safetensors", 400), brought("swept.safetensors", 400), brought("young.safetensors", 29),
+        brought("home.safetensors", 400), *(brought(f"{name}.safetensors", 400, folder="models") for name in NETS),
         brought(".half.safetensors.78", 0.5), brought("weights.safetensors", 400, folder="studies"),
     ]  # fmt: skip
     assert sorted(old(30)) == sorted(gone) and all(path.exists() for path in gone)
