@@ -155,6 +155,11 @@ def baseline(subject: Subject, split: str = "val", limit: int | None = None) -> 
     return _judged(subject, split, limit)
 
 
+def at_chance(subject: Subject, measured: Measurement) -> bool:
+    """Whether a model may know no more than who guesses: the interval of its accuracy holds one in so many classes."""
+    return measured.accuracy_low <= 1 / len(subject.dataset.classes)
+
+
 @lru_cache(maxsize=16)
 def _judged(subject: Subject, split: str, limit: int | None) -> tuple[Tensor, Measurement]:
     return judge(subject, subject.model, split, limit)

@@ -17,9 +17,11 @@ from compression.goals import Constraint
 from compression.measure import latencies, macs
 from compression.models.files import load_weights
 from compression.models.zoo import SAMPLES, load, model_card
+from compression.presenting import evidence, studied
 from compression.pruning import Pruned, ScoreIndex, score_index, weight_index
 from compression.pruning.criteria import ABSOLUTE
 from compression.recipe import Distill, Prune, Recalibrate
+from compression.report.story import Evidence, Studied
 from compression.report.study_cloud import cloud_table
 from compression.report.study_view import StudyView, study_view
 from compression.results import Latency, Measurement
@@ -224,3 +226,15 @@ def tested(model: str, data: str | None, weights: str) -> tuple[Measurement, Mea
     """The test accuracy of a model as it is, and of the trial that left these weights."""
     subject = load_subject(model, data)
     return baseline(subject, "test")[1], judge(subject, load_weights(own_root() / weights).model, "test")[1]
+
+
+@kept_apart(st.cache_resource, by_owner, max_entries=16)
+def studied_of(name: str, known: tuple[int, int]) -> Studied:
+    """A study as its story needs it, not to be changed; ``known`` is ``records.known`` of it."""
+    return studied(name)
+
+
+@kept_apart(st.cache_resource, by_owner, max_entries=64)
+def answered(name: str, known: tuple[int, int], trial: int) -> Evidence | None:
+    """How a trial's model answers the test images beside its baseline."""
+    return evidence(name, trial)

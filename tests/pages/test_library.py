@@ -116,6 +116,13 @@ def test_a_model_that_no_data_fits_says_what_is_missing(open_app: Open) -> None:
     assert "it takes images of 1×5×5 in 3 classes" in at.info[0].value
 
 
+def test_a_model_that_only_guesses_is_told_from_one_that_knows(open_app: Open) -> None:
+    add_model("mine", "mlp", {"hidden": [4]}, data="digits")
+    at = sound(open_app("prune", model="mine"))
+    assert "no better than guessing among 10 classes" in at.warning[0].value
+    assert not sound(open_app("prune", model="digits-mlp")).warning
+
+
 def test_a_model_is_not_deleted_before_it_was_confirmed(open_app: Open) -> None:
     add_model("mine", "mlp", {"hidden": [4]}, data="digits")
     at = sound(open_app("library"))
