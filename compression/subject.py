@@ -81,8 +81,8 @@ def identity(model: str, data: str | None) -> str:
     Names mean one thing to one user of a server and another to the next, and another tomorrow. It is
     empty for what all share and nobody changes: a sample model on a data set of the catalogue.
     """
-    file = weights_file(model)
-    own = model not in SAMPLES and file.suffix == ".safetensors" and os.path.isfile(file)
+    file, data = weights_file(model), data or home_data(model)
+    own = model not in SAMPLES and os.path.isfile(file)
     stamp, digest = file.stat().st_mtime_ns if own else 0, own_digest(data or "")
     return f"{own_root()} {stamp} {digest}" if stamp or digest else ""
 

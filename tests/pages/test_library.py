@@ -76,7 +76,7 @@ def test_a_model_is_added_for_data_with_weights_and_used_on_every_page(open_app:
     shown = {metric.label: metric.value for metric in at.metric}
     assert shown["Parameters"] == count(own_card("mine")["params"]) and shown["Classes"] == "10"
     assert "mine" in at.selectbox(key="model").options
-    for page in ("prune", "pipeline", "tradeoffs"):
+    for page in ("prune", "distill", "sensitivity", "pipeline", "tradeoffs"):
         other = sound(open_app(page, model="mine"))
         assert not other.error and other.selectbox(key="data_digits").value == "digits"
 
