@@ -20,6 +20,7 @@ PAGES = [
     st.Page("pages/distill.py", title="Distill", icon=":material/school:"),
     st.Page("pages/pipeline.py", title="Pipeline", icon=":material/route:"),
     st.Page("pages/tradeoffs.py", title="Trade-offs", icon=":material/show_chart:"),
+    st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),
     st.Page("pages/library.py", title="Library", icon=":material/inventory_2:"),
 ]
 navigation(PAGES).run()

@@ -281,6 +281,12 @@ def _json_rows(rows: list[Row]) -> None:
     print_json([{key: value for key, value in row.items() if key != "point"} for row in rows])
 
 
+def _reported(arguments: argparse.Namespace) -> None:
+    from compression.cli_report import report  # here, for the same reason
+
+    report(arguments)
+
+
 COMMANDS = {
     "models": models,
     "data": _data,
@@ -292,6 +298,7 @@ COMMANDS = {
     "distill": _distill,
     "tune": _tuned,
     "study": _studies,
+    "report": _reported,
     "export": export,
     "serve": serve,
 }

@@ -10,6 +10,7 @@ from typing import NoReturn
 from compression.carbon import GRIDS
 from compression.data.quota import QUOTAS
 from compression.data.sets import DATASETS
+from compression.report.savings import ASSUMED, Assumptions
 
 Command = Callable[[argparse.Namespace], int | None]
 
@@ -41,6 +42,10 @@ def command_parser(commands: Mapping[str, Command]) -> Parser:
 
 def _json(own: Parser) -> None:
     own.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _grid(own: Parser) -> None:
+    own.add_argument("--grid", default="world", help=f"g of CO₂ per kWh, or {', '.join(GRIDS)} (default: world)")
 
 
 def _models(own: Parser) -> None:
@@ -88,7 +93,7 @@ def _measure(own: Parser) -> None:
     own.add_argument("--data", help="data set or folder of images; by default the model's own")
     own.add_argument("--split", default="test", help="train, val or test (default: test)")
     own.add_argument("--no-latency", action="store_true", help="leave the timing out")
-    own.add_argument("--grid", default="world", help=f"g of CO₂ per kWh, or {', '.join(GRIDS)} (default: world)")
+    _grid(own)
     _json(own)
 
 
@@ -160,8 +165,7 @@ def _study(own: Parser) -> None:
     own.add_argument("--insecure", action="store_true", help="allow plain tcp to another machine")
     own.add_argument("--detach", action="store_true", help="do not wait for its end")
     own.add_argument("--most", type=int, default=20, help="rows to show, the best first (default: 20)")
-    own.add_argument("--days", type=float, help="of clean: old is what was brought so many days ago and no study uses")
-    own.add_argument("--yes", action="store_true", help="of rm and clean: yes, delete it")
+    own.add_argument("--yes", action="store_true", help="of rm: yes, delete it")
     own.add_argument("--out", type=Path, help="of export: a .csv, .json or .parquet file")
     _json(own)
 
@@ -178,6 +182,27 @@ def _tune(own: Parser) -> None:
     own.add_argument("--seed", type=int, default=0)
     own.add_argument("--out", type=Path, help="folder for the best model and its recipe")
     _json(own)
+
+
+def _report(own: Parser) -> None:
+    own.add_argument("study", help="the name of a study")
+    own.add_argument("--out", type=Path, help="a .html, .pptx or .csv file (default: print it)")
+    trial = "to present, up to three times; by default the one that the study's chart names"
+    own.add_argument("--trial", type=int, action="append", default=[], help=trial)
+    own.add_argument("--axis", default="", help="the measure beside accuracy (default: the study's own objective)")
+    own.add_argument("--title", default="")
+    own.add_argument("--author", default="")
+    own.add_argument("--accent", default="", help="a colour as #rrggbb")
+    own.add_argument("--logo", type=Path, help="a PNG, JPEG, GIF or WebP file")
+    own.add_argument("--decimal", default=".", help="mark in a CSV: . or , (default: .)")
+    for name, about in ASSUMED.items():
+        first = Assumptions.model_fields[name].default
+        known = about.source if first is None else f"{first:g}, {about.source}"
+        words = f"{about.label.lower()}, {about.unit} (default: {known})"
+        if name != "g_per_kwh":  # which has names, too
+            own.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=words)
+    _grid(own)
+    own.add_argument("--currency", help="of the price (default: $)")
 
 
 def _export(own: Parser) -> None:
@@ -215,6 +240,7 @@ ARGUMENTS: dict[str, tuple[str, Callable[[Parser], None]]] = {
     "distill": ("a student alone beside what a teacher makes of it", _distill),
     "tune": ("the smallest or fastest model that loses little", _tune),
     "study": ("hundreds of settings: run, plan, ls, show, resume, pause, cancel, rm, export", _study),
+    "report": ("what a study came to, for those who decide: HTML, PowerPoint or CSV", _report),
     "export": ("a model as files to ship: safetensors, ONNX, torch.export, packed weights", _export),
     "serve": ("the dashboard, in the browser", _serve),
 }

@@ -17,9 +17,11 @@ from compression.goals import Constraint
 from compression.measure import latencies, macs
 from compression.models.files import load_weights
 from compression.models.zoo import SAMPLES, load, model_card
+from compression.presenting import evidence, studied
 from compression.pruning import Pruned, ScoreIndex, score_index, weight_index
 from compression.pruning.criteria import ABSOLUTE
 from compression.recipe import Distill, Prune, Recalibrate
+from compression.report.story import Evidence, Studied
 from compression.report.study_cloud import cloud_table
 from compression.report.study_view import StudyView, study_view
 from compression.results import Latency, Measurement
@@ -70,6 +72,11 @@ def kept_apart(cache: Callable[..., Any], whose: Callable[..., str], **options: 
 def by_subject(model: str, data: str | None, *rest: Any) -> str:
     """Sample models on data sets of the catalogue are remembered for all; one's own for oneself."""
     return identity(model, data)
+
+
+def by_student(model: str, data: str, before: str, stage: str) -> str:
+    """As ``by_subject``, for a stage whose student may be a model of one's own too."""
+    return by_subject(model, data) + identity(Distill.model_validate_json(stage).student, None)
 
 
 def by_owner(*given: Any) -> str:
@@ -150,7 +157,7 @@ def recalibrated(model: str, data: str, stage: str, how: str) -> Measurement:
     return judge(healed.subject, healed.subject.model, limit=live_limit(subject))[1]
 
 
-@kept_apart(st.cache_resource, by_subject, max_entries=2)
+@kept_apart(st.cache_resource, by_student, max_entries=2)
 def student_module(model: str, data: str, before: str, stage: str) -> nn.Module:
     """The untrained student of a distilling stage, after a pruning if ``before`` holds one; both as JSON."""
     subject = present = load_subject(model, data)
@@ -159,7 +166,7 @@ def student_module(model: str, data: str, before: str, stage: str) -> nn.Module:
     return student_of(Distill.model_validate_json(stage), present, subject, seed=0).model
 
 
-@kept_apart(st.cache_data, by_subject, max_entries=256)
+@kept_apart(st.cache_data, by_student, max_entries=256)
 def student_facts(model: str, data: str, before: str, stage: str) -> tuple[int, int]:
     """Parameters and MACs of an untrained student."""
     student = student_module(model, data, before, stage)
@@ -219,3 +226,15 @@ def tested(model: str, data: str | None, weights: str) -> tuple[Measurement, Mea
     """The test accuracy of a model as it is, and of the trial that left these weights."""
     subject = load_subject(model, data)
     return baseline(subject, "test")[1], judge(subject, load_weights(own_root() / weights).model, "test")[1]
+
+
+@kept_apart(st.cache_resource, by_owner, max_entries=16)
+def studied_of(name: str, known: tuple[int, int]) -> Studied:
+    """A study as its story needs it, not to be changed; ``known`` is ``records.known`` of it."""
+    return studied(name)
+
+
+@kept_apart(st.cache_resource, by_owner, max_entries=64)
+def answered(name: str, known: tuple[int, int], trial: int) -> Evidence | None:
+    """How a trial's model answers the test images beside its baseline."""
+    return evidence(name, trial)

@@ -20,9 +20,10 @@ WIDTH = 300
 """Pixels of a chart in a pair: two fit beside the controls at 1280, one at 1024."""
 
 
-def draw(chart: Chart, key: str) -> None:
-    """Draw a chart with its text alternative, in its own colours."""
-    st.plotly_chart(chart.figure, key=key, alt=chart.alt, theme=None, config=CONFIG)
+def draw(chart: Chart, key: str, picture: str = "png") -> None:
+    """Draw a chart with its text alternative, in its own colours; ``picture`` is what its camera saves."""
+    config = CONFIG | {"toImageButtonOptions": CONFIG["toImageButtonOptions"] | {"format": picture}}
+    st.plotly_chart(chart.figure, key=key, alt=chart.alt, theme=None, config=config)
 
 
 def beside() -> tuple[DeltaGenerator, DeltaGenerator]:

@@ -24,6 +24,7 @@ from compression.studies import records, store
 from pages._cache import tested
 from pages._draw import draw
 from pages._elsewhere import elsewhere
+from pages._present_controls import POINTS, STUDY
 from pages._stages import plain, replace_stages
 from pages._take_away import take_away
 from pages._workbench import data_key, offered, theme
@@ -115,7 +116,7 @@ def _actions(row: Row, start: Row | None, kept: Row) -> None:
     recipe = Recipe.from_mapping(kept["recipe"])
     path = _weights(kept)
     stem = f"{row['study']}-{row['trial']}".replace(" ", "-")
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(
             "Open in Pipeline", icon=":material/account_tree:", key="study_to_pipeline", on_click=_to_pipeline,
             args=(recipe,), disabled=not offered(recipe.model, recipe.data),
@@ -129,6 +130,10 @@ def _actions(row: Row, start: Row | None, kept: Row) -> None:
         st.download_button(
             "Recipe", recipe.to_yaml(), f"{stem}.yaml", icon=":material/download:", key="study_recipe",
             help="`espalier run FILE` runs it again.",
+        )  # fmt: skip
+        st.page_link(
+            "pages/present.py", label="Present", icon=":material/slideshow:",
+            query_params={STUDY: row["study"], POINTS: str(row["trial"])}, help="This point as a report or a deck.",
         )  # fmt: skip
         if path.is_file():
             take_away(recipe, path, f"{row['study']}-{row['trial']}", "study")

@@ -649,7 +649,9 @@ def commands() -> list[str]:
 
 
 def test_the_commands_are_those_of_the_design() -> None:
-    assert commands() == "models data import measure run sensitivity sweep distill tune study export serve".split()
+    assert (
+        commands() == "models data import measure run sensitivity sweep distill tune study report export serve".split()
+    )
 
 
 @pytest.mark.parametrize("name", commands())

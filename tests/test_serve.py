@@ -200,6 +200,9 @@ def test_quotas_given_go_to_the_server_and_are_checked(
 ) -> None:
     _, variables = start("--uploads", "1.5", "--studies", "0")
     assert (variables["ESPALIER_UPLOADS_GB"], variables["ESPALIER_STUDIES"]) == ("1.5", "0")
+    assert refused(capsys, monkeypatch, "--disk", "9") == (
+        "--disk is given without --team; it limits what users take who have rooms of their own"
+    )
     assert refused(capsys, monkeypatch, "--disk", "much") == (
         "ESPALIER_DISK_GB is 'much'; give the GB that all users together take as a number of 0 or more"
     )

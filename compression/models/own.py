@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from compression.data.root import own_root
+from compression.data.root import own_path, own_root
 from compression.models.samples import FOLDER, SAMPLES
 from compression.registry import UserError, pick, plain_name
 
@@ -25,10 +25,14 @@ def own_models() -> tuple[str, ...]:
 
 
 def weights_file(name: str) -> Path:
-    """Where the weights of a sample model, of a model of your own, or of a file by its path lie."""
+    """Where the weights of a sample model, of a file by its path, or of a model of your own lie, or would.
+
+    Raises:
+        UserError: a path that may not be followed.
+    """
     if name in SAMPLES:
         return FOLDER / f"{name}.safetensors"
-    return own_model_file(name) if name in own_models() else Path(name)
+    return own_path(name) if "/" in name or name.endswith(".safetensors") else own_model_file(name)
 
 
 def own_model_file(name: str) -> Path:

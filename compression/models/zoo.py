@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import nn
 
-from compression.data.root import own_path
 from compression.models.files import Blueprint, Loaded, initialised, load_weights
 from compression.models.own import damaged, own_card, own_models, weights_file
 from compression.models.samples import FOLDER, SAMPLES, Sample, Training
@@ -84,11 +83,12 @@ def load(name: str) -> Loaded:
     Raises:
         UserError: an unknown name, a path that may not be followed, or a file that is missing, truncated or holds NaN.
     """
-    path, sample = weights_file(name), SAMPLES.get(name)
+    sample = SAMPLES.get(name)
     if sample is None:
-        return load_weights(own_path(path) if name.endswith(".safetensors") else weights_file(_known(name)))
+        return load_weights(weights_file(name if name.endswith(".safetensors") else _known(name)))
     if not sample.training:
         return Loaded(initialised(blueprint := blueprint_of(name)).eval(), blueprint)
+    path = weights_file(name)
     if not path.is_file():
         raise UserError(f"Model '{name}' has no weights at {path}; make them with: {rebuild(name)}")
     return load_weights(path)

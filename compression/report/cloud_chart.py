@@ -92,13 +92,13 @@ def cloud_chart(
     if not rows:
         hint = "Choose another measure, or take the times of these trials." if everything else "Run the study first."
         return empty_chart(title, hint, theme, width, height)
-    plane = _plane(rows, constraints, log_x, log_y)
+    marked = [row for row in (_found(rows, key) for key in (pinned, *selected) if key) if row]
+    plane = _plane(rows, constraints, log_x, log_y, marked)
     bounds, unseen = bounds_in(plane, constraints)
     subtitle = titles.cloud_subtitle(everything, constraints, plane.bars, _hidden(rows, plane) + unseen)
     frame = Frame(width, height, left=68, top=headroom(title, subtitle, width))
     plane = _sized(plane, frame)
     turn = _knee(rows, plane) if show_knee else None
-    marked = [row for row in (_found(rows, key) for key in (pinned, *selected) if key) if row]
     remarks = remark_labels(rows, named, turn, marked, plane, bool(constraints))
     groups = _grouped(rows)
     looks = looks_of(list(groups))
@@ -118,9 +118,15 @@ def _found(rows: Sequence[Row], key: Key | None) -> Row | None:
     return next((row for row in rows if key and row["study"] == key[0] and key[1] in row["trials"]), None)
 
 
-def _plane(rows: Sequence[Row], constraints: Sequence[Constraint], log_x: bool | None, log_y: bool | None) -> Plane:
-    """The stretch that is first shown: accuracies far below the baseline are left out of it."""
-    least = {name: _least(rows, name) for name in ("x", "y")}
+def _plane(
+    rows: Sequence[Row],
+    constraints: Sequence[Constraint],
+    log_x: bool | None,
+    log_y: bool | None,
+    marked: Sequence[Row] = (),
+) -> Plane:
+    """The stretch that is first shown: accuracies far below the baseline are left out of it, unless they are marked."""
+    least = {name: min([_least(rows, name), *(row[name] for row in marked)]) for name in ("x", "y")}
     shown = [row for row in rows if all(row[name] >= floor for name, floor in least.items())] or list(rows)
     bars = len(rows) <= BARS
     sides = []

@@ -141,12 +141,21 @@ def count(value: float) -> str:
 
 
 def part(value: float, whole: float) -> str:
-    """A count of a count, the unit said once: "48 of 64", "6.29 of 9.22 K"."""
+    """A count of a count, a unit that both have said once: "48 of 64", "55 of 8.64 K", "6.29 of 9.22 K"."""
     steps = ("", "K", "M", "G", "T")
     power = sum(abs(whole) >= 999.5 * 1000**step for step in range(len(steps) - 1))
-    if power == 0 or value < 0.01 * 1000**power:
+    if power == 0 or value < 1000**power:
         return f"{count(value)} of {count(whole)}"
     return f"{value / 1000**power:.3g} of {whole / 1000**power:.3g} {steps[power]}"
+
+
+def quantity(value: float) -> str:
+    """Any amount as everybody reads it: "8·10⁻⁵", "0.0153", "47.7", "6,470", "1.72 million"."""
+    if 0 < abs(value) < 1e-3:
+        return powered(value)
+    if abs(value) < 999_500:
+        return f"{float(f'{value:.3g}'):,.10g}"
+    return thousands(value, ("", "thousand", "million", "billion", "trillion"))
 
 
 def percent(fraction: float, digits: int = 1) -> str:
@@ -182,11 +191,16 @@ def brief(value: float) -> str:
     return f"{float(f'{value:.3g}'):.10g}"
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign: "+0.3", "−0.3", "0.0"."""
+    rounded = round(value, digits)
+    sign = MINUS if rounded < 0 else "+" if rounded > 0 else ""
+    return f"{sign}{abs(rounded):.{digits}f}"
+
+
 def points(change: float) -> str:
     """A change of accuracy in percentage points, with its sign: −0.003 → "−0.3 points"."""
-    rounded = round(100 * change, 1)
-    sign = MINUS if rounded < 0 else "+" if rounded > 0 else ""
-    return f"{sign}{abs(rounded):.1f} points"
+    return f"{signed(100 * change)} points"
 
 
 def delta(text: str) -> str | None:
@@ -303,6 +317,11 @@ def shortened(name: str, limit: int = 18) -> str:
 def unique(values: Any) -> list[Any]:
     """The distinct values in the order in which they first appear, blanks left out."""
     return [value for value in dict.fromkeys(values) if value not in (None, "") and value == value]
+
+
+def printable(text: str) -> str:
+    """Text without what no document can hold: control characters and halves of characters."""
+    return "".join(sign for sign in text if sign.isprintable())
 
 
 def duration(seconds: float) -> str:

@@ -76,7 +76,7 @@ def test_a_model_is_added_for_data_with_weights_and_used_on_every_page(open_app:
     shown = {metric.label: metric.value for metric in at.metric}
     assert shown["Parameters"] == count(own_card("mine")["params"]) and shown["Classes"] == "10"
     assert "mine" in at.selectbox(key="model").options
-    for page in ("prune", "pipeline", "tradeoffs"):
+    for page in ("prune", "distill", "sensitivity", "pipeline", "tradeoffs"):
         other = sound(open_app(page, model="mine"))
         assert not other.error and other.selectbox(key="data_digits").value == "digits"
 
@@ -114,6 +114,13 @@ def test_a_model_that_no_data_fits_says_what_is_missing(open_app: Open) -> None:
     add_model("lonely", "mlp", {"hidden": [4]}, 3, (1, 5, 5))
     at = sound(open_app("prune", model="lonely"))
     assert "it takes images of 1×5×5 in 3 classes" in at.info[0].value
+
+
+def test_a_model_that_only_guesses_is_told_from_one_that_knows(open_app: Open) -> None:
+    add_model("mine", "mlp", {"hidden": [4]}, data="digits")
+    at = sound(open_app("prune", model="mine"))
+    assert "no better than guessing among 10 classes" in at.warning[0].value
+    assert not sound(open_app("prune", model="digits-mlp")).warning
 
 
 def test_a_model_is_not_deleted_before_it_was_confirmed(open_app: Open) -> None:

@@ -14,12 +14,12 @@ from streamlit.testing.v1 import AppTest
 from compression.recipe import Recipe
 from compression.report.elsewhere import device_table
 from compression.report.text import percent, size
-from compression.studies import control, engine, records, spool, store
-from compression.studies.making import made
+from compression.studies import control, records, store
 from compression.studies.presets import autotune, first_look
 from compression.studies.study import Study
 from compression.subject import load_subject
 from tests.pages.forms import handed_out
+from tests.studies.plans import measured
 
 Open = Callable[..., AppTest]
 pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -41,19 +41,7 @@ def own_store(data_root: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 @pytest.fixture
 def filled() -> Study:
-    """A study that is done, measured in this process."""
-    study = Study.from_yaml(PLAN)
-    store.create(study)
-    for task in engine.tasks(study):
-        done = made(task.trial)
-        assert done.row
-        if task.number == records.BASELINE:
-            store.keep_baseline(study.name, done.row)
-        else:
-            about = {"epochs": done.epochs, "versions": {}, "hardware": {}, "seconds": done.seconds}
-            store.finish(task.number, study, done.row, spool.keep(task.key, done.weights, done.row, about))
-    store.tell(study.name, {"state": "done", "seen": time.time()})
-    return study
+    return measured(PLAN)
 
 
 def until_done(name: str) -> None:
@@ -161,6 +149,8 @@ def test_the_named_point_shows_the_librarys_numbers(open_app: Open, filled: Stud
     elsewhere = device_table(best, records.points("cut rows")[0]).drop(columns="source")
     assert at.dataframe[0].value.equals(elsewhere) and "Estimated" in text_of(at)
     assert at.text_input(key="study_bounds_cut rows").value == "accuracy >= 90 %"
+    (link,) = [one.proto for one in at.get("page_link")]
+    assert (link.page, link.query_string) == ("present", f"present_study=cut+rows&present_points={best['trial']}")
 
 
 def test_co2_is_an_axis_whose_grid_can_be_edited(open_app: Open, filled: Study) -> None:

@@ -23,10 +23,23 @@ def test_counts(value, written):
 
 @pytest.mark.parametrize(
     ("value", "whole", "written"),
-    [(48, 64, "48 of 64"), (6_290, 9_216, "6.29 of 9.22 K"), (30, 999_600, "30 of 1 M")],
+    [(48, 64, "48 of 64"), (6_290, 9_216, "6.29 of 9.22 K"), (55, 8_640, "55 of 8.64 K"), (30, 999_600, "30 of 1 M")],
 )
 def test_parts_say_their_unit_once(value, whole, written):
     assert text.part(value, whole) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0, "0"), (-7.92e-5, "-8·10⁻⁵"), (0.01534, "0.0153"), (47.698, "47.7"), (6_473, "6,470"), (999_499, "999,000"),
+     (1e6, "1 million"), (1.724e9, "1.72 billion"), (1e15, "1000 trillion")],
+)  # fmt: skip
+def test_quantities(value, written):
+    assert text.quantity(value) == written
+
+
+def test_what_no_document_can_hold_is_left_out():
+    assert text.printable("a\x00\x1b\ud800\n<b>é 数") == "a<b>é 数"
 
 
 def test_accuracies_and_their_changes():
