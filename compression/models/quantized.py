@@ -23,6 +23,8 @@ from compression.registry import UserError, quoted
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 """Whose operators a file may use: those that ONNX Runtime itself brings."""
 
+SHAPE_BYTES = 4096
+"""More than any shape takes that is held as a tensor."""
 MOST_VALUES = 2**26
 """Of a tensor that is made for one image, beyond one for each byte of the file."""
 UNSIZED = frozenset(
@@ -165,6 +167,9 @@ def _check_sizes(model: Any, most: int) -> None:
     for end in graph.input:
         if end.type.tensor_type.shape.dim:
             end.type.tensor_type.shape.dim[0].dim_value = 1
+    for tensor in graph.initializer:
+        if len(tensor.raw_data) > SHAPE_BYTES:  # weights tell no shapes, and would be copied twice
+            tensor.ClearField("raw_data")
     told = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     known = {value.name: _numbers(value.type.tensor_type) for value in (*told.value_info, *told.output)}
     for node in graph.node:
