@@ -172,7 +172,11 @@ def test_a_login_is_no_permission(
         ("anna@example.org", True, True),
         ("ANNA@EXAMPLE.ORG", None, True),  # a provider that says nothing of it
         ("ben@partner.example", True, True),
+        ("anna@example.org", "true", True),  # as some providers write it
         ("anna@example.org", False, False),
+        ("anna@example.org", "false", False),
+        ("anna@example.org", 0, False),
+        ("anna@example.org", "", False),
         ("ben@example.org", True, False),
         ("anna@example.org.evil.example", True, False),
         ("eve@evil.example@partner.example", True, False),

@@ -12,6 +12,11 @@ from compression.registry import UserError, pick, plain_name
 
 RESERVED = ("auto", "original", "present", "narrower", "shallower", "mlp", "same")
 """What recipes call teachers and students."""
+FACTS = {
+    *("name", "sentence", "data", "architecture", "config", "input_shape", "classes"),
+    *("params", "macs", "notes", "prune", "layers"),
+}
+"""What every card says."""
 
 
 def own_models() -> tuple[str, ...]:
@@ -43,11 +48,23 @@ def own_card(name: str) -> dict[str, Any]:
     """
     path = _found(name).with_name(f"{name}.json")
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        card = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        raise UserError(
-            f"The card of model '{name}' is damaged; remove it: espalier models rm '{name}' --yes"
-        ) from None
+        card = {}
+    if not card.keys() >= FACTS:
+        raise UserError(f"The card of model '{name}' is damaged; remove it: espalier models rm '{name}' --yes")
+    return card
+
+
+def damaged() -> dict[str, str]:
+    """The models of your own that are here only to be removed, since their cards cannot be read; what is wrong."""
+    faults = {}
+    for name in own_models():
+        try:
+            own_card(name)
+        except UserError as fault:
+            faults[name] = str(fault)
+    return faults
 
 
 def home_data(name: str) -> str | None:

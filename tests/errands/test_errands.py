@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import socket
 import time
 import zipfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from torch import nn
 
 from compression import errands
 from compression.data.own import own_names, own_report
+from compression.data.sets import DATASETS
 from compression.errands import AddData, AddModel, Export, Fetch, Order
 from compression.export import FORMATS, export_model
 from compression.models.files import save_weights
@@ -120,6 +122,20 @@ def test_what_is_cancelled_leaves_nothing(data_root: Path, tmp_path: Path) -> No
         errands.start(AddData(name="other"), {"images.zip": io.BytesIO(many)})
     errands.cancel(place)
     assert errands.state(place) is None and left(data_root) == set()
+
+
+def test_a_fetch_that_is_cancelled_leaves_nothing(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # which takes every request and answers none
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        place = errands.start(Fetch(name="mnist"))
+        while not list(data_root.glob("**/MNIST")):
+            present = errands.state(place)
+            assert present and present.state in watch.UNDER_WAY, present
+            time.sleep(0.02)
+        assert not DATASETS["mnist"].here()
+        errands.cancel(place)
+    assert not DATASETS["mnist"].here() and not list(data_root.glob("[!e]*")) and left(data_root) == set()
 
 
 def test_a_process_that_is_killed_is_told_and_can_be_begun_again(data_root: Path, tmp_path: Path) -> None:

@@ -131,6 +131,18 @@ def test_a_model_is_not_deleted_before_it_was_confirmed(open_app: Open) -> None:
     assert {"Delete it", "Keep it"} <= {button.label for button in at.button} and own_models() == ("mine",)
 
 
+def test_a_damaged_card_takes_no_page_down_and_its_model_can_be_deleted(open_app: Open, data_root: Path) -> None:
+    add_model("mine", "mlp", {"hidden": [4]}, data="digits")
+    (data_root / "models" / "mine.json").write_text("[")
+    at = sound(open_app("distill", model="digits-mlp"))
+    assert not at.error and "mine" not in at.selectbox(key="model").options
+    at = sound(open_app("library"))
+    at = sound(at.selectbox(key="library_model").set_value("mine").run())
+    assert "card of model 'mine' is damaged" in said(at)
+    at = sound(at.button(key="library_model_delete").click().run())
+    assert "Delete it" in {button.label for button in at.button}
+
+
 def test_what_is_deleted_meanwhile_gives_way_on_every_page(open_app: Open) -> None:
     add_model("mine", "mlp", {"hidden": [4]}, data="digits")
     at = sound(open_app("prune", model="mine"))
