@@ -52,6 +52,11 @@ def pick(table: Mapping[str, Entry], key: str, what: str) -> Entry:
     raise UserError(unknown(what, key, table))
 
 
+def in_a_line(fault: BaseException, most: int = 200) -> str:
+    """What a fault says, in one line of at most so many characters; what kind it is where it says nothing."""
+    return " ".join(str(fault).split())[:most] or type(fault).__name__
+
+
 def unknown(what: str, given: object, allowed: Mapping[str, Any] | tuple[str, ...]) -> str:
     """The one line for an unknown name: what was given, the nearest name, and all that exist."""
     near = difflib.get_close_matches(given, list(allowed), n=1) if isinstance(given, str) else []

@@ -34,7 +34,7 @@ from compression.pruning import (
 )
 from compression.pruning.sensitivity import Probe, Reading, scan
 from compression.recipe import STRUCTURED, Cut, Prune, fixed_sparsity, validated
-from compression.registry import UserError
+from compression.registry import UserError, in_a_line
 from compression.results import Measurement
 from compression.training import inputs, normalise, predict
 
@@ -130,7 +130,7 @@ def as_trained(name: str, loaded: Loaded, dataset: Dataset) -> Dataset:
     try:
         outputs = predict(model, normalise(dataset.val.images[:1], dataset)).shape[-1]
     except RuntimeError as fault:
-        reason = " ".join(str(fault).split())[:200]
+        reason = in_a_line(fault)
         raise UserError(f"Model '{name}' cannot take the images of data set '{dataset.name}' ({reason})") from None
     if outputs != len(dataset.classes):
         raise UserError(

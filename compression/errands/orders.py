@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from compression.data.adding import add
-from compression.data.sets import fetch
+from compression.data.fetching import fetch
 from compression.export import export_model
 from compression.library import add_model
 from compression.pipeline import run

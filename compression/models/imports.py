@@ -21,7 +21,7 @@ from compression.models.huggingface import read_folder
 from compression.models.pretrained import fetched
 from compression.models.weights import read_weights_file
 from compression.normalisation import checked_normalisation
-from compression.registry import UserError, quoted, unknown
+from compression.registry import UserError, in_a_line, quoted, unknown
 
 OWN = ("mlp", "lenet5", "resnet", "vit")
 ELSEWHERE = ("torchvision:NAME", "timm:NAME", "hf:FOLDER", "package.module:function")
@@ -255,7 +255,7 @@ def _fill(model: nn.Module, state: dict[str, Tensor], head: Collection[str], whe
     try:
         missing, unexpected = model.load_state_dict(state_of(model, state), strict=False)
     except RuntimeError as fault:  # shapes of tensors that are renamed on the way, as those of attention
-        reason = " ".join(str(fault).split())[:200]
+        reason = in_a_line(fault)
         raise UserError(f"{where} does not fit the architecture ({reason})") from None
     lost = [name for name in missing if not (other and name in head)]
     if lost or unexpected:
@@ -278,7 +278,7 @@ def _check(model: nn.Module, blueprint: Blueprint, architecture: str) -> None:
         with torch.inference_mode():
             found = model(images)
     except Exception as fault:  # whatever a stranger's forward may raise
-        reason = " ".join(str(fault).split())[:200]
+        reason = in_a_line(fault)
         raise UserError(f"Architecture {quoted(architecture)} does not run on {size} images ({reason})") from None
     field = "classes" if blueprint.architecture in OWN else "num_classes"
     wanted = (1, blueprint.config[field])

@@ -12,7 +12,7 @@ from compression.models.architectures import timm_library
 from compression.models.given import Given
 from compression.models.weights import read_weights_file
 from compression.normalisation import checked_normalisation
-from compression.registry import UserError, pick, quoted
+from compression.registry import UserError, in_a_line, pick, quoted
 
 
 def fetched(architecture: str, name: str) -> Given:
@@ -83,5 +83,5 @@ def _fetch(url: str, path: Path) -> None:
     try:
         torch.hub.download_url_to_file(url, str(path), digest and digest[1], progress=False)
     except (OSError, RuntimeError) as fault:  # no network, or other bytes than were promised
-        reason = " ".join(str(fault).split())[:120]
+        reason = in_a_line(fault, 120)
         raise UserError(f"The weights cannot be fetched from {url} ({reason})") from None

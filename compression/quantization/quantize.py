@@ -21,7 +21,7 @@ from compression.models.structure import CONVOLUTIONS
 from compression.quantization.compact import compact
 from compression.quantization.modes import MODES
 from compression.recipe import Quantize
-from compression.registry import UserError, pick
+from compression.registry import UserError, in_a_line, pick
 from compression.training import normalise
 
 BATCH = 32
@@ -64,7 +64,7 @@ def quantize(model: nn.Module, input_shape: tuple[int, ...], dataset: Dataset, s
                 _prepared(folder / "float.onnx", folder / "folded.onnx")
                 way.call(folder / "folded.onnx", folder / "int8.onnx", stage, _batches(dataset, shown))
         except Exception as fault:  # the library meets what it cannot do in many ways
-            reason = " ".join(str(fault).split())[:200] or type(fault).__name__
+            reason = in_a_line(fault)
             raise UserError(f"The model cannot be quantised: {reason}") from None
         file, float_bytes = compact((folder / "int8.onnx").read_bytes()), (folder / "float.onnx").stat().st_size
     return _made(file, model, input_shape, _note(len(file), float_bytes, len(shown)))

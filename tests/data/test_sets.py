@@ -12,12 +12,12 @@ import torchvision
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from compression.data.fetching import fetch
 from compression.data.sets import (
     DATASETS,
     Dataset,
     Split,
     data_root,
-    fetch,
     load_data,
     stratified,
     thumbnail,
