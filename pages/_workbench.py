@@ -18,8 +18,7 @@ from pages._link import foreign
 
 def choose_subject() -> Subject:
     """Draw the sidebar and return the chosen model with its data; on a fault, say it and stop."""
-    _enter_by_app()
-    prepare_process()
+    begin()
     linked = st.query_params.get("model")
     with st.sidebar:
         name = st.selectbox(
@@ -53,6 +52,12 @@ def choose_subject() -> Subject:
     with st.sidebar:
         _facts(subject, before(subject))
     return subject
+
+
+def begin() -> None:
+    """What every page begins with."""
+    _enter_by_app()
+    prepare_process()
 
 
 def _enter_by_app() -> None:

@@ -1,0 +1,3 @@
+"""Pictures to play with."""
+
+PICTURES = {}
