@@ -22,7 +22,7 @@ from compression.report.sensitivity_tables import sensitivity_table
 from compression.report.tables import class_table, curve_table, speed_table, tradeoff_table
 from compression.report.text import capital, interval, named, percent, points, size, times
 from compression.report.titles import furthest
-from compression.subject import Subject, baseline, load_subject
+from compression.subject import Preview, Subject, baseline, load_subject
 from pages._cache import fallen, layer_readings, live_plan, live_rows, timed_styles, tried, weights_of
 from pages._draw import draw, gallery, pairs
 from pages._experiments_trained import compare, penalties
@@ -134,13 +134,11 @@ def harm(model: str, granularity: str, sparsity: float) -> Answer:
         gallery(subject.dataset, part, before_NK, chosen.logits, changed(before_NK, chosen.logits, part.labels))
     classes = class_table(before.class_accuracy, asked.measurement.class_accuracy)
     worst, mean = classes["change"].min(), asked.measurement.accuracy - before.accuracy
-    return Answer(
-        worst / mean,
-        f"class {classes['name'].iloc[0]} loses {points(worst)}, the whole {points(mean)}: {times(worst / mean)} as much",
-    )
+    who, ratio = classes["name"].iloc[0], worst / mean
+    return Answer(ratio, f"class {who} loses {points(worst)}, the whole {points(mean)}: {times(ratio)} as much")
 
 
-def _cut(subject: Subject, granularity: str, sparsity: float):
+def _cut(subject: Subject, granularity: str, sparsity: float) -> Preview:
     stage = Prune(granularity=granularity, scope="layer", sparsity=sparsity)
     return tried(subject.name, subject.dataset.name, stage.model_dump_json())
 

@@ -76,7 +76,7 @@ class Check(Frozen):
 
 
 class Onward(Frozen):
-    """The page that a lesson hands over to, with its settings, as that page's link has them, and a pipeline's stages."""
+    """The page that a lesson hands over to, with its settings as that page's link has them, or a pipeline's stages."""
 
     page: str
     label: str
