@@ -9,7 +9,8 @@ import streamlit as st
 PRESENT, HIDE = "learn_present", "hide"
 LARGE = """<style>
 html { font-size: 150%; }
-[data-testid=stSidebar], [data-testid=stHeader], [data-testid=stExpandSidebarButton] { display: none; }
+[data-testid=stSidebar], [data-testid=stHeader], [data-testid=stExpandSidebarButton], .st-key-learn_view,
+.st-key-learn_onward { display: none; }
 .stMainBlockContainer { max-width: 60rem; margin-inline: auto; }
 </style>"""
 LOCKS = {
@@ -32,7 +33,7 @@ def frame() -> bool:
     hidden = [selector for name, (_, selector) in LOCKS.items() if name in asked]
     if hidden:
         st.html(f"<style>{', '.join(hidden)} {{ display: none; }}</style>")
-    with st.container(horizontal=True, horizontal_alignment="right", key="learn_tools"):
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="learn_tools"):
         present = st.toggle(
             "Presenter mode", key=PRESENT, bind="query-params",
             help="Large type and fewer controls; Page Down and Page Up go through the steps, as a clicker does.",

@@ -39,7 +39,8 @@ def walk(lesson: Lesson, presenting: bool) -> None:
     step = row.segmented_control(
         "Step", STEPS, default=default, required=True, key=STEP, bind="query-params", label_visibility="collapsed",
     )  # fmt: skip
-    with st.container() if step in STEPS[:2] else st.expander("What was asked, and what you said"):
+    asked = step == STEPS[0] or (step == STEPS[1] and not presenting)
+    with st.container() if asked else st.expander("What was asked, and what you said"):
         st.markdown(lesson.about)
         guess = ask(lesson, locked=step != STEPS[0])
     _buttons(row, lesson, step, guess, presenting)

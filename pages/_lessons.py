@@ -50,7 +50,8 @@ class Share(Frozen):
 
     def apart(self, guess: float, value: float) -> str:
         """How far a guess was from what was measured."""
-        return f"You said {percent(guess, 0)}; that is {points(guess - value)} from it."
+        off = points(abs(guess - value)).removeprefix("+")
+        return f"You said {percent(guess, 0)}: {off} too {'high' if guess > value else 'low'}."
 
 
 class Curve(Frozen):

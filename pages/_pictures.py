@@ -40,20 +40,23 @@ def softmax() -> None:
     """The logits of one answer, to be dragged, and what a temperature makes of them."""
     subject = load_subject(TEACHER)
     logits = baseline(subject)[0]
-    start = [round(z, 1) for z in logits[int(instructive(logits, 4.0, 1))].tolist()]
+    image = int(instructive(logits, 4.0, 1))
+    label = int(subject.dataset.val.labels[image])
     at = st.slider(
         "Temperature of the picture", 0.5, 20.0, 4.0, 0.5, key="learn_softmax_temperature", bind="query-params",
         help="At 1 the softmax as it is; above, softer; below, harder.",
     )  # fmt: skip
     classes = subject.dataset.classes
+    start = [round(z, 1) for z in logits[image].tolist()]
     values = handles("Logit", classes, start, "learn_logits", low=LOW, high=HIGH, step=0.1)
     moved = torch.tensor(values)
+    bits, most = float(entropy(moved, at)), float(entropy(torch.zeros(len(values)), at))
     st.caption(
-        f"Drag a logit, or focus it and use the arrow keys. The answer's entropy at this temperature is "
-        f"{float(entropy(moved, at)):.2f} bits of at most {float(entropy(torch.zeros(len(values)), 1)):.2f}."
+        f"What {TEACHER} says of a {classes[label]}. Drag a logit, or focus it and use the arrow keys. "
+        f"The entropy at this temperature is {bits:.2f} bits, of at most {most:.2f}."
     )
     cold, soft = (softened(moved, t).tolist() for t in (1.0, at))
-    table = softening_table(classes, cold, soft, int(moved.argmax()))
+    table = softening_table(classes, cold, soft, label)
     draw(charts.softening_chart(table, theme(), temperature=at, width=560), "learn_softmax")
 
 

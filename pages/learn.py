@@ -22,11 +22,12 @@ def pictures() -> None:
 
 
 begin()
-presenting = frame()
-view = st.segmented_control(
-    "What to learn from", VIEWS, default="Lessons", required=True, key="learn_view", bind="query-params",
-    label_visibility="collapsed",
-)  # fmt: skip
+with st.container(horizontal=True, vertical_alignment="center"):
+    view = st.segmented_control(
+        "What to learn from", VIEWS, default="Lessons", required=True, key="learn_view", bind="query-params",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    presenting = frame()
 if view == "Lessons":
     walk(choose_lesson(), presenting)
 else:

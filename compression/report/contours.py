@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from compression.registry import UserError
 from compression.report.drawing import WIDE, Chart, Frame, chart, heading, headroom
 from compression.report.text import brief
-from compression.report.themes import Theme, faded
+from compression.report.themes import Theme, base_layout, faded
 
 Array = NDArray[np.float64]
 Norm = Literal["l1", "l2"]
@@ -25,7 +25,7 @@ BEST = (1.5, 0.6)
 AROUND = np.linspace(0, 2 * np.pi, 121)
 LEVELS = (0.2, 0.55, 1.7)
 """Contours of the loss beside the one through the minimum, as shares of that one."""
-PANEL_PX, REACH = 250, (-0.9, 2.3)
+PANEL_PX, HEAD_PX, REACH = 260, 20, (-0.9, 2.3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +83,9 @@ def contour_chart(strength: float, theme: Theme, *, width: int = WIDE) -> Chart:
     found = [balance(norm, strength) for norm in ("l1", "l2")]
     title = _title(found[0].minimum, strength)
     subtitle = "Solid: loss around its own minimum ×; dashed: penalty through the penalised minimum ● · computed"
-    top = headroom(title, subtitle, width) + 20
-    frame = Frame(width, top + PANEL_PX + 44, left=40, right=10, top=top)
+    top = headroom(title, subtitle, width)
+    frame = Frame(width, top + HEAD_PX + PANEL_PX + 44, left=40, right=10, top=top)
+    ceiling = 1 - HEAD_PX / frame.upward
     traces: list[dict[str, Any]] = []
     layout: dict[str, Any] = {"annotations": []}
     for turn, each in enumerate(found):
@@ -92,11 +93,12 @@ def contour_chart(strength: float, theme: Theme, *, width: int = WIDE) -> Chart:
         axes = {"xaxis": f"x{panel}", "yaxis": f"y{panel}"}
         traces += [trace | axes for trace in _traces(each, theme)]
         axis = {"range": list(REACH), "zeroline": True, "zerolinecolor": theme.muted, "nticks": 5}
-        layout[f"xaxis{panel}"] = axis | {"domain": box, "anchor": f"y{panel}", "title": {"text": "first weight"}}
-        layout[f"yaxis{panel}"] = axis | {"anchor": f"x{panel}", "scaleanchor": f"x{panel}"}
-        spot = ", ".join(brief(round(w, 2)) for w in each.minimum)
-        words = f"<b>{each.norm.upper()}</b>: both weights at {spot}"
-        layout["annotations"].append(heading(words, box[0], 1.0, theme))
+        axis = base_layout(theme)["xaxis"] | axis
+        name = axis["title"] | {"text": "first weight"}
+        layout[f"xaxis{panel}"] = axis | {"domain": box, "anchor": f"y{panel}", "title": name}
+        layout[f"yaxis{panel}"] = axis | {"domain": [0, ceiling], "anchor": f"x{panel}", "scaleanchor": f"x{panel}"}
+        spot = " and ".join(brief(round(w, 2)) for w in each.minimum)
+        layout["annotations"].append(heading(f"<b>{each.norm.upper()}</b>: weights {spot}", box[0], ceiling, theme))
     return chart(traces, theme, title, subtitle, frame, layout)
 
 

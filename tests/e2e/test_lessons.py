@@ -35,8 +35,9 @@ def predict(page: Page, lesson: Lesson) -> None:
         page.get_by_role("slider").focus()
         page.keyboard.press("ArrowRight")
         expect(page).to_have_url(re.compile("learn_guess_.*=0.51"))
-    settle(page)
     page.evaluate("document.activeElement.blur()")
+    expect(page.get_by_role("button", name="Reveal")).to_be_enabled(timeout=WAIT_MS)
+    settle(page)
 
 
 def forward(page: Page, step: str) -> None:
@@ -66,3 +67,71 @@ def test_a_lesson_from_prediction_to_check(open_page: Open, lesson: Lesson) -> N
         page.keyboard.press("Space")
         expect(page.get_by_text(said)).to_be_visible(timeout=WAIT_MS)
         settle(page)
+
+
+def test_a_clicker_goes_through_a_lesson_and_a_link_opens_the_same_view(open_page: Open) -> None:
+    lesson = list(lessons().values())[5]
+    page = opened(open_page, lesson, learn_present="true", hide="steps,tools")
+    expect(page.get_by_role("heading", name=lesson.question)).to_be_visible(timeout=WAIT_MS)
+    for hidden in ("stSidebar", "stHeader"):
+        expect(page.get_by_test_id(hidden)).to_be_hidden()
+    expect(page.get_by_role("radio", name="Explanation")).to_be_hidden()
+    expect(page.get_by_text("Presenter mode")).to_be_hidden()
+    predict(page, lesson)
+    page.keyboard.press("PageDown")
+    expect(page.get_by_text("Measured:")).to_be_visible(timeout=WAIT_MS)
+    settle(page)
+    said = page.get_by_text("Measured:").inner_text()
+    again = open_page(page.url.split("/")[-1])
+    expect(again.get_by_text("Measured:")).to_have_text(said, timeout=WAIT_MS)
+    page.keyboard.press("PageUp")
+    expect(page.get_by_text("Measured:")).to_have_count(0, timeout=WAIT_MS)
+
+
+def test_a_teachers_link_says_what_it_hides(open_page: Open) -> None:
+    page = opened(open_page, list(lessons().values())[1])
+    page.get_by_role("button", name="Link").click()
+    page.get_by_role("combobox", name="Hide from whoever opens it").click()
+    page.get_by_role("option", name="The seed").click()
+    page.keyboard.press("Escape")
+    link = page.get_by_test_id("stCode").inner_text()
+    assert "/learn?" in link and "learn_lesson=2+Magnitude" in link and link.strip().endswith("hide=seed")
+
+
+def test_a_logit_is_dragged_and_moved_by_keys(open_page: Open) -> None:
+    page = open_page("learn?learn_view=Pictures")
+    drawn = page.locator(".js-plotly-plot .gtitle").first
+    expect(drawn).to_be_visible(timeout=WAIT_MS)
+    before = drawn.text_content()
+    handle = page.get_by_role("slider", name="Logit at 4")
+    box = handle.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 32, steps=4)
+    page.mouse.up()
+    expect(handle).to_have_attribute("aria-valuetext", re.compile(r"^1[345]"))
+    expect(drawn).not_to_have_text(before or "", timeout=WAIT_MS)
+    settle(page)
+    before, high = drawn.text_content(), float(handle.get_attribute("aria-valuenow") or 0)
+    handle.focus()
+    page.keyboard.press("PageDown")
+    expect(handle).to_have_attribute("aria-valuetext", f"{high - 1:.1f}")
+    expect(drawn).not_to_have_text(before or "", timeout=WAIT_MS)
+
+
+def test_a_lesson_hands_over_with_its_settings(open_page: Open) -> None:
+    lesson = list(lessons().values())[0]
+    page = opened(open_page, lesson, learn_step="Explanation", learn_drawn="-".join(["50"] * 10))
+    page.get_by_role("button", name=lesson.onward.label).click()
+    expect(page).to_have_url(re.compile("/prune.*prune_sparsity=0.6"), timeout=WAIT_MS)
+    expect(page.locator(".js-plotly-plot .gtitle").first).to_contain_text("60", timeout=WAIT_MS)
+    expect(page.get_by_role("combobox", name="Model")).to_have_value("digits-mlp")
+
+
+@pytest.mark.parametrize("view", ["Lessons", "Pictures", "Methods", "Glossary"])
+def test_at_twice_the_size_nothing_is_wider_than_the_window(open_page: Open, view: str) -> None:
+    page = open_page(f"learn?learn_view={view}", width=640, height=400)  # 1280 × 800 at 200 %
+    expect(page.get_by_test_id("stMainBlockContainer")).to_be_visible(timeout=WAIT_MS)
+    settle(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -94,7 +94,7 @@ def test_the_share_below_a_threshold_is_counted(open_app: Open) -> None:
     share = 100 * (sizes < lesson.settings["threshold"]).mean()
     at = at_step(open_app, lesson, "Experiment", learn_guess_2="0.5")
     assert f"{share:.1f} % of the weights are smaller" in measured(at)
-    assert f"that is +{50 - share:.1f} points from it" in measured(at)
+    assert f"You said 50 %: {50 - share:.1f} points too high." in measured(at)
 
 
 def test_the_right_choice_is_the_first_that_the_value_reaches() -> None:
