@@ -135,7 +135,7 @@ def harm(model: str, granularity: str, sparsity: float) -> Answer:
     classes = class_table(before.class_accuracy, asked.measurement.class_accuracy)
     worst, mean = classes["change"].min(), asked.measurement.accuracy - before.accuracy
     who, ratio = classes["name"].iloc[0], worst / mean
-    return Answer(ratio, f"class {who} loses {points(worst)}, the whole {points(mean)}: {times(ratio)} as much")
+    return Answer(ratio, f"class {who} {points(worst)}, the whole {points(mean)}: {times(ratio)} as much")
 
 
 def _cut(subject: Subject, granularity: str, sparsity: float) -> Preview:

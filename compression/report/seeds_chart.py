@@ -59,16 +59,15 @@ def seeds_chart(table: pd.DataFrame, theme: Theme, *, better: str, than: str, wh
     spread = f", 95 % interval {points(ends[0])} to {points(ends[1])}" if ends else ""
     subtitle = f"Accuracy on {what}; a ring a run, the bar ends at their mean{spread} · measured"
     ways = unique(row["way"] for row in rows)
-    names = [shortened(way, 26) for way in ways]
-    left = round(0.52 * LABEL_PX * max(map(len, names))) + 16
-    top = headroom(title, subtitle, width)
-    frame = Frame(width, top + ROW_PX * len(ways) + 34, left=left, right=54, top=top, bottom=28)
     means = [next(row["mean"] for row in rows if row["way"] == way) for way in ways]
+    names = [f"{shortened(way, 26)} <b>{percent(mean)}</b>" for way, mean in zip(ways, means, strict=True)]
+    left = round(0.52 * LABEL_PX * (max(map(len, names)) - len("<b></b>"))) + 16
+    top = headroom(title, subtitle, width)
+    frame = Frame(width, top + ROW_PX * len(ways) + 34, left=left, right=20, top=top, bottom=28)
     bars = {
         "type": "bar", "orientation": "h", "x": means, "y": list(range(len(ways))), "width": 0.5,
         "marker": {"color": [theme.kept if way == better else theme.zero for way in ways]},
-        "text": [percent(mean) for mean in means], "textposition": "outside", "cliponaxis": False,
-        "textfont": {"size": LABEL_PX, "color": theme.text}, "hoverinfo": "skip",
+        "hoverinfo": "skip",
     }  # fmt: skip
     dots = {
         "type": "scatter", "mode": "markers", "x": [row["accuracy"] for row in rows],
