@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from benchmarks import (
     channels,
     epochs,
+    int8,
     interaction,
     large,
     lottery,
@@ -17,6 +18,7 @@ from benchmarks import (
     report,
     search,
     sensitivity,
+    soak,
     startup,
     store_rate,
     studies,
@@ -24,6 +26,7 @@ from benchmarks import (
     surgery,
     sweep,
     teaching,
+    user_zip,
 )
 from compression.registry import UserError
 
@@ -53,10 +56,13 @@ BENCHMARKS = {
     "pushed": Benchmark("Pruning over time: Han's networks pushed until they break", over_time.pushed),
     "lottery": Benchmark("Pruning over time: lottery tickets of LeNet-300-100", lottery.rows),
     "schedules": Benchmark("Pruning over time: one shot, iterative, gradual on LeNet-5", over_time.schedules),
+    "int8": Benchmark("int8 against float, on every sample model", int8.rows),
     "throughput": Benchmark("Studies: 64 trials on all cores, and again", studies.throughput),
     "search": Benchmark("Studies: a search against the whole grid", search.rows),
     "store_rate": Benchmark("Studies: rates of store, scheduler and samplers", store_rate.rows),
+    "soak": Benchmark("Twenty people on the Prune page for ten minutes", soak.rows),
     "studies_page": Benchmark("Trade-offs with 2,000 trials", studies_page.rows),
+    "user_zip": Benchmark("A user's zip: 60,000 photographs in the browser", user_zip.rows),
 }
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from compression.export import export_model, load_packed
     from compression.models.zoo import load_model, model_card
     from compression.pipeline import Event, RunResult, load_result, measure, run
-    from compression.recipe import Distill, Gradual, Lottery, Prune, Recalibrate, Recipe, Sparsify, Train
+    from compression.recipe import Distill, Gradual, Lottery, Prune, Quantize, Recalibrate, Recipe, Sparsify, Train
     from compression.registry import UserError
     from compression.results import Measurement, Result
     from compression.studies.plan import Sweep
@@ -42,6 +42,7 @@ __all__ = [
     "Lottery",
     "Measurement",
     "Prune",
+    "Quantize",
     "Recalibrate",
     "Recipe",
     "Result",
@@ -66,7 +67,7 @@ _HOMES = {
     "export": ("export_model", "load_packed"),
     "models.zoo": ("load_model", "model_card"),
     "pipeline": ("Event", "RunResult", "load_result", "measure", "run"),
-    "recipe": ("Distill", "Gradual", "Lottery", "Prune", "Recalibrate", "Recipe", "Sparsify", "Train"),
+    "recipe": ("Distill", "Gradual", "Lottery", "Prune", "Quantize", "Recalibrate", "Recipe", "Sparsify", "Train"),
     "registry": ("UserError",),
     "results": ("Measurement", "Result"),
     "studies.plan": ("Sweep",),

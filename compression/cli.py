@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from compression.carbon import read_grid
 from compression.cli_data import ACTIONS
 from compression.cli_export import export
-from compression.cli_import import imported
+from compression.cli_import import imported, models
 from compression.cli_parser import command_parser, listed
 from compression.cli_sensitivity import sensitivity
 from compression.cli_serve import serve
 from compression.cli_tables import (
     measurement_table,
-    models_table,
     print_json,
     progress,
     result_tables,
@@ -32,7 +32,6 @@ from compression.cli_tables import (
 from compression.data.root import data_root
 from compression.data.sets import DATASETS, fetch, load_data, sources
 from compression.machine import cores
-from compression.models.zoo import available, model_card
 from compression.pipeline import Event, measure, run
 from compression.recipe import Recipe, validated
 from compression.registry import UserError, quoted
@@ -67,11 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _models(arguments: argparse.Namespace) -> None:
-    cards = [model_card(name) for name in available()]
-    return print_json(cards) if arguments.json else models_table(cards)
-
-
 def _data(arguments: argparse.Namespace) -> None:
     if arguments.set in ACTIONS:
         return ACTIONS[arguments.set](arguments)
@@ -100,13 +94,14 @@ def _data(arguments: argparse.Namespace) -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> None:
+    grid = read_grid(arguments.grid)
     prepare_process()
     with progress() as bar:
         bar.add_task(f"measuring {arguments.model}", total=None)
         measured = measure(arguments.model, arguments.data, arguments.split, latency=not arguments.no_latency)
     if arguments.json:
         return print_json(measured.model_dump(mode="json"))
-    measurement_table(arguments.model, measured)
+    measurement_table(arguments.model, measured, grid)
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -286,8 +281,14 @@ def _json_rows(rows: list[Row]) -> None:
     print_json([{key: value for key, value in row.items() if key != "point"} for row in rows])
 
 
+def _reported(arguments: argparse.Namespace) -> None:
+    from compression.cli_report import report  # here, for the same reason
+
+    report(arguments)
+
+
 COMMANDS = {
-    "models": _models,
+    "models": models,
     "data": _data,
     "import": imported,
     "measure": _measure,
@@ -297,6 +298,7 @@ COMMANDS = {
     "distill": _distill,
     "tune": _tuned,
     "study": _studies,
+    "report": _reported,
     "export": export,
     "serve": serve,
 }

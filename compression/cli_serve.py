@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tomllib
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from compression.data.quota import QUOTAS, allowed
+from compression.data.root import data_root
 from compression.owner import NOBODY, working_for
 from compression.registry import UserError, quoted
 from compression.roster import VARIABLE, read_roster
@@ -24,8 +24,8 @@ SECRET = 32
 """Characters that the secret which signs logins must have at least."""
 
 
-def serve(arguments: argparse.Namespace) -> int:
-    """Start the dashboard and wait for its end; its exit status.
+def serve(arguments: argparse.Namespace) -> NoReturn:
+    """Become the dashboard, so that what is sent to this process reaches it.
 
     Raises:
         UserError: the pages are not here, or what was asked for would let strangers in.
@@ -34,11 +34,11 @@ def serve(arguments: argparse.Namespace) -> int:
         raise UserError(f"port is {arguments.port}; it must lie in 1 to 65535")
     if not (ROOT / "pages" / "_serve.py").is_file():
         raise UserError(f"The pages are not in {ROOT}: a package has the commands alone; serve from a checkout")
-    variables = _quotas(arguments)
+    variables = _quotas(arguments) | {"ESPALIER_DATA": str(data_root().absolute())}  # it runs in another folder
     options = ["--server.port", str(arguments.port), "--server.address", arguments.address]
     if arguments.team:
-        variables[VARIABLE] = str(arguments.allow.resolve()) if arguments.allow else ""
         options += _team(arguments)
+        variables[VARIABLE] = str(arguments.allow.resolve())
     else:
         options += _alone(arguments)
     if arguments.keep_days is not None:
@@ -46,7 +46,8 @@ def serve(arguments: argparse.Namespace) -> int:
 
         print(f"espalier: removed {len(clean(arguments.keep_days))} old files that no study uses", file=sys.stderr)
     command = [sys.executable, "-m", "pages._serve", *options]
-    return subprocess.call(command, cwd=ROOT, env={**os.environ, **variables})
+    os.chdir(ROOT)
+    os.execve(sys.executable, command, {**os.environ, **variables})
 
 
 def _quotas(arguments: argparse.Namespace) -> dict[str, str]:

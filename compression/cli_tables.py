@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from compression.carbon import grams_per_million
 from compression.report.teaching import ways
-from compression.report.text import count, percent, size
+from compression.report.text import amount, count, percent, size
 from compression.results import Measurement, Result
 
 Row = Mapping[str, Any]
@@ -37,15 +38,15 @@ def table(names: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def models_table(cards: Iterable[Row]) -> None:
-    """Print the sample models, and what a reader of their accuracies must know."""
+    """Print the models that have names, and what a reader of their accuracies must know."""
     cards = list(cards)
     table(
         ("model", "data", "test accuracy", "95 % interval", "parameters", "what it is"),
         [
             (
                 card["name"],
-                card["data"] + (" *" if card.get("data_note") else ""),
-                percent(card["accuracy"], 2) if "accuracy" in card else "random weights",
+                (card["data"] or "") + (" *" if card.get("data_note") else ""),
+                percent(card["accuracy"], 2) if "accuracy" in card else "not measured",
                 interval(card["accuracy_low"], card["accuracy_high"]) if "accuracy" in card else "",
                 f"{card['params']:,}" if "params" in card else "",
                 card["sentence"],
@@ -82,6 +83,7 @@ def card_tables(card: Row) -> None:
     facts = [
         ("input", "×".join(map(str, card["input_shape"]))),
         ("classes", f"{card['classes']:,}"),
+        *((key, ", ".join(f"{value:g}" for value in values)) for key, values in (card["normalisation"] or {}).items()),
         ("parameters", f"{card['params']:,}"),
         ("MACs per image", count(card["macs"])),
         *(("note", note) for note in card["notes"]),
@@ -110,8 +112,8 @@ def card_tables(card: Row) -> None:
     )
 
 
-def measurement_table(name: str, measured: Measurement) -> None:
-    """Print one measurement."""
+def measurement_table(name: str, measured: Measurement, g_per_kwh: float) -> None:
+    """Print one measurement, its CO₂ by what the grid emits."""
     worst = min(measured.class_accuracy.items(), key=lambda item: item[1])
     accuracy = f"{percent(measured.accuracy, 2)} {interval(measured.accuracy_low, measured.accuracy_high)}"
     facts = [
@@ -124,7 +126,10 @@ def measurement_table(name: str, measured: Measurement) -> None:
         ("memory per image", f"{size(measured.memory_bytes)} (estimated)"),
     ]
     if measured.energy:
-        facts.append(("energy per image", f"{measured.energy.energy_mj:.3g} mJ ({measured.energy.source})"))
+        energy, source = measured.energy.energy_mj, measured.energy.source
+        facts.append(("energy per image", f"{energy:.3g} mJ ({source})"))
+        grams = amount(grams_per_million(energy, g_per_kwh), "g")
+        facts.append(("CO₂ per million images", f"{grams} (estimated: {source} energy at {g_per_kwh:g} g/kWh)"))
     for timing in measured.latency:
         range_ms = f"(min {timing.min_ms:.3g}, p90 {timing.p90_ms:.3g}; one thread)"
         label = f"latency, {timing.runtime}, batch {timing.batch}"

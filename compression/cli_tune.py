@@ -35,7 +35,7 @@ def tune(arguments: argparse.Namespace) -> None:
     subject = load_subject(arguments.model, arguments.data)
     plan = autotune(
         subject, arguments.goal, arguments.lose / 100, arguments.within or "", arguments.epochs, arguments.trials,
-        arguments.seed,
+        arguments.seed, arguments.int8,
     )  # fmt: skip
     study = control.distinct(plan.model_copy(update={"data": arguments.data}))  # a folder is known by its path alone
     control.start(study)

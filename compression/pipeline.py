@@ -16,8 +16,9 @@ from compression.machine import versions
 from compression.measure import latencies
 from compression.measure.hardware import hardware
 from compression.models.files import load_weights, read_weights, weights_bytes
+from compression.models.quantized import Quantized
 from compression.recipe import Cut, Distill, Lottery, Recipe, Stage, Train, epochs_of, validated
-from compression.registry import UserError
+from compression.registry import UserError, quoted
 from compression.results import Epoch, Measurement, Result, StageResult
 from compression.stages import Outcome, Work, carry_out, check_students
 from compression.subject import Subject, baseline, judge, load_subject, subject_of
@@ -108,6 +109,10 @@ def steps(
         UserError: whatever is wrong with the names, the amounts or the files.
     """
     subject = load_subject(recipe.model, recipe.data)
+    if recipe.stages and isinstance(subject.model, Quantized):
+        raise UserError(
+            f"Model {quoted(recipe.model)} is quantised, and nothing can change an int8 file; use the float model"
+        )
     units = 1 + sum(map(_units, recipe.stages))
     done, history, stages = 1, list[Epoch](), list[StageResult]()
     yield Event(f"measuring {recipe.model} on the {split} images of {subject.dataset.name}", 0.0)

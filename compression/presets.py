@@ -13,6 +13,7 @@ from compression.recipe import (
     Granularity,
     Lottery,
     Prune,
+    Quantize,
     Recalibrate,
     Sparsify,
     Stage,
@@ -79,6 +80,11 @@ def prune_then_distil(subject: Subject) -> Stages:
     return (half, *counted, Distill(student="same", epochs=5, lr=0.01))  # at 0.05 a transformer forgets all
 
 
+def prune_distil_quantise(subject: Subject) -> Stages:
+    """``prune_then_distil``, and what is left is rounded to int8."""
+    return (*prune_then_distil(subject), Quantize())
+
+
 def slim_teacher(subject: Subject) -> Stages:
     """The teacher is pruned and healed first, then teaches a student of half its width."""
     return (Prune(sparsity=0.8), Train(epochs=3, lr=0.02), Distill(student="narrower", teacher="present", epochs=10))
@@ -121,6 +127,13 @@ PRESETS: dict[str, Preset] = {
             "Cut half the units, then let the whole model teach what is left.",
             "Hinton et al. 2015, Distilling the knowledge, arXiv 1503.02531",
             prune_then_distil,
+        ),
+        Preset(
+            "prune_distil_int8",
+            "Prune, distil, quantise",
+            "The same, and what is left is rounded to int8.",
+            "Polino et al. 2018, Model compression via distillation and quantization, arXiv 1802.05668",
+            prune_distil_quantise,
         ),
         Preset(
             "slim_teacher",

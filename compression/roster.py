@@ -33,7 +33,7 @@ def read_roster(path: Path) -> frozenset[str]:
 
 def welcome(email: object, verified: object, roster: frozenset[str]) -> bool:
     """Whether an address is on the list, itself or by its domain; one that its provider did not verify never is."""
-    if not isinstance(email, str) or not LINE.fullmatch(email) or verified is False:
+    if not isinstance(email, str) or not LINE.fullmatch(email) or email.startswith("@") or verified is False:
         return False
     address = email.casefold()
     return address in roster or f"@{address.rpartition('@')[2]}" in roster

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from compression.data.root import data_root, own_root
 from compression.data.sets import Dataset, load_data
 from compression.measure import macs, measurement
 from compression.models.files import Blueprint, Loaded
+from compression.models.own import home_data, weights_file
 from compression.models.structure import CONVOLUTIONS
 from compression.models.zoo import SAMPLES, load
 from compression.pruning import (
@@ -70,7 +71,7 @@ def load_subject(model: str, data: str | None = None) -> Subject:
     Raises:
         UserError: unknown names, absent data, or images that do not fit the model.
     """
-    data = data or (SAMPLES[model].data if model in SAMPLES else None)
+    data = data or home_data(model)
     return _loaded(model, data, data_root(), identity(model, data))
 
 
@@ -80,9 +81,9 @@ def identity(model: str, data: str | None) -> str:
     Names mean one thing to one user of a server and another to the next, and another tomorrow. It is
     empty for what all share and nobody changes: a sample model on a data set of the catalogue.
     """
-    file = Path(model)
-    stamp = file.stat().st_mtime_ns if file.suffix == ".safetensors" and os.path.isfile(file) else 0
-    digest = own_digest(data or "")
+    file = weights_file(model)
+    own = model not in SAMPLES and file.suffix == ".safetensors" and os.path.isfile(file)
+    stamp, digest = file.stat().st_mtime_ns if own else 0, own_digest(data or "")
     return f"{own_root()} {stamp} {digest}" if stamp or digest else ""
 
 
@@ -91,10 +92,9 @@ def identity(model: str, data: str | None) -> str:
 def _loaded(model: str, data: str | None, root: Path, own: str) -> Subject:
     loaded = load(model)
     if data is None:
-        raise UserError(f"'{model}' is a file, which has no data set of its own; name one as data")
+        raise UserError(f"Model '{model}' has no data set of its own; name one as data")
     dataset = load_data(data)
-    check_fit(model, loaded.model, loaded.blueprint, dataset)
-    return Subject(model, loaded.model, loaded.blueprint, dataset)
+    return Subject(model, loaded.model, loaded.blueprint, as_trained(model, loaded, dataset))
 
 
 def subject_of(model: nn.Module | str, data: Dataset | str | None) -> Subject:
@@ -111,13 +111,19 @@ def subject_of(model: nn.Module | str, data: Dataset | str | None) -> Subject:
     if isinstance(model, str):
         name, loaded = model, load(model)
     else:
-        name, loaded = type(model).__name__, Loaded(model, Blueprint("", {}, dataset.shape))
-    check_fit(name, loaded.model, loaded.blueprint, dataset)
-    return Subject(name, loaded.model, loaded.blueprint, dataset)
+        name, loaded = type(model).__name__, Loaded(model, Blueprint("", {}, dataset.shape, dataset.normalisation))
+    return Subject(name, loaded.model, loaded.blueprint, as_trained(name, loaded, dataset))
 
 
-def check_fit(name: str, model: nn.Module, blueprint: Blueprint, dataset: Dataset) -> None:
-    """Raise UserError where a model cannot take a data set's images or tell its classes apart."""
+def as_trained(name: str, loaded: Loaded, dataset: Dataset) -> Dataset:
+    """A data set as a model takes it: normalised with what the model was trained with, where that is known.
+
+    Raises:
+        UserError: the model cannot take its images or tell its classes apart.
+    """
+    model, blueprint = loaded.model, loaded.blueprint
+    if blueprint.normalisation != dataset.normalisation:
+        dataset = replace(dataset, normalisation=blueprint.normalisation)
     if tuple(dataset.shape) != tuple(blueprint.input_shape):
         wanted, given = ("×".join(map(str, shape)) for shape in (blueprint.input_shape, dataset.shape))
         raise UserError(f"Model '{name}' takes {wanted} images, but data set '{dataset.name}' has {given}")
@@ -130,6 +136,7 @@ def check_fit(name: str, model: nn.Module, blueprint: Blueprint, dataset: Datase
         raise UserError(
             f"Model '{name}' tells {outputs} classes apart, but data set '{dataset.name}' has {len(dataset.classes)}"
         )
+    return dataset
 
 
 @lru_cache(maxsize=16)

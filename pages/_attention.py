@@ -14,6 +14,7 @@ from compression.data.sets import thumbnail
 from compression.measure.attention import attention_maps
 from compression.pruning import CRITERIA, allowed
 from compression.recipe import Prune
+from compression.registry import UserError
 from compression.report import charts
 from compression.report.attention_charts import attention_table, head_table
 from compression.report.themes import Theme
@@ -29,6 +30,18 @@ def attention(subject: Subject, stage: Prune, found: Preview, look: Theme) -> No
     if not subject.groups.cuttable("heads"):
         return
     st.subheader("Where the heads look")
+    try:
+        _looks(subject, found, look)
+    except UserError as windows:
+        st.caption(str(windows))
+    criterion = stage.criterion if stage.criterion in allowed("heads") else "magnitude"
+    by = Prune(granularity="heads", criterion=criterion, sparsity=0.5, images=stage.images)
+    kept = found.pruned.kept if stage.granularity == "heads" else None
+    draw(charts.head_chart(head_table(scores(subject, by), kept), look, criterion=CRITERIA[criterion].label), "heads")
+
+
+def _looks(subject: Subject, found: Preview, look: Theme) -> None:
+    """Where each head looks in an image, before beside after."""
     part = subject.dataset.val
     with st.container(horizontal=True, vertical_alignment="bottom"):
         index = st.number_input(
@@ -46,10 +59,6 @@ def attention(subject: Subject, stage: Prune, found: Preview, look: Theme) -> No
             draw(
                 charts.attention_chart(table, image, look, when=when, width=charts.NARROW), f"attention_{when.lower()}"
             )
-    criterion = stage.criterion if stage.criterion in allowed("heads") else "magnitude"
-    by = Prune(granularity="heads", criterion=criterion, sparsity=0.5, images=stage.images)
-    kept = found.pruned.kept if stage.granularity == "heads" else None
-    draw(charts.head_chart(head_table(scores(subject, by), kept), look, criterion=CRITERIA[criterion].label), "heads")
 
 
 def _maps(model: nn.Module, image_1CHW: Tensor) -> dict[str, Array]:

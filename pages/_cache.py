@@ -11,15 +11,19 @@ import pandas as pd
 import streamlit as st
 from torch import Tensor, nn
 
+from compression.card import model_card_of
 from compression.data.root import own_root
 from compression.goals import Constraint
 from compression.measure import latencies, macs
 from compression.models.files import load_weights
+from compression.models.zoo import SAMPLES, load, model_card
 from compression.pipeline import run
+from compression.presenting import evidence, studied
 from compression.pruning import Pruned, ScoreIndex, score_index, weight_index
 from compression.pruning.criteria import ABSOLUTE
 from compression.pruning.sensitivity import probes
 from compression.recipe import Distill, Prune, Recalibrate, Recipe
+from compression.report.story import Evidence, Studied
 from compression.report.study_cloud import cloud_table
 from compression.report.study_view import StudyView, study_view
 from compression.results import Latency, Measurement, StageResult
@@ -238,9 +242,22 @@ def clouded(
     y: str,
     group: str,
     constraints: tuple[Constraint, ...],
+    g_per_kwh: float,
 ) -> pd.DataFrame:
     """All these trials on two measures, not to be changed; a filter takes from it."""
-    return cloud_table(viewed(names, known).rows, x, y, group, constraints)
+    return cloud_table(viewed(names, known).rows, x, y, group, constraints, g_per_kwh)
+
+
+def card_of(name: str) -> Row:
+    """The whole card of a model: your own have theirs beside them, those of the samples are made here."""
+    return sample_card(name) if name in SAMPLES else model_card(name)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def sample_card(name: str) -> Row:
+    """The card of a sample model, with what can be pruned of it."""
+    loaded = load(name)
+    return model_card_of(name, loaded.model, loaded.blueprint) | {"sentence": SAMPLES[name].sentence}
 
 
 @kept_apart(st.cache_data, by_owner, max_entries=64)
@@ -248,3 +265,15 @@ def tested(model: str, data: str | None, weights: str) -> tuple[Measurement, Mea
     """The test accuracy of a model as it is, and of the trial that left these weights."""
     subject = load_subject(model, data)
     return baseline(subject, "test")[1], judge(subject, load_weights(own_root() / weights).model, "test")[1]
+
+
+@kept_apart(st.cache_resource, by_owner, max_entries=16)
+def studied_of(name: str, known: tuple[int, int]) -> Studied:
+    """A study as its story needs it, not to be changed; ``known`` is ``records.known`` of it."""
+    return studied(name)
+
+
+@kept_apart(st.cache_resource, by_owner, max_entries=64)
+def answered(name: str, known: tuple[int, int], trial: int) -> Evidence | None:
+    """How a trial's model answers the test images beside its baseline."""
+    return evidence(name, trial)

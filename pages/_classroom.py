@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 import streamlit as st
+
+from pages._link import address
 
 PRESENT, HIDE = "learn_present", "hide"
 LARGE = """<style>
@@ -50,6 +50,4 @@ def _link() -> None:
             "Hide from whoever opens it", tuple(LOCKS), key="learn_hide", format_func=lambda name: LOCKS[name][0],
             help="A class then sees only what the lesson needs.",
         )  # fmt: skip
-        query = {name: value for name, value in st.query_params.items() if name != HIDE}
-        query |= {HIDE: ",".join(chosen)} if chosen else {}
-        st.code(f"{st.context.url}?{urlencode(query)}", language=None, wrap_lines=True)
+        st.code(address(hide=",".join(chosen)), language=None, wrap_lines=True)

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import streamlit as st
 
+from compression.carbon import WORLD
 from compression.goals import Constraint, check_together
 from compression.registry import UserError
 from compression.report.setting_words import short_names
 from compression.report.study_view import StudyView
-from compression.report.text import MEASURES
+from compression.report.text import CO2, MEASURES
 from compression.studies import store
+from pages._carbon import grid
 
 LOGS = {"Automatic": None, "Linear": False, "Log": True}
 
 
-def cloud_controls(names: Sequence[str], view: StudyView) -> tuple[str, str, str, tuple[Constraint, ...]]:
-    """The measures across and up, what tells the points apart, and the constraints."""
+class Controls(NamedTuple):
+    """The measures across and up, what tells the points apart, the constraints, and the grid for CO₂ in g/kWh."""
+
+    x: str
+    y: str
+    group: str
+    constraints: tuple[Constraint, ...]
+    g_per_kwh: float
+
+
+def cloud_controls(names: Sequence[str], view: StudyView) -> Controls:
+    """The widgets over the chart."""
     plans = [store.plan(name) for name in names]
     wanted = (name for name in plans[0].objectives if name != "accuracy" and name in view.measures)
     cost = next(wanted, "packed_bytes")
@@ -38,13 +51,19 @@ def cloud_controls(names: Sequence[str], view: StudyView) -> tuple[str, str, str
             bind="query-params",
             help="Where giving up size costs most: furthest from the chord.",
         )
+        chosen = _grid() if CO2 in (x, y) else WORLD
     own = dict.fromkeys(text for plan in plans for text in plan.constraints)
     text = st.text_input(
         "Constraints", ", ".join(own), key=f"study_bounds_{'_'.join(names)}", bind="query-params",
         placeholder="accuracy >= 98 %, packed_bytes <= 100 KB, speedup >= 2",
         help="They shade what they rule out; the best point that meets them all is named.",
     )  # fmt: skip
-    return x, y, group, _read(text)
+    return Controls(x, y, group, _read(text), chosen)
+
+
+def _grid() -> float:
+    with st.popover("Grid", icon=":material/eco:", key="study_grid"):
+        return grid()
 
 
 def _read(text: str) -> tuple[Constraint, ...]:

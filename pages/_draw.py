@@ -11,6 +11,7 @@ from compression.measure import Changed
 from compression.report.charts import CONFIG, Chart
 from compression.subject import Subject
 from pages._cache import timed
+from pages._link import inert
 
 GALLERY = 6
 CONTROLS = 210
@@ -19,9 +20,10 @@ WIDTH = 300
 """Pixels of a chart in a pair: two fit beside the controls at 1280, one at 1024."""
 
 
-def draw(chart: Chart, key: str) -> None:
-    """Draw a chart with its text alternative, in its own colours."""
-    st.plotly_chart(chart.figure, key=key, alt=chart.alt, theme=None, config=CONFIG)
+def draw(chart: Chart, key: str, picture: str = "png") -> None:
+    """Draw a chart with its text alternative, in its own colours; ``picture`` is what its camera saves."""
+    config = CONFIG | {"toImageButtonOptions": CONFIG["toImageButtonOptions"] | {"format": picture}}
+    st.plotly_chart(chart.figure, key=key, alt=chart.alt, theme=None, config=config)
 
 
 def beside() -> tuple[DeltaGenerator, DeltaGenerator]:
@@ -54,7 +56,7 @@ def gallery(dataset: Dataset, split: Split, before_NK: Tensor, after_NK: Tensor,
         was, now = (dataset.classes[int(logits[index].argmax())] for logits in (before_NK, after_NK))
         with columns[place % len(columns)]:
             st.image(thumbnail(split, index), width=96, alt=f"{was}, taken for {now} after pruning")
-            st.caption(f"{was} → **{now}**")
+            st.caption(f"{inert(was)} → **{inert(now)}**")
 
 
 def latency_table(subject: Subject, stage: str, asked: bool) -> None:

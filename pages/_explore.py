@@ -54,11 +54,12 @@ def _explore(names: tuple[str, ...]) -> None:
         words = "The first trials are under way; their chart appears here." if going else "No trial has finished."
         st.info(words, icon=":material/hourglass:")
         return
-    x, y, group, constraints = cloud_controls(names, view)
+    chosen = cloud_controls(names, view)
+    y, constraints = chosen.y, chosen.constraints
     axes = {axis["key"] for axis in view.paths["axes"]}
     brushes = {key: allowed for key, allowed in _paths.brushes().items() if key in axes}
     kept = within(view.settings, brushes)
-    whole = clouded(names, known, x, y, group, constraints)
+    whole = clouded(names, known, *chosen)
     table = among(whole, {(row["study"], row["trial"]) for row in kept}) if brushes else whole
     picked, pinned = _valid(PICKED, view), _valid(PINNED, view)
     named = best_of(rows_of(table), constraints)

@@ -20,6 +20,8 @@ from compression.subject import Subject
 from pages._cache import answers_of
 from pages._draw import GALLERY, draw, pairs
 from pages._lesson import plan_of
+from pages._link import inert
+from pages._take_away import take_away
 from pages._workbench import theme
 
 Row = dict[str, Any]
@@ -64,6 +66,8 @@ def judge(subject: Subject, name: str) -> None:
     with places[3]:
         _agreement(said)
         _hinted(subject, plan.split, said)
+    point = next(row["point"] for row in shown if row["run"] == "distilled")
+    take_away(plan.points()[point].recipe, jobs.weights(name, point), f"lesson-{name}", "lesson")
     _table(rows, name)
 
 
@@ -89,7 +93,7 @@ def _hinted(subject: Subject, split: str, said: dict[str, Tensor]) -> None:
         alone, taught = (classes[int(said[run][index].argmax())] for run in ("alone", "distilled"))
         with columns[place % len(columns)]:
             st.image(thumbnail(part, index), width=72, alt=f"{taught}, which the student alone takes for {alone}")
-            st.caption(f"{alone} → **{taught}**")
+            st.caption(f"{inert(alone)} → **{inert(taught)}**")
 
 
 def temperatures(subject: Subject, name: str) -> None:

@@ -18,6 +18,7 @@ from compression.results import Drift, Epoch
 from compression.studies import jobs
 from compression.studies.lineage import RUNS, Lineage
 from pages._draw import draw, pairs
+from pages._take_away import take_away
 from pages._workbench import theme
 
 Row = dict[str, Any]
@@ -84,7 +85,9 @@ def lineage(name: str) -> None:
 
 
 def take_along(recipe: Recipe, name: str | None) -> None:
-    """The recipe as YAML and as Python, and the final model."""
+    """The recipe as YAML and as Python, and the final model with the recipe that made it."""
+    if name and jobs.result(name, 0):
+        take_away(jobs.plan(name).recipe, jobs.weights(name, 0), f"pipeline-{name}", "pipeline")
     with st.expander("YAML, Python, model file"):
         st.download_button("recipe.yaml", recipe.to_yaml(), "recipe.yaml", icon=":material/download:")
         st.code(recipe.to_yaml(), language="yaml")

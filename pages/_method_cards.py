@@ -17,6 +17,7 @@ from compression.pruning import CRITERIA, GRANULARITIES, SCOPES, allowed
 from compression.pruning.allocation import ALLOCATIONS
 from compression.pruning.penalties import PENALTIES
 from compression.pruning.schedules import SCHEDULES, renewals
+from compression.quantization.modes import MODES
 from compression.recipe import Gradual, Prune, fixed_sparsity
 from compression.registry import Method
 from compression.report import charts
@@ -84,6 +85,7 @@ TABLES = {
     "allocations": Table("Spending a budget", ALLOCATIONS),
     "distillations": Table("What a student learns", DISTILLATIONS),
     "students": Table("Who learns", STUDENTS),
+    "modes": Table("Quantizing to int8", MODES),
 }
 
 

@@ -84,12 +84,16 @@ def _tune(subject: Subject) -> Study | None:
         )  # fmt: skip
         trials = second.number_input("Settings to try", 5, 2000, 30, key="tune_trials", bind="query-params")
         seed = third.number_input("Seed", 0, 2**31 - 1, 0, key="tune_seed", bind="query-params")
+        rounded = st.toggle(
+            "int8 too", key="tune_int8", bind="query-params",
+            help="Every recipe is also tried with weights and activations rounded to 8 bits at its end.",
+        )  # fmt: skip
         asked = st.form_submit_button("Search", icon=":material/search:")
     if not asked:
         return None
     bound = f"packed_bytes <= {within:g} KB" if within else ""
     with st.spinner("Measuring the baseline"):
-        return autotune(subject, goal, lose / 100, bound, epochs, trials, seed)
+        return autotune(subject, goal, lose / 100, bound, epochs, trials, seed, rounded)
 
 
 def _preset(subject: Subject) -> Study | None:

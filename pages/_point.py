@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from compression.data.root import own_root
-from compression.models.samples import SAMPLES
+from compression.models.own import home_data
 from compression.recipe import Recipe
 from compression.registry import UserError
 from compression.report import charts
@@ -24,7 +24,9 @@ from compression.studies import records, store
 from pages._cache import tested
 from pages._draw import draw
 from pages._elsewhere import elsewhere
+from pages._present_controls import POINTS, STUDY
 from pages._stages import plain, replace_stages
+from pages._take_away import take_away
 from pages._workbench import data_key, offered, theme
 
 Row = dict[str, Any]
@@ -114,11 +116,11 @@ def _actions(row: Row, start: Row | None, kept: Row) -> None:
     recipe = Recipe.from_mapping(kept["recipe"])
     path = _weights(kept)
     stem = f"{row['study']}-{row['trial']}".replace(" ", "-")
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(
             "Open in Pipeline", icon=":material/account_tree:", key="study_to_pipeline", on_click=_to_pipeline,
             args=(recipe,), disabled=not offered(recipe.model, recipe.data),
-            help="Its stages and seed, with its model and data, which must be sample models and known data sets.",
+            help="Its stages and seed, with its model and data, as long as these are here by name.",
         ):  # fmt: skip
             st.rerun()
         st.download_button(
@@ -129,6 +131,12 @@ def _actions(row: Row, start: Row | None, kept: Row) -> None:
             "Recipe", recipe.to_yaml(), f"{stem}.yaml", icon=":material/download:", key="study_recipe",
             help="`espalier run FILE` runs it again.",
         )  # fmt: skip
+        st.page_link(
+            "pages/present.py", label="Present", icon=":material/slideshow:",
+            query_params={STUDY: row["study"], POINTS: str(row["trial"])}, help="This point as a report or a deck.",
+        )  # fmt: skip
+        if path.is_file():
+            take_away(recipe, path, f"{row['study']}-{row['trial']}", "study")
         elsewhere(row, start, "study_elsewhere")
         with st.popover("How it was measured", icon=":material/info:"):
             st.code(recipe.to_yaml(), language="yaml")
@@ -140,7 +148,7 @@ def _actions(row: Row, start: Row | None, kept: Row) -> None:
 def _to_pipeline(recipe: Recipe) -> None:
     replace_stages([plain(stage) for stage in recipe.stages])
     st.session_state["model"], st.session_state["pipeline_seed"] = recipe.model, recipe.seed
-    st.session_state[data_key(recipe.model)] = recipe.data or SAMPLES[recipe.model].data
+    st.session_state[data_key(recipe.model)] = recipe.data or home_data(recipe.model)
     st.session_state[LEAVE] = True
 
 

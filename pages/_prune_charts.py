@@ -10,15 +10,16 @@ from compression.recipe import STRUCTURED, Prune
 from compression.registry import UserError
 from compression.report import charts
 from compression.report.bins import filter_grid, histogram_table, unit_table
-from compression.report.tables import curve_table
-from compression.report.text import named
+from compression.report.estimates import estimated, measures_of
+from compression.report.tables import curve_table, tradeoff_table
+from compression.report.text import AXES, named
 from compression.report.themes import Theme
 from compression.results import Measurement
 from compression.subject import Subject, scores
 from pages._cache import live_plan, live_rows, weights_of
 from pages._draw import draw
 
-ALL = "all layers"
+ALL, SPARSITY = "all layers", "sparsity"
 
 
 def histogram(subject: Subject, stage: Prune, pruned: Pruned, look: Theme) -> None:
@@ -49,8 +50,8 @@ def _threshold(pruned: Pruned, layer: str | None) -> float | None:
     return pruned.threshold if layer is None else own.get(layer)
 
 
-def curve(subject: Subject, stage: Prune, now: Measurement, look: Theme) -> None:
-    """Accuracy against sparsity with the present point; computed once for each way of pruning."""
+def curve(subject: Subject, stage: Prune, now: Measurement, g_per_kwh: float, look: Theme) -> None:
+    """Accuracy against sparsity or a cost with the present point; computed once for each way of pruning."""
     plan = live_plan(
         subject.name,
         subject.dataset.name,
@@ -60,10 +61,23 @@ def curve(subject: Subject, stage: Prune, now: Measurement, look: Theme) -> None
         round_to=stage.round_to,
         images=stage.images,
     )
-    table = curve_table(live_rows(plan))
-    sparsity = stage.sparsity if stage.sparsity is not None else now.sparsity
-    present = {"sparsity": sparsity, **now.model_dump(include={"accuracy", "accuracy_low", "accuracy_high"})}
-    draw(charts.curve_chart(table, look, present=present), "curve")
+    rows, place = live_rows(plan), st.container()
+    across = st.selectbox(
+        "Accuracy against", (SPARSITY, *(key for key in measures_of(rows) if key in AXES)), key="prune_across",
+        bind="query-params", format_func=lambda key: AXES[key].label if key in AXES else key.capitalize(),
+        help="A cost, or the estimated time on a device that is not here. Energy and CO₂ are estimates too.",
+    )  # fmt: skip
+    present = now.model_dump(include={"accuracy", "accuracy_low", "accuracy_high"})
+    if across == SPARSITY:
+        present["sparsity"] = stage.sparsity if stage.sparsity is not None else now.sparsity
+        chart = charts.curve_chart(curve_table(rows), look, present=present)
+    else:
+        (mine,) = estimated([now.row()], across, g_per_kwh=g_per_kwh)
+        table = tradeoff_table(rows, across, g_per_kwh)
+        here = None if mine[across] is None else {"x": mine[across], **present}
+        chart = charts.tradeoff_chart(table, look, present=here, width=charts.NARROW, height=360)
+    with place:
+        draw(chart, "curve")
 
 
 def filters(subject: Subject, pruned: Pruned, look: Theme) -> None:

@@ -12,6 +12,7 @@ from compression.report import charts, distill_tables
 from compression.report.text import percent
 from compression.subject import Subject, baseline, live_limit
 from pages._draw import beside, draw, pairs
+from pages._link import inert
 from pages._workbench import theme
 
 HIGHEST, STEP = 20.0, 0.5
@@ -57,8 +58,8 @@ def _image(subject: Subject, logits_NK: Tensor, temperature: float) -> int:
         index = best[rank - 1]
     said, true = data.classes[int(logits_NK[index].argmax())], data.classes[int(part.labels[index])]
     st.image(thumbnail(part, index), width=96, alt=f"Validation image {index}, a {true}")
-    verdict = f"and the teacher says {said}" if said == true else f"which the teacher takes for {said}"
-    st.caption(f"No. {index}: a {true}, {verdict}.")
+    verdict = f"and the teacher says {inert(said)}" if said == true else f"which the teacher takes for {inert(said)}"
+    st.caption(f"No. {index}: a {inert(true)}, {verdict}.")
     return index
 
 

@@ -10,6 +10,7 @@ from compression.distillation.students import STUDENTS
 from compression.pruning import CRITERIA, GRANULARITIES, SCOPES
 from compression.pruning.penalties import PENALTIES
 from compression.pruning.schedules import SCHEDULES
+from compression.quantization import MODES
 from compression.recipe import Augment, Ramp, Ticket
 from compression.registry import Method
 
@@ -22,6 +23,7 @@ KINDS = {
     "lottery": "Lottery ticket",
     "sparsify": "Sparsify (penalty)",
     "distill": "Distil",
+    "quantize": "Quantise (int8)",
 }
 NEW: dict[str, Body] = {
     "prune": {"sparsity": 0.5},
@@ -38,6 +40,7 @@ TABLES: dict[str, Mapping[str, Method]] = {
     "penalty": PENALTIES,
     "method": DISTILLATIONS,
     "student": STUDENTS,
+    "mode": MODES,
 }
 """Fields whose choices have method cards."""
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -55,6 +58,7 @@ LABELS = {
     "biases": "Biases of linear layers", "student": "Student", "width": "Width", "depth": "Depth",
     "hidden": "Units of each layer", "threshold": "Threshold", "amount": "Amount by", "method": "Method",
     "temperature": "Temperature", "alpha": "Teacher's weight α", "teacher": "Teacher",
+    "mode": "Ranges", "per_channel": "A scale for each channel",
 }  # fmt: skip
 HELP = {
     "end": "The fraction of the training after which the sparsity rises no more.",
@@ -65,7 +69,8 @@ HELP = {
     "strength": "What the penalty weighs in the loss.",
     "lr": "The highest; it rises for a fifth of the steps, then falls to zero.",
     "teacher": "Auto: the original where the student is the present model, else the present model.",
-    "images": "Training images that a criterion or a recalibration looks at.",
+    "images": "Training images that a criterion, a recalibration or a calibration looks at.",
+    "per_channel": "Of each weight. Off: one scale for a layer, which takes fewer bytes and rounds more coarsely.",
     "weight_decay": "L2 on weights, by the optimiser.",
 }
 NUMBERS: dict[str, tuple[float, float, float, str]] = {
@@ -104,6 +109,7 @@ FIELDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("student", "width", "depth", "hidden", "method", "temperature", "alpha", "epochs", "lr"),
         ("teacher", *TRAINING),
     ),
+    "quantize": (("mode", "images"), ("per_channel",)),
 }
 """Of each kind: the fields that are shown, and those under More. What no form shows stays as it is."""
 WIDTH = 190

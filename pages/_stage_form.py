@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from compression.pruning import allowed
 from compression.pruning.evidence import kind_of
 from compression.pruning.schedules import renewals
+from compression.quantization import MODES
 from compression.recipe import ROUNDED, STAGES, Gradual, fixed_sparsity
 from compression.report.charts import schedule_chart
 from compression.subject import Subject, granularities
@@ -70,6 +71,8 @@ def _wanted(field: str, body: Body) -> bool:
         return body.get("granularity") in ROUNDED
     if field == "scope":
         return body.get("granularity") != "blocks"
+    if field == "images" and body["kind"] == "quantize":
+        return "images" in MODES[body.get("mode", "static")].needs
     if field == "images" and body["kind"] != "recalibrate":
         return bool(kind_of(body.get("criterion", "magnitude")))
     return True

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from compression.distillation.students import STUDENTS
-from compression.models.zoo import SAMPLES
+from compression.models.zoo import available, blueprint_of
 from compression.recipe import STRUCTURED, Distill, Prune, validated
 from compression.registry import UserError, quoted
 from compression.report.text import count
@@ -68,8 +68,9 @@ def as_json(before: tuple[Prune, ...]) -> str:
 def _name(subject: Subject, before: tuple[Prune, ...]) -> str:
     """Which student, of those that can be made from this model, each with its size at the amounts now chosen."""
     fitting = [
-        name for name, sample in SAMPLES.items()
-        if tuple(sample.input_shape) == subject.dataset.shape and sample.architecture != "torchvision"
+        name for name in available()
+        if (blueprint := blueprint_of(name)).input_shape == subject.dataset.shape
+        and blueprint.architecture != "torchvision"
     ]  # fmt: skip
     options = [name for name in (*STUDENTS, *fitting) if _told(subject, before, _opening(name))]
     labels = {name: STUDENTS[name].label if name in STUDENTS else name for name in options}

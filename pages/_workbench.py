@@ -5,44 +5,33 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
-from compression.data.sets import DATASETS
-from compression.models.zoo import SAMPLES, available, model_card
+from compression.data.sets import sources
+from compression.library import fitting_data
+from compression.models.own import home_data
+from compression.models.zoo import available, blueprint_of, model_card
 from compression.registry import UserError
 from compression.report.text import count, interval, percent, size
 from compression.report.themes import THEMES, Theme
 from compression.results import Measurement
 from compression.subject import Subject, baseline, live_limit, load_subject
 from compression.training import prepare_process
-from pages._link import foreign
+from pages._link import lost
 
 
 def choose_subject() -> Subject:
     """Draw the sidebar and return the chosen model with its data; on a fault, say it and stop."""
-    begin()
-    linked = st.query_params.get("model")
-    with st.sidebar:
-        name = st.selectbox(
-            "Model",
-            available(),
-            key="model",
-            bind="query-params",
-            help="Trained sample models. Each has a card with its data, accuracy and the command that rebuilds it.",
+    name, data = choose()
+    if data is None:
+        st.title(name)
+        st.info(
+            f"No data set here fits {name}: it takes {_wanted(name)}. Add or fetch one on the Library page, "
+            "or choose another model in the sidebar.",
+            icon=":material/image_search:",
         )
-        if name not in available():  # a link can hold anything
-            name = available()[0]
-        sample = SAMPLES[name]
-        fitting = [s.name for s in DATASETS.values() if _fits(s.name, name)]
-        data = st.selectbox(
-            "Data",
-            fitting,
-            format_func=lambda key: DATASETS[key].label,
-            key=data_key(name),
-            help=f"Data sets whose images fit this model. It was trained on {DATASETS[sample.data].label}.",
-        )
-    if linked and linked not in available():
-        st.warning(f"The link's model {foreign(linked)} is not here; this is {name}.", icon=":material/link_off:")
+        st.page_link("pages/library.py", label="To the library", icon=":material/inventory_2:")
+        st.stop()
     try:
-        with st.spinner(f"Loading {name} and {DATASETS[data].label}"):
+        with st.spinner(f"Loading {name} and {sources()[data].label}"):
             subject = load_subject(name, data)
     except UserError as fault:
         st.title(name)
@@ -58,6 +47,38 @@ def begin() -> None:
     """What every page begins with."""
     _enter_by_app()
     prepare_process()
+
+
+def choose() -> tuple[str, str | None]:
+    """Draw the sidebar's two menus and return the model and the data chosen; None where no data fits the model."""
+    begin()
+    names = available()
+    lost("model", names, "model")
+    with st.sidebar:
+        name = st.selectbox(
+            "Model",
+            names,
+            key="model",
+            bind="query-params",
+            help="The sample models, and after them your own. The Library page has a card of each.",
+        )
+        name = name if name in names else names[0]  # a link can hold anything
+        known, fitting = sources(), fitting_data(name)
+        data = st.selectbox(
+            "Data",
+            fitting,
+            format_func=lambda key: known[key].label,
+            key=data_key(name),
+            placeholder="none here fits",
+            help="Data sets whose images and classes fit this model, the one that it was made for first.",
+        )
+    return name, data
+
+
+def _wanted(name: str) -> str:
+    """The images and classes that a model takes, in words."""
+    blueprint = blueprint_of(name)
+    return f"images of {'×'.join(map(str, blueprint.input_shape))} in {blueprint.classes} classes"
 
 
 def _enter_by_app() -> None:
@@ -83,17 +104,12 @@ def theme() -> Theme:
 
 def data_key(model: str) -> str:
     """What the choice of data is called that a model shares with those of its kind."""
-    return f"data_{SAMPLES[model].data}"
+    return f"data_{home_data(model) or model}"
 
 
 def offered(model: str, data: str | None) -> bool:
     """Whether the sidebar has this model, with this data or its own."""
-    return model in SAMPLES and (data is None or (data in DATASETS and _fits(data, model)))
-
-
-def _fits(data: str, model: str) -> bool:
-    own = DATASETS[SAMPLES[model].data]
-    return data == own.name or (own.name, data) in {("mnist", "fashion-mnist"), ("fashion-mnist", "mnist")}
+    return model in available() and (data is None or data in fitting_data(model))
 
 
 def _facts(subject: Subject, measured: Measurement) -> None:
@@ -103,7 +119,7 @@ def _facts(subject: Subject, measured: Measurement) -> None:
     facts = {
         "Test accuracy": f"{percent(card['accuracy'], 2)}, {interval(card['accuracy_low'], card['accuracy_high'])}"
         if trained
-        else "not measured: random weights or other data",
+        else "not measured on these images",
         "Validation": f"{percent(measured.accuracy, 2)} of {measured.n:,} images",
         "Parameters": count(measured.params),
         "File": size(measured.file_bytes),

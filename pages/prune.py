@@ -15,10 +15,12 @@ from compression.report.text import count, delta, named, percent, points, share,
 from compression.subject import Preview, Subject, baseline, evidence_of, live_limit
 from pages._attention import attention
 from pages._cache import fallen, recalibrated, tried
+from pages._carbon import energy
 from pages._draw import beside, draw, gallery, latency_table, pairs
 from pages._elsewhere import elsewhere
 from pages._forms import prune_controls, recalibration
 from pages._prune_charts import curve, filters, histogram
+from pages._take_away import take_away
 from pages._workbench import choose_subject, theme
 
 
@@ -41,13 +43,13 @@ def workbench(subject: Subject) -> None:
             histogram(subject, stage, fallen(subject.name, subject.dataset.name, key), theme())
         found = tried(subject.name, subject.dataset.name, key)
         with numbers:
-            _numbers(subject, found)
+            grid = _numbers(subject, found)
             if healing:
                 _healed(subject, key, found, healing)
         with left:
             _speed(subject, key)
             _recipe(subject, (stage, healing) if healing else (stage,))
-        _pictures(subject, stage, found, places)
+        _pictures(subject, stage, found, grid, places)
         with right:
             attention(subject, stage, found, theme())
     except UserError as fault:
@@ -64,7 +66,8 @@ def _looked(subject: Subject, stage: Prune) -> None:
     st.caption(f"{label} looked at {seen.images:,} of {whole:,} training images.")
 
 
-def _numbers(subject: Subject, found: Preview) -> None:
+def _numbers(subject: Subject, found: Preview) -> float:
+    """What the model does and costs now; gives the grid that CO₂ is estimated for."""
     before, after = baseline(subject, "val", live_limit(subject))[1], found.measurement
     st.markdown(f"### {headline(before.row(), after.row())}")
     columns = st.columns(4)
@@ -88,10 +91,12 @@ def _numbers(subject: Subject, found: Preview) -> None:
     for column, (label, field, written, about) in zip(columns[1:], pairs, strict=True):
         was, now = getattr(before, field), getattr(after, field)
         column.metric(label, written(now), delta(share(now / was - 1)), delta_color="inverse", help=about)
-    elsewhere(after.row(), before.row(), "prune_elsewhere")
+    with st.container(horizontal=True):
+        elsewhere(after.row(), before.row(), "prune_elsewhere")
+        return energy(after, before)
 
 
-def _pictures(subject: Subject, stage: Prune, found: Preview, places: list[DeltaGenerator]) -> None:
+def _pictures(subject: Subject, stage: Prune, found: Preview, grid: float, places: list[DeltaGenerator]) -> None:
     before_logits, before = baseline(subject, "val", live_limit(subject))
     after, look = found.measurement, theme()
     unit = stage.granularity if stage.granularity in (*STRUCTURED, "kernels") else "weights"
@@ -107,7 +112,7 @@ def _pictures(subject: Subject, stage: Prune, found: Preview, places: list[Delta
         part = subject.dataset.val.head(after.n)
         gallery(subject.dataset, part, before_logits, found.logits, changed(before_logits, found.logits, part.labels))
     with second:
-        curve(subject, stage, after, look)
+        curve(subject, stage, after, grid, look)
 
 
 def _speed(subject: Subject, key: str) -> None:
@@ -139,6 +144,7 @@ def _recipe(subject: Subject, stages: tuple[Stage, ...]) -> None:
         width="stretch",
         help="Run it in a terminal with: espalier run FILE",
     )
+    take_away(recipe, None, granularity, "prune", width="stretch")
 
 
 workbench(choose_subject())

@@ -92,7 +92,7 @@ def test_a_model_that_cannot_be_followed_loses_single_weights_all_the_same(branc
 
 def test_the_table_of_members_has_every_family() -> None:
     assert list(MEMBERS) == list(FAMILIES)
-    narrowed = [f for f in FAMILIES.values() if any(isinstance(n, int) for n in (f.channels, f.heads, f.rows))]
+    narrowed = [f for f in FAMILIES.values() if isinstance(f.channels, int) or isinstance(f.heads, int)]
     assert len(narrowed) >= 0.9 * len(FAMILIES)
 
 

@@ -231,6 +231,10 @@ def test_measure_prints_one_measurement(espalier: Call) -> None:
     assert f"{100 * expected.accuracy:.2f} % [{100 * expected.accuracy_low:.2f}, " in printed
     assert "17,226, of which 17,226 not zero" in printed
     assert "latency" not in printed
+    assert re.search(r"CO₂ per million images +[\d.]+ g \(estimated: modelled energy at 481 g/kWh\)", printed)
+    french = espalier("measure", "digits-mlp", "--no-latency", "--grid", "france")
+    grams = float(re.search(r"CO₂ per million images +([\d.]+) g .* at 56 g/kWh", french)[1])
+    assert grams == pytest.approx(expected.energy.energy_mj * 56 / 3600, rel=0.01)
     validation = json.loads(espalier("measure", "digits-mlp", "--split", "val", "--no-latency", "--json"))
     assert (validation["split"], validation["n"]) == ("val", 360)
 
@@ -514,7 +518,7 @@ def test_bad_model_files_are_one_line(complaint: Call, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_weights(loaded.model, loaded.blueprint, path)
     content = path.read_bytes()
-    assert "is a file, which has no data set of its own; name one as data" in complaint("measure", str(path))
+    assert "has no data set of its own; name one as data" in complaint("measure", str(path))
     path.write_bytes(content[:-100])
     assert "is not a whole safetensors file" in complaint("measure", str(path), "--data", "digits")
     with torch.no_grad():
@@ -645,7 +649,9 @@ def commands() -> list[str]:
 
 
 def test_the_commands_are_those_of_the_design() -> None:
-    assert commands() == "models data import measure run sensitivity sweep distill tune study export serve".split()
+    assert (
+        commands() == "models data import measure run sensitivity sweep distill tune study report export serve".split()
+    )
 
 
 @pytest.mark.parametrize("name", commands())

@@ -106,7 +106,7 @@ def test_naming_a_function_trusts_it_for_that_command_alone(
         ((*MLP, "--weights", "absent.pt"), "No weights file can be read at 'absent.pt'"),
         ((*MLP, "--weights", "<b>" + "n" * 300), "No weights file can be read at '<b>nnn"),
         ((*MLP, "--weights", "."), "No weights file can be read at '.'"),
-        ((*MLP, "--pretrained", "DEFAULT"), "pretrained is for torchvision:NAME, not 'mlp'; give weights a file"),
+        ((*MLP, "--pretrained", "DEFAULT"), "pretrained is for torchvision:NAME and timm:NAME, not 'mlp'"),
         (("absent_package:net",), "No function 'absent_package:net' can be imported (No module named"),
         (("textwrap:dedent", "--config", '{"text": ""}'), "Function 'textwrap:dedent' returned a str, not a"),
     ],

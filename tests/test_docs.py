@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,19 +11,21 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from compression.data import archive, images, names
+from compression.data.quota import QUOTAS
 from compression.pipeline import run
 from compression.pruning.criteria import allowed
 from compression.recipe import STAGES, Fit, Granularity, Recipe, Stage
 from compression.studies.proposals import proposals
 from compression.studies.study import Study
 
-RECIPES = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text()
+ROOT = Path(__file__).parents[1]
+RECIPES = (ROOT / "docs" / "recipes.md").read_text()
 SECTIONS = {part.splitlines()[0]: part for part in RECIPES.split("\n## ")[1:]}
 TABLE = re.compile(r"^\| (`\w+`.*?) \| (.*?) \|", re.MULTILINE)
 PRUNING, TRAINING = "What the stages that prune share", "What the stages that train share"
 
 
-STUDIES, README = ((Path(__file__).parents[1] / name).read_text() for name in ("docs/studies.md", "README.md"))
+STUDIES, README = ((ROOT / name).read_text() for name in ("docs/studies.md", "README.md"))
 PLANS = re.findall(r"```yaml\n(name:.*?)```", STUDIES + README, re.DOTALL)
 
 
@@ -36,6 +39,29 @@ def written(default: Any) -> str:
     if isinstance(default, bool):
         return str(default).lower()
     return ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def test_every_promise_of_safety_names_files_that_are_there() -> None:
+    named = re.findall(r"`((?:tests|pages|compression)/[\w/.]+)`", (ROOT / "SECURITY.md").read_text())
+    assert len(named) > 20 and [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_image_has_what_the_server_needs_and_runs_as_nobody_special() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    copied = {name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]}
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert copied == allowed and all((ROOT / name).exists() for name in copied)
+    python = re.search(r"FROM python:(\d+)\.(\d+)\.\d+-", lines[1])
+    assert python and (3, 11) <= (int(python[1]), int(python[2])) < (3, 14)
+    ends = [line.split()[0] for line in lines if line]
+    assert ends.index("USER") < ends.index("HEALTHCHECK") < ends.index("ENTRYPOINT") and "USER espalier" in lines
+    assert find_spec("compression.studies.health") and any("compression.studies.health" in line for line in lines)
+
+
+def test_every_quota_is_in_the_guide_with_its_default() -> None:
+    guide = (ROOT / "docs" / "deployment.md").read_text()
+    for key, quota in QUOTAS.items():
+        assert f"| `--{key} N` | `{quota.variable}` | {quota.default:g} | {quota.sentence} |" in guide
 
 
 @pytest.mark.parametrize("kind", STAGES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,10 @@ from compression.data.adding import add
 from compression.data.own import own_digest, own_names, remove
 from compression.data.root import data_root as shared_root
 from compression.data.root import own_root
+from compression.data.sets import load_data
+from compression.models.files import save_weights
+from compression.models.imports import import_model
+from compression.models.zoo import load
 from compression.owner import known_by, owner_id, working_for
 from compression.recipe import Prune, Recipe
 from compression.registry import UserError
@@ -182,6 +187,26 @@ def test_a_guessed_study_is_not_here(whom: str, name: str) -> None:
         assert store.wanted("ours") == "run"
 
 
+@pytest.mark.parametrize("way", ["{anna}", "{ben}/../{anna_id}", "{ben}/link", "/etc", "..", "pages", "/\0"])
+def test_no_path_leads_out_of_ones_room(way: str, tmp_path: Path) -> None:
+    with working_for(ANNA):
+        anna = unpacked(own_root(), good(folder="pictures/")).absolute()
+        save_weights(load("digits-mlp").model, load("digits-mlp").blueprint, anna / "net.safetensors")
+    with working_for(BEN):
+        own_root().mkdir()
+        (own_root() / "link").symlink_to(anna)
+        way = way.format(anna=anna, ben=own_root(), anna_id=ANNA)
+        for ask in (
+            lambda: load(f"{way}/net.safetensors"),
+            lambda: load_data(f"{way}/pictures"),
+            lambda: import_model(f"hf:{way}/net"),
+        ):
+            with pytest.raises(UserError, match="is a path; on this server models and data sets go by their names$"):
+                ask()
+    with working_for(ANNA):
+        assert load(f"{anna}/net.safetensors").model and load_data(f"{anna}/pictures").classes == ("a", "b")
+
+
 def test_events_on_a_common_cluster_are_each_owners_own() -> None:
     names = []
     for whom in (ANNA, BEN):
@@ -266,3 +291,10 @@ def test_a_cache_gives_nobody_what_another_asked_for(cache: Callable[..., object
                 add(unpacked(tmp_path / whom, good()), "mine")
             assert (facts("digits-mlp", "digits"), facts("digits-mlp", "mine")) == ("digits", "mine")
     assert asked == ["digits", "mine", "mine"]
+
+
+def test_every_cache_of_the_pages_knows_whose_it_holds() -> None:
+    pages = Path(__file__).parents[1] / "pages"
+    bare = r"@st\.cache_\w+.*\ndef (\w+)"
+    known = {name for path in pages.glob("*.py") for name in re.findall(bare, path.read_text())}
+    assert known <= {"_allocated", "sample_card"}  # the settings of the one say whose they are; the other has none

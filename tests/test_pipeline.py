@@ -388,7 +388,7 @@ def test_a_file_needs_data_and_has_no_nan(tmp_path: Path) -> None:
     loaded = load("digits-mlp")
     path = tmp_path / "mine.safetensors"
     save_weights(loaded.model, loaded.blueprint, path)
-    with pytest.raises(UserError, match="is a file, which has no data set of its own; name one as data$"):
+    with pytest.raises(UserError, match="has no data set of its own; name one as data$"):
         run(Recipe(model=str(path)))
     assert run(Recipe(model=str(path), data="digits")).baseline == measure("digits-mlp")
     broken = copy.deepcopy(loaded.model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,13 @@ def start(monkeypatch: pytest.MonkeyPatch, data_root: Path) -> Start:
     """Run ``espalier serve``; what it would have started: Streamlit's options and the variables that it set."""
     started: list[tuple[list[str], dict[str, str]]] = []
 
-    def call(command: list[str], cwd: Path, env: dict[str, str]) -> int:
-        started.append((command[3:], env))
-        return 0
+    def become(path: str, command: list[str], variables: dict[str, str]) -> None:
+        assert (path, command[:3]) == (sys.executable, [sys.executable, "-m", "pages._serve"])
+        assert (Path.cwd() / "pages" / "_serve.py").is_file()
+        started.append((command[3:], variables))
 
-    monkeypatch.setattr(subprocess, "call", call)
+    monkeypatch.chdir("/")
+    monkeypatch.setattr(os, "execve", become)
 
     def run(*arguments: str) -> tuple[list[str], dict[str, str]]:
         assert main(["serve", *arguments]) == 0
@@ -59,10 +61,10 @@ def start(monkeypatch: pytest.MonkeyPatch, data_root: Path) -> Start:
 
 
 def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
-    def call(*_: Any, **__: Any) -> int:
+    def become(*_: Any) -> None:
         raise AssertionError("it was started")
 
-    monkeypatch.setattr(subprocess, "call", call)
+    monkeypatch.setattr(os, "execve", become)
     assert main(["serve", *arguments]) == 2
     line = capsys.readouterr().err
     assert line.count("\n") == 1
@@ -175,7 +177,7 @@ def test_a_login_is_no_permission(
         ("anna@example.org.evil.example", True, False),
         ("eve@evil.example@partner.example", True, False),
         ("eve@sub.partner.example", True, False),
-        ("@partner.example", True, True),
+        ("@partner.example", True, False),
         ("partner.example", True, False),
         ("anna@example.org\n", True, False),
         (None, True, False),
@@ -197,6 +199,14 @@ def test_quotas_given_go_to_the_server_and_are_checked(
     assert refused(capsys, monkeypatch, "--disk", "much") == (
         "ESPALIER_DISK_GB is 'much'; give the GB that all users together take as a number of 0 or more"
     )
+
+
+def test_the_server_has_the_data_root_that_was_meant_where_it_was_started(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ESPALIER_DATA", "here")
+    assert start()[1]["ESPALIER_DATA"] == str(tmp_path / "here")
 
 
 def test_old_files_go_before_the_server_starts(start: Start, data_root: Path) -> None:

@@ -52,7 +52,7 @@ def add(
         UserError: a name that is taken or not plain, nothing readable at the path, fewer than two
             classes, classes with too few images or not in every split, or more than 4 GiB of pixels.
     """
-    _check_name(name)
+    check_name(name)
     with found(path) as (items, left_out), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what decoders mutter about bytes that they read all the same
         _check(items, left_out)
@@ -89,9 +89,11 @@ def add(
     return report
 
 
-def _check_name(name: str) -> None:
-    if plain_name(name) in (*DATASETS, *RESERVED):
-        raise UserError(f"name is '{name}', which has a meaning of its own; choose another than {', '.join(DATASETS)}")
+def check_name(name: str) -> None:
+    """Raise UserError for a name that is not plain, has a meaning already, or is taken."""
+    taken = (*DATASETS, *RESERVED)
+    if plain_name(name) in taken:
+        raise UserError(f"name is '{name}', which has a meaning of its own; choose another than {', '.join(taken)}")
     if name in own_names():
         raise UserError(f"There is a data set '{name}' already; remove it first with: espalier data rm '{name}' --yes")
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from compression.owner import owner
+from compression.registry import UserError, quoted
 
 USERS = "users"
 """The folder with a room for every user of a shared server."""
@@ -20,6 +21,24 @@ def own_root() -> Path:
     """Where what somebody brought or made lies, data and models of one's own, studies: ``users/ID`` for an owner."""
     whom = owner()
     return data_root() / USERS / whom if whom else data_root()
+
+
+def own_path(given: str | Path) -> Path:
+    """A path that somebody gave, where it may be followed: users of a shared server have names, and no way elsewhere.
+
+    Raises:
+        UserError: for an owner, a path that leads out of their room.
+    """
+    if owner() and not _within(Path(given), own_root()):
+        raise UserError(f"{quoted(str(given))} is a path; on this server models and data sets go by their names")
+    return Path(given)
+
+
+def _within(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # no system takes such a name, or its links go round
+        return False
 
 
 def own_file(name: str) -> Path:

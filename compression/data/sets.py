@@ -21,7 +21,8 @@ from torch import Tensor
 
 from compression.data.images import read_tree
 from compression.data.own import own_names, own_parts, own_report
-from compression.data.root import data_root
+from compression.data.root import data_root, own_path
+from compression.normalisation import Normalisation
 from compression.registry import UserError, pick
 
 Notify = Callable[[str], None]
@@ -52,7 +53,10 @@ Parts = dict[str, Split]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Three splits with their class names; ``note`` says what a reader of numbers must know."""
+    """Three splits with their class names; ``note`` says what a reader of numbers must know.
+
+    ``normalisation`` is what the model at hand was trained with, in place of the set's own mean and deviation.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -60,19 +64,20 @@ class Dataset:
     val: Split
     test: Split
     note: str = ""
+    normalisation: Normalisation | None = None
 
-    @cached_property
+    @property
     def mean(self) -> tuple[float, ...]:
-        """Mean of each channel over the training split, on the scale 0 to 1."""
-        return self._statistics[0]
+        """Mean of each channel, on the scale 0 to 1: over the training split, or what the model was trained with."""
+        return (self.normalisation or self._statistics).mean
 
-    @cached_property
+    @property
     def std(self) -> tuple[float, ...]:
-        """Standard deviation of each channel over the training split, on the scale 0 to 1."""
-        return self._statistics[1]
+        """Standard deviation of each channel, as ``mean``."""
+        return (self.normalisation or self._statistics).std
 
     @cached_property
-    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def _statistics(self) -> Normalisation:
         channels = self.train.images.shape[1]
         # Counting the 256 values is exact, and needs no floating-point copy of the images.
         levels = torch.arange(256, dtype=torch.float64) / 255
@@ -83,7 +88,7 @@ class Dataset:
             mean = float(weights @ levels)
             means.append(mean)
             stds.append(max(float((weights @ (levels - mean) ** 2).sqrt()), 1e-6))
-        return tuple(means), tuple(stds)
+        return Normalisation(tuple(means), tuple(stds))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -210,6 +215,7 @@ def _batches(root: Path) -> Parts:
 class Source:
     """A data set of the catalogue: what it is, where its files lie, how it is read and fetched.
 
+    ``shape`` is C×H×W of an image.
     ``folders`` are the places under the data root of which one must exist; ``torchvision`` is
     the class that can fetch it. ``load`` gives the splits that it comes with, ``train`` always.
     """
@@ -218,6 +224,7 @@ class Source:
     label: str
     sentence: str
     classes: tuple[str, ...]
+    shape: tuple[int, int, int]
     folders: tuple[str, ...]
     torchvision: str | None
     load: Callable[[Path], Parts]
@@ -239,19 +246,19 @@ DATASETS: dict[str, Source] = {
     for source in (
         Source(
             "digits", "Digits 8×8", "1,797 handwritten digits that come with scikit-learn.",
-            _DIGITS, (), None, _digits, 0.2, 0,
+            _DIGITS, (1, 8, 8), (), None, _digits, 0.2, 0,
         ),
         Source(
             "mnist", "MNIST", "70,000 handwritten digits, 28×28 (LeCun 1998).",
-            _DIGITS, ("MNIST",), "MNIST", _idx("MNIST"), 1 / 12, 12,
+            _DIGITS, (1, 28, 28), ("MNIST",), "MNIST", _idx("MNIST"), 1 / 12, 12,
         ),
         Source(
             "fashion-mnist", "Fashion-MNIST", "70,000 pieces of clothing, 28×28 (Xiao 2017).",
-            _FASHION, ("FashionMNIST",), "FashionMNIST", _idx("FashionMNIST"), 1 / 12, 31,
+            _FASHION, (1, 28, 28), ("FashionMNIST",), "FashionMNIST", _idx("FashionMNIST"), 1 / 12, 31,
         ),
         Source(
             "cifar10", "CIFAR-10", "60,000 colour photographs, 32×32 (Krizhevsky 2009).",
-            _CIFAR, ("cifar-10-batches-py", "cifar10-jpg"), "CIFAR10", _cifar10, 0.1, 170,
+            _CIFAR, (3, 32, 32), ("cifar-10-batches-py", "cifar10-jpg"), "CIFAR10", _cifar10, 0.1, 170,
         ),
     )
 }  # fmt: skip
@@ -269,9 +276,9 @@ def _own(name: str) -> Source:
     try:
         report = own_report(name)
     except UserError as fault:  # to be seen and removed all the same
-        return Source(name, name, str(fault), (), (), None, load, 0.2, 0)
+        return Source(name, name, str(fault), (), (0, 0, 0), (), None, load, 0.2, 0)
     sentence = f"Your own: {report.images:,} images of {len(report.classes)} classes, {report.size}."
-    return Source(name, name, sentence, report.classes, (), None, load, 0.2, 0, report.note)
+    return Source(name, name, sentence, report.classes, report.shape, (), None, load, 0.2, 0, report.note)
 
 
 def load_data(name: str, seed: int = 0) -> Dataset:
@@ -281,11 +288,11 @@ def load_data(name: str, seed: int = 0) -> Dataset:
     class, fixed by ``seed``. Nothing is fetched: see ``fetch``.
 
     Raises:
-        UserError: an unknown name, or a data set that is not on this machine.
+        UserError: an unknown name, a path that may not be followed, or a data set that is not on this machine.
     """
     known = sources()
     if name not in known and ("/" in name or os.path.isdir(name)):
-        return load_folder(Path(name), seed)
+        return load_folder(own_path(name), seed)
     source = pick(known, name, "data set")
     if not source.here():
         raise UserError(_absent(source))

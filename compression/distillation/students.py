@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from compression.models.files import Blueprint, initialised, without_memory
-from compression.models.zoo import SAMPLES
+from compression.models.zoo import available, blueprint_of
 from compression.recipe import Distill
 from compression.registry import Method, UserError, unknown
 
@@ -61,7 +61,7 @@ def mlp(blueprint: Blueprint, stage: Distill) -> Blueprint:
     config = {
         "inputs": math.prod(blueprint.input_shape),
         "hidden": list(stage.hidden),
-        "classes": _classes(blueprint),
+        "classes": blueprint.classes,
     }
     return Blueprint("mlp", config, blueprint.input_shape)
 
@@ -132,13 +132,13 @@ def student_blueprint(stage: Distill, present: Blueprint) -> Blueprint:
     if stage.student in STUDENTS:
         build: Callable[[Blueprint, Distill], Blueprint] = STUDENTS[stage.student].call
         return build(present, stage)
-    if stage.student not in SAMPLES:
-        raise UserError(unknown("student", stage.student, (*STUDENTS, *SAMPLES)))
-    sample = SAMPLES[stage.student]
-    if tuple(sample.input_shape) != tuple(present.input_shape):
-        given, wanted = ("×".join(map(str, shape)) for shape in (sample.input_shape, present.input_shape))
+    if stage.student not in available():
+        raise UserError(unknown("student", stage.student, (*STUDENTS, *available())))
+    found = blueprint_of(stage.student)
+    if tuple(found.input_shape) != tuple(present.input_shape):
+        given, wanted = ("×".join(map(str, shape)) for shape in (found.input_shape, present.input_shape))
         raise UserError(f"Student '{stage.student}' takes {given} images, but the teacher's are {wanted}")
-    return Blueprint(sample.architecture, sample.config, sample.input_shape)
+    return found
 
 
 def fresh(blueprint: Blueprint, seed: int) -> nn.Module:
@@ -166,11 +166,6 @@ def _scaled(width: Any, factor: float) -> Any:
 
 def _share(whole: int, fraction: float) -> int:
     return max(1, round(whole * fraction))
-
-
-def _classes(blueprint: Blueprint) -> int:
-    config = blueprint.config
-    return int(config.get("classes") or config["num_classes"])
 
 
 def _rigid(blueprint: Blueprint, student: str, allowed: Any) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 
 from compression.data.sets import Dataset, load_data
 from compression.models.files import Loaded, load_weights, read_weights
-from compression.models.zoo import SAMPLES, load
+from compression.models.own import home_data
+from compression.models.zoo import available, load
 from compression.pipeline import load_result
 from compression.recipe import Recipe
 from compression.registry import UserError, quoted
 from compression.results import Result
-from compression.subject import check_fit
+from compression.subject import as_trained
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Source:
 
 
 def read_source(what: str, data: str | None = None) -> Source:
-    """A folder that ``espalier run --out`` wrote, a ``.safetensors`` file of Espalier's, or a sample model's name.
+    """A folder that ``espalier run --out`` wrote, a ``.safetensors`` file of Espalier's, or a model's name.
 
     Args:
         what: which.
@@ -50,7 +51,7 @@ def read_source(what: str, data: str | None = None) -> Source:
         UserError: neither of the three, files that are not whole, or ``data`` that is absent or does not fit.
     """
     loaded, recipe, result = _read(what)
-    own = recipe.data or (SAMPLES[recipe.model].data if recipe.model in SAMPLES else None) if recipe else None
+    own = recipe.data or home_data(recipe.model) if recipe else None
     try:
         dataset, note = _images(what, loaded, data or own), ""
     except UserError as fault:
@@ -61,7 +62,7 @@ def read_source(what: str, data: str | None = None) -> Source:
 
 
 def _read(what: str) -> tuple[Loaded, Recipe | None, Result | None]:
-    if what in SAMPLES:
+    if what in available():
         return load(what), Recipe(model=what), None
     if what.endswith(".safetensors"):
         return load(what), None, None
@@ -69,7 +70,7 @@ def _read(what: str) -> tuple[Loaded, Recipe | None, Result | None]:
     if not os.path.isdir(folder):
         raise UserError(
             f"Nothing to export at {quoted(what)}; give a folder that `espalier run --out` wrote, "
-            f"a .safetensors file, or one of: {', '.join(SAMPLES)}"
+            f"a .safetensors file, or one of: {', '.join(available())}"
         )
     if os.path.isfile(folder / "result.json"):
         result = load_result(folder)
@@ -92,8 +93,7 @@ def _images(what: str, loaded: Loaded, data: str | None) -> Dataset:
     if data is None:
         raise UserError("no data set is known; name one as --data")
     dataset = load_data(data)
-    check_fit(what, loaded.model, loaded.blueprint, dataset)
-    return dataset
+    return as_trained(what, loaded, dataset)
 
 
 def facts(source: Source) -> dict[str, Any]:
@@ -105,11 +105,11 @@ def facts(source: Source) -> dict[str, Any]:
         "input_shape": list(shape),
     }
     if source.dataset:
+        about |= {"data": source.dataset.name, "classes": list(source.dataset.classes)}
+    if trained := source.dataset or source.loaded.blueprint.normalisation:
         about |= {
-            "data": source.dataset.name,
-            "mean": list(source.dataset.mean),
-            "std": list(source.dataset.std),
+            "mean": list(trained.mean),
+            "std": list(trained.std),
             "normalise": "(pixel / 255 - mean) / std, for each channel",
-            "classes": list(source.dataset.classes),
         }
     return about

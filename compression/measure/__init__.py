@@ -108,6 +108,6 @@ def measurement(
         packed_bytes=size.packed_bytes,
         macs=done.macs,
         memory_bytes=resident + done.peak_bytes,
-        energy=modelled(done.macs, resident, done.activation_bytes),
+        energy=modelled(done.macs, resident, done.activation_bytes, done.int8_macs),
         latency=latency,
     )

@@ -15,6 +15,7 @@ from compression.results import Energy
 
 ENERGY_PJ: dict[str, float] = {
     "mac": 3.7 + 0.9,  # fp32 multiply and add
+    "int8_mac": 0.2 + 0.1,  # 8-bit multiply, 32-bit add
     "dram_byte": 640 / 4,  # DRAM, 640 pJ for 32 bits
     "cache_byte": 5 / 4,  # cache, 5 pJ for 32 bits
 }
@@ -22,21 +23,26 @@ ENERGY_PJ: dict[str, float] = {
 POWERCAP = Path("/sys/class/powercap")
 
 
-def modelled(macs: int, weight_bytes: int, activation_bytes: int) -> Energy:
+def modelled(macs: int, weight_bytes: int, activation_bytes: int, int8_macs: int = 0) -> Energy:
     r"""Energy of one inference from its work and its traffic.
 
-    .. math:: E = \mathrm{MACs} \cdot 4.6 + B_\mathrm{weights} \cdot 160 +
-        2 B_\mathrm{activations} \cdot 1.25 \quad \mathrm{pJ}
+    .. math:: E = \mathrm{MACs}_\mathrm{fp32} \cdot 4.6 + \mathrm{MACs}_\mathrm{int8} \cdot 0.3 +
+        B_\mathrm{weights} \cdot 160 + 2 B_\mathrm{activations} \cdot 1.25 \quad \mathrm{pJ}
 
     Weights come once from DRAM, zeros included, as a dense runtime reads them; every activation
     is written to and read from cache once. Such models err by tens of percent against a meter: compare with
     them, do not bill with them. Source: Horowitz 2014, ISSCC (45 nm).
     """
+    float_macs = macs - int8_macs
     picojoules = (
-        macs * ENERGY_PJ["mac"] + weight_bytes * ENERGY_PJ["dram_byte"] + 2 * activation_bytes * ENERGY_PJ["cache_byte"]
+        float_macs * ENERGY_PJ["mac"]
+        + int8_macs * ENERGY_PJ["int8_mac"]
+        + weight_bytes * ENERGY_PJ["dram_byte"]
+        + 2 * activation_bytes * ENERGY_PJ["cache_byte"]
     )
+    rounded = f"{int8_macs:,} int8 MACs × {ENERGY_PJ['int8_mac']:g} pJ + " if int8_macs else ""
     detail = (
-        f"{macs:,} MACs × {ENERGY_PJ['mac']:g} pJ + {weight_bytes:,} B of weights from DRAM × "
+        f"{float_macs:,} MACs × {ENERGY_PJ['mac']:g} pJ + {rounded}{weight_bytes:,} B of weights from DRAM × "
         f"{ENERGY_PJ['dram_byte']:g} pJ/B + {activation_bytes:,} B of activations written and read × "
         f"{ENERGY_PJ['cache_byte']:g} pJ/B; fp32 at 45 nm, Horowitz 2014"
     )

@@ -59,6 +59,8 @@ def latencies(
 ) -> dict[str, tuple[Latency, ...]]:
     """Paired speed-up of each candidate over the baseline, for every runtime and batch in turn.
 
+    A candidate that a runtime cannot run, as PyTorch an int8 file, has no timing in it.
+
     One child process measures all of them on one CPU thread; processes that measure at the same
     time wait for each other. The baseline as a candidate shows the noise floor.
 
@@ -86,7 +88,7 @@ def latencies(
         for i, (label, candidate) in enumerate(candidates.items()):
             _save(candidate, folder / f"{i}.pt", label)
         job = {
-            "candidates": list(candidates),
+            "candidates": {label: _runtimes_of((model, baseline), runtimes) for label, model in candidates.items()},
             "input_shape": list(input_shape),
             "runtimes": list(runtimes),
             "batches": list(batches),
@@ -109,6 +111,11 @@ def _check(runtimes: Sequence[str], batches: Sequence[int], pairs: int, seconds:
         raise UserError(f"pairs is {pairs}; it must lie in 2 to 100000")
     if not 0 <= seconds <= 3600:
         raise UserError(f"seconds is {seconds}; it must lie in 0 to 3600")
+
+
+def _runtimes_of(models: Sequence[nn.Module], runtimes: Sequence[str]) -> list[str]:
+    """Those of the runtimes that can run all of the modules."""
+    return [runtime for runtime in runtimes if all(map(RUNTIMES[runtime].takes, models))]
 
 
 def _save(model: nn.Module, path: Path, label: str) -> None:

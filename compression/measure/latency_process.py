@@ -44,14 +44,16 @@ def measure_all(folder: Path, emit: Emit) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # pruned and decayed weights may be denormal, which costs 1.5 times
     job = json.loads((folder / "job.json").read_text())
-    labels = job["candidates"]
-    total = len(job["runtimes"]) * len(job["batches"]) * len(labels)
+    candidates = job["candidates"]
+    total = len(job["batches"]) * sum(map(len, candidates.values()))
     for runtime in job["runtimes"]:
         for batch in job["batches"]:
             generator = torch.Generator().manual_seed(job["seed"])
             x = torch.randn(batch, *job["input_shape"], generator=generator)
             baseline = _built(folder / "baseline.pt", runtime, x, "baseline")
-            for i, label in enumerate(labels):
+            for i, label in enumerate(candidates):
+                if runtime not in candidates[label]:
+                    continue
                 candidate = _built(folder / f"{i}.pt", runtime, x, label)
                 samples = time_pairs(baseline, candidate, pairs=job["pairs"], seconds=job["seconds"], seed=job["seed"])
                 measured = paired_stats(

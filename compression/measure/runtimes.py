@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from compression.measure.onnx import export_onnx
+from compression.models.quantized import Quantized, session_of
 
 Run = Callable[[], object]
 
@@ -23,11 +24,13 @@ class Runtime:
         label: the name shown in menus.
         sentence: what it is, in one plain sentence.
         build: from a module and an input batch to a function that runs it once.
+        takes: whether it can run a module.
     """
 
     label: str
     sentence: str
     build: Callable[[nn.Module, Tensor], Run]
+    takes: Callable[[nn.Module], bool] = lambda model: True
 
 
 def eager(model: nn.Module, x_NCHW: Tensor) -> Run:
@@ -44,26 +47,22 @@ def eager(model: nn.Module, x_NCHW: Tensor) -> Run:
 
 
 def onnxruntime(model: nn.Module, x_NCHW: Tensor) -> Run:
-    """ONNX Runtime on the CPU in fp32: one thread, sequential, all graph optimisations."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    """ONNX Runtime on the CPU: one thread, sequential, all graph optimisations, in the numbers that the file has."""
     with tempfile.TemporaryDirectory(prefix="espalier-onnx-") as folder:
         path = Path(folder) / "model.onnx"
         export_onnx(model, tuple(x_NCHW.shape[1:]), path)
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = session_of(path.read_bytes())
     feed = {session.get_inputs()[0].name: x_NCHW.contiguous().numpy()}
     return lambda: session.run(None, feed)
 
 
 RUNTIMES: dict[str, Runtime] = {
-    "eager": Runtime("PyTorch eager", "PyTorch's own operators, called one by one from Python.", eager),
+    "eager": Runtime(
+        "PyTorch eager",
+        "PyTorch's own operators, called one by one from Python; not for int8 files.",
+        eager,
+        lambda model: not isinstance(model, Quantized),
+    ),
     "onnxruntime": Runtime(
         "ONNX Runtime",
         "The exported graph, fused and optimised, as one would deploy it on a CPU.",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from compression.measure.packing import DTYPES, best_encoding, packed_length
+from compression.models.quantized import Quantized
 
 _ORDER = {dtype: place for place, dtype in enumerate(DTYPES)}
 PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -78,9 +79,17 @@ def packed_bytes(model: nn.Module) -> int:
 
 
 def sizes(model: nn.Module) -> Sizes:
-    """All sizes at once, counting the zeros of each tensor a single time."""
+    """All sizes at once, counting the zeros of each tensor a single time.
+
+    Of a quantised module the bytes are those of its ONNX file, graph included, the other numbers those
+    of its float original.
+    """
     state = stored(model)
     counts = {name: int(tensor.count_nonzero()) for name, tensor in state.items()}
+    if isinstance(model, Quantized):
+        known = model.origin
+        packed = packed_length(state, counts)
+        return Sizes(known.params, known.nonzero, known.sparsity, len(model.file), packed)
     by_address = {_address(tensor): counts[name] for name, tensor in state.items()}
 
     def count(tensor: Tensor) -> int:

@@ -14,7 +14,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compression.models.transformers import ViT, with_separate_heads
+from compression.models.heads import with_separate_heads
+from compression.models.huggingface import huggingface_model
+from compression.models.quantized import Quantized
+from compression.models.transformers import ViT
 from compression.registry import UserError, quoted
 
 
@@ -154,15 +157,21 @@ def timm_model(name: str, num_classes: int, **options: Any) -> nn.Module:
         UserError: timm is not installed.
         ValueError: no such model. A name may otherwise be an address that timm would fetch from.
     """
-    try:
-        import timm
-    except ImportError:
-        raise UserError("Architecture 'timm' needs the package timm; install it with: pip install timm") from None
+    timm = timm_library()
     if name not in timm.list_models():
         raise ValueError(f"timm has no model {name!r}")
     # Both said, so that a file's configuration cannot: they would fetch weights, or unpickle some.
     made: nn.Module = timm.create_model(name, pretrained=False, checkpoint_path="", num_classes=num_classes, **options)
     return made
+
+
+def timm_library() -> Any:
+    """The package timm. Raises UserError where it is not installed."""
+    try:
+        import timm
+    except ImportError:
+        raise UserError("Architecture 'timm' needs the package timm; install it with: pip install timm") from None
+    return timm
 
 
 TRUSTED = "ESPALIER_CODE"
@@ -204,5 +213,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "vit": ViT,
     "torchvision": torchvision_model,
     "timm": timm_model,
+    "transformers": huggingface_model,
     "code": called,
+    "quantized": Quantized,
 }

@@ -1,8 +1,8 @@
 """Model files: safetensors with enough about the architecture to build the module again.
 
-A file's metadata holds ``espalier``: JSON with the architecture's name, its configuration,
-the shape of an input, the structure (the widths that differ after surgery) and the names of the
-blocks that were removed. There is no pickle anywhere.
+A file's metadata holds ``espalier``: JSON with the architecture's name, its configuration, the shape
+of an input and what it was normalised with, the structure (the widths that differ after surgery) and
+the names of the blocks that were removed. There is no pickle anywhere.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from compression.models.architectures import ARCHITECTURES
 from compression.models.structure import remove, removed, restructure, structure
+from compression.normalisation import Normalisation, checked_normalisation
 from compression.registry import UserError, pick, quoted
 
 MAX_INPUT = 4_000_000
@@ -29,11 +30,20 @@ MAX_INPUT = 4_000_000
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What it takes to build a module before its weights are loaded."""
+    """What it takes to build a module before its weights are loaded, and what to feed it.
+
+    ``normalisation`` is what its images were normalised with; None where each data set's own mean and deviation serve.
+    """
 
     architecture: str
     config: dict[str, Any]
     input_shape: tuple[int, ...]
+    normalisation: Normalisation | None = None
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes are told apart; None where the configuration does not say."""
+        return self.config.get("classes", self.config.get("num_classes"))
 
     def build(self) -> nn.Module:
         """A freshly initialised module. Raises UserError for an unknown architecture."""
@@ -56,6 +66,7 @@ def weights_bytes(model: nn.Module, blueprint: Blueprint) -> bytes:
         "input_shape": list(blueprint.input_shape),
         "structure": structure(model),
         "removed": removed(model),
+        **({"normalisation": blueprint.normalisation._asdict()} if blueprint.normalisation else {}),
     }
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     return bytes(save(tensors, metadata={"espalier": json.dumps(about)}))
@@ -64,8 +75,11 @@ def weights_bytes(model: nn.Module, blueprint: Blueprint) -> bytes:
 def save_weights(model: nn.Module, blueprint: Blueprint, path: Path) -> None:
     """Write the safetensors file; a write that is cut off leaves the old file as it was."""
     partial = path.with_suffix(".partial")
-    partial.write_bytes(weights_bytes(model, blueprint))
-    partial.replace(path)
+    try:
+        partial.write_bytes(weights_bytes(model, blueprint))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_weights(path: Path) -> Loaded:
@@ -104,7 +118,10 @@ def read_weights(content: bytes, where: str) -> Loaded:
 
 
 def _build(about: dict[str, Any], tensors: dict[str, Tensor]) -> Loaded:
-    blueprint = Blueprint(about["architecture"], about["config"], tuple(about["input_shape"]))
+    shape = tuple(about["input_shape"])
+    known = about.get("normalisation")
+    normalisation = checked_normalisation(**known, channels=shape[0]) if known else None
+    blueprint = Blueprint(about["architecture"], about["config"], shape, normalisation)
     if math.prod(blueprint.input_shape) > MAX_INPUT:
         raise UserError(f"input_shape is {blueprint.input_shape}; at most {MAX_INPUT:,} values are allowed")
     # Cloned, because the tensors of a file lie wherever its header ends: no fit place for vectors.

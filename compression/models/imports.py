@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from compression.data.root import own_path
 from compression.models.files import MAX_INPUT, Blueprint, check_finite, initialised, state_of, without_memory
+from compression.models.given import Given
+from compression.models.huggingface import read_folder
 from compression.models.pretrained import fetched
 from compression.models.weights import read_weights_file
+from compression.normalisation import checked_normalisation
 from compression.registry import UserError, quoted, unknown
 
 OWN = ("mlp", "lenet5", "resnet", "vit")
-ELSEWHERE = ("torchvision:NAME", "timm:NAME", "package.module:function")
+ELSEWHERE = ("torchvision:NAME", "timm:NAME", "hf:FOLDER", "package.module:function")
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """What wrappers put before the names of tensors: data parallel, ``torch.compile``, Lightning."""
 CLASSES = 1000
@@ -42,39 +47,37 @@ def import_model(
     input_shape: tuple[int, ...] | None = None,
     weights: Path | None = None,
     pretrained: str = "",
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
 ) -> Imported:
     """Build an architecture by name and give it weights, random ones where none are named.
 
     Args:
-        architecture: one of ours, ``torchvision:NAME``, ``timm:NAME`` or ``package.module:function``; the
-            last is imported, hence only where ``ESPALIER_CODE`` names it.
+        architecture: one of ours, ``torchvision:NAME``, ``timm:NAME``, ``hf:FOLDER`` or
+            ``package.module:function``; the last is imported, hence only where ``ESPALIER_CODE`` names it.
         config: options of the architecture.
         classes: how many to tell apart; by default those of the weights, else of the configuration.
             Where they differ from those of the weights, the layers that depend on them stay random.
         input_shape: C×H×W; by default 3×224×224.
         weights: a ``.safetensors`` file, or a state dict in any other.
-        pretrained: torchvision's own weights by name, fetched once.
+        pretrained: torchvision's or timm's own weights by name, fetched once.
+        mean: of each channel, on the scale 0 to 1, that the weights were trained with; by default what is known
+            of pretrained ones, else each data set's own.
+        std: the standard deviation, likewise.
 
     Raises:
         UserError: an architecture that is unknown, cannot be built or does not run on such an input,
             weights that cannot be read or do not fit, or no network to fetch them.
     """
-    if weights and pretrained:
-        raise UserError("weights and pretrained are both given; choose one")
-    notes: list[str] = []
-    state: dict[str, Tensor] = {}
-    options = dict(config or {})
-    if pretrained:
-        found = fetched(architecture, pretrained)
-        weights, input_shape = found.path, input_shape or (3, found.side, found.side)
-        options = {**found.options, **options}
-        notes.append(found.note)
-    shape = input_shape or (3, SIDE, SIDE)
+    given = _given(architecture, weights, pretrained)
+    state, notes, normalisation = given.state, [*given.notes], given.normalisation
+    options = {**given.options, **(config or {})}
+    shape = input_shape or given.input_shape or (3, SIDE, SIDE)
     if len(shape) != 3 or min(shape) < 1 or math.prod(shape) > MAX_INPUT:
         raise UserError(f"The input is {'×'.join(map(str, shape))}; give C×H×W of at most {MAX_INPUT:,} values")
-    if weights:
-        state = read_weights_file(weights)
-    blueprint = blueprint_named(architecture, options, classes, shape)
+    if mean or std:
+        normalisation = checked_normalisation(mean, std, shape[0])
+    blueprint = replace(blueprint_named(architecture, options, classes, shape), normalisation=normalisation)
     head = _head(blueprint, architecture)
     if state:
         state, prefix = without_prefix(_modern(state), _shapes(blueprint))
@@ -88,9 +91,42 @@ def import_model(
         notes.append("random weights")
     model = _built(blueprint, architecture)
     if state:
-        notes += _fill(model, state, head, weights)
+        notes += _fill(model, state, head, given.where)
     _check(model, blueprint, architecture)
     return Imported(model, blueprint, tuple(notes))
+
+
+def architectures(kind: str) -> tuple[str, ...]:
+    """The names of the architectures of ``own``, ``torchvision`` or ``timm``.
+
+    Raises:
+        UserError: timm is not installed.
+    """
+    if kind == "own":
+        return OWN
+    if kind == "timm":
+        if not find_spec("timm"):
+            raise UserError("timm is not installed; its models are there after: pip install timm")
+        import timm
+
+        return tuple(timm.list_models())
+    import torchvision
+
+    return tuple(torchvision.models.list_models(module=torchvision.models))
+
+
+def _given(architecture: str, weights: Path | None, pretrained: str) -> Given:
+    """The weights that are asked for, if any, with what is known of them."""
+    if weights and pretrained:
+        raise UserError("weights and pretrained are both given; choose one")
+    kind, _, name = architecture.partition(":")
+    if kind == "hf":
+        if weights or pretrained:
+            raise UserError("hf:FOLDER takes the weights that lie in the folder; leave weights and pretrained out")
+        return read_folder(own_path(name))
+    if pretrained:
+        return fetched(architecture, pretrained)
+    return Given(read_weights_file(weights), where=str(weights)) if weights else Given({})
 
 
 def blueprint_named(
@@ -111,7 +147,9 @@ def blueprint_named(
         raise UserError(f"The number of classes is {quoted(count)}; it must be a whole number from 1 to 1,000,000")
     body = {**config, field: count}
     if kind in OWN:
-        return Blueprint(kind, body, input_shape)
+        return Blueprint(kind, {**_widths(kind, input_shape), **body}, input_shape)
+    if kind == "hf":
+        return Blueprint("transformers", body, input_shape)
     if kind in ("torchvision", "timm"):
         return Blueprint(kind, {**_sized(kind, name, input_shape), **body, "name": name}, input_shape)
     return Blueprint("code", {**body, "function": architecture}, input_shape)
@@ -127,6 +165,20 @@ def _sized(kind: str, name: str, input_shape: tuple[int, ...]) -> dict[str, Any]
     if name.startswith("maxvit"):
         return {"input_size": [height, width]}
     return {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+
+
+def _widths(kind: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """The options of an architecture of ours that suit such images, where no others are given."""
+    channels, height, width = input_shape
+    patch = next(side for side in range(max(1, height // 8), height + 1) if height % side == 0)
+    token = {"dim": 64, "blocks": 4, "heads": 4, "hidden": 128}
+    options: dict[str, dict[str, Any]] = {
+        "mlp": {"inputs": channels * height * width, "hidden": [128, 64]},
+        "lenet5": {},
+        "resnet": {"channels": channels, "widths": [16, 32, 64], "blocks": 3},
+        "vit": {"channels": channels, "side": height, "patch": patch, **token},
+    }
+    return options[kind]
 
 
 def _with_classes(blueprint: Blueprint, classes: int) -> Blueprint:
@@ -180,9 +232,9 @@ def _modern(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {old.sub(r"\1\2", name): tensor for name, tensor in state.items()}
 
 
-def _fill(model: nn.Module, state: dict[str, Tensor], head: Collection[str], path: Path | None) -> list[str]:
+def _fill(model: nn.Module, state: dict[str, Tensor], head: Collection[str], where: str) -> list[str]:
     """Give a model its tensors in place; the head keeps its random ones where the classes differ."""
-    where, own = quoted(str(path)), model.state_dict()
+    where, own = quoted(where), model.state_dict()
     told = []
     other = [n for n in head if n not in state or state[n].shape != own[n].shape]
     if other:

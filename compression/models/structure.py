@@ -9,6 +9,7 @@ without pickle.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from compression.models.quantized import Quantized
+from compression.models.transformers import PerHead
 from compression.registry import UserError, unknown
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
@@ -28,6 +31,7 @@ WIDTHS: tuple[tuple[tuple[type[nn.Module], ...], tuple[str, ...]], ...] = (
     ((_BatchNorm, _InstanceNorm), ("num_features",)),
     ((nn.GroupNorm,), ("num_channels", "num_groups")),
     ((nn.PReLU,), ("num_parameters",)),
+    ((PerHead,), ("heads",)),
 )
 """The layers that have a width, and the attributes that hold it."""
 
@@ -62,6 +66,11 @@ def structure(model: nn.Module) -> dict[str, dict[str, int]]:
         for name, module in model.named_modules()
         if (fields := width_fields(module))
     }
+
+
+def outline(model: nn.Module) -> str:
+    """All that a runtime sees of a model: its widths, or its graph where it is quantised; where zeros lie is not."""
+    return model.outline if isinstance(model, Quantized) else json.dumps(structure(model))
 
 
 def restructure(model: nn.Module, widths: Mapping[str, Mapping[str, int]]) -> nn.Module:
@@ -138,6 +147,8 @@ def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
             "weight": (module.out_channels, inputs, *module.kernel_size),
             "bias": (module.out_channels,),
         }
+    if isinstance(module, PerHead):
+        return {"weight": (module.heads, *module.weight.shape[1:])}
     width: int = getattr(module, width_fields(module)[0])
     return dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (width,))
 

@@ -6,13 +6,22 @@ d width of a head, K classes.
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compression.registry import UserError
+
+
+class PerHead(nn.Module):
+    """Numbers that every head has of its own, h×…, as a layer, so that they are cut out with their heads."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.heads = len(weight)
+        self.weight = nn.Parameter(weight)
 
 
 class Attention(nn.Module):
@@ -22,72 +31,58 @@ class Attention(nn.Module):
     wide as when it was made; how many there are follows from the width of ``qkv``, so that
     heads can be cut out.
 
+    Args:
+        dim: D, the width of a token.
+        heads: h; they divide ``dim``.
+        bias: called without arguments, gives h×T×T to be added before the softmax.
+        scale: makes it attention by cosines, :math:`\mathrm{softmax}(e^{s} \cos(q, k))`, with the logarithm
+            s of every head, h×1×1, and keys without a bias (Liu et al. 2021, arXiv 2111.09883, section 3.2).
+
     Source: Vaswani et al. 2017, "Attention is all you need", section 3.2 (arXiv 1706.03762).
     """
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, bias: nn.Module | None = None, scale: PerHead | None = None) -> None:
         super().__init__()
         if heads < 1 or dim % heads:
             raise UserError(f"heads is {heads}; it must divide the width of a token, {dim}")
         self.head_dim = dim // heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
+        self.bias = bias
+        self.scale = scale
 
     @property
     def heads(self) -> int:
         """How many heads there are."""
         return self.qkv.out_features // (3 * self.head_dim)
 
-    def forward(self, x_NTD: Tensor) -> Tensor:
-        """N×T×D to N×T×D."""
+    def forward(self, x_NTD: Tensor, apart_TT: Tensor | None = None) -> Tensor:
+        """N×T×D to N×T×D, of any number of axes N; what two tokens have ``apart`` is added before the softmax."""
         q_NhTd, k_NhTd, v_NhTd = self._split(x_NTD)
-        mixed_NhTd = F.scaled_dot_product_attention(q_NhTd, k_NhTd, v_NhTd)
-        out: Tensor = self.proj(mixed_NhTd.transpose(1, 2).flatten(2))
+        added_hTT = apart_TT
+        if self.bias is not None:
+            added_hTT = self.bias() if apart_TT is None else self.bias() + apart_TT.unsqueeze(-3)
+        mixed_NhTd = F.scaled_dot_product_attention(
+            q_NhTd, k_NhTd, v_NhTd, attn_mask=added_hTT, scale=None if self.scale is None else 1.0
+        )
+        out: Tensor = self.proj(mixed_NhTd.transpose(-3, -2).flatten(-2))
         return out
 
     def maps(self, x_NTD: Tensor) -> Tensor:
-        """How much each token takes from each, N×h×T×T: every row sums to 1."""
+        """How much each token takes from each, N×h×T×T, before any ``bias``: every row sums to 1."""
         q_NhTd, k_NhTd, _ = self._split(x_NTD)
         maps_NhTT: Tensor = (q_NhTd @ k_NhTd.transpose(2, 3) / self.head_dim**0.5).softmax(3)
         return maps_NhTT
 
     def _split(self, x_NTD: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, each N×h×T×d."""
-        parts_3NhTd: Tensor = self.qkv(x_NTD).unflatten(2, (3, self.heads, self.head_dim)).permute(2, 0, 3, 1, 4)
-        return parts_3NhTd.unbind(0)
-
-
-class AsMultihead(nn.Module):
-    """``Attention`` in the place of an ``nn.MultiheadAttention``, which cannot lose heads, with its numbers.
-
-    It is called as torchvision calls the original, and a state dict of the original loads as it is.
-    """
-
-    def __init__(self, original: nn.MultiheadAttention) -> None:
-        super().__init__()
-        self.attention = Attention(original.embed_dim, original.num_heads)
-        self.register_load_state_dict_pre_hook(_renamed)  # type: ignore[no-untyped-call]
-        self.load_state_dict(original.state_dict(), assign=True)
-
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, need_weights: bool = False) -> tuple[Tensor, None]:
-        """Self-attention N×T×D; key and value are the query, and no weights are given."""
-        return self.attention(query), None
-
-
-def _renamed(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Give the tensors of an ``nn.MultiheadAttention`` our names, in place."""
-    for theirs, ours in (("in_proj_", "attention.qkv."), ("out_proj.", "attention.proj.")):
-        for part in ("weight", "bias"):
-            if f"{prefix}{theirs}{part}" in state:
-                state[f"{prefix}{ours}{part}"] = state.pop(f"{prefix}{theirs}{part}")
-
-
-def with_separate_heads(model: nn.Module) -> nn.Module:
-    """Put ``AsMultihead`` in the place of every ``nn.MultiheadAttention``, in place, and return the model."""
-    for name, module in list(model.named_modules()):
-        if isinstance(module, nn.MultiheadAttention):
-            model.set_submodule(name, AsMultihead(module))
-    return model
+        parts_NT3hd: Tensor = self.qkv(x_NTD).unflatten(-1, (3, self.heads, self.head_dim))
+        q_NhTd, k_NhTd, v_NhTd = (part.transpose(-3, -2) for part in parts_NT3hd.unbind(-3))
+        if self.scale is not None:
+            biases_3h1d = self.qkv.bias.view(3, self.heads, 1, self.head_dim)
+            q_NhTd = F.normalize(q_NhTd, dim=-1) * self.scale.weight.clamp(max=math.log(100)).exp()
+            k_NhTd = F.normalize(k_NhTd - biases_3h1d[1], dim=-1)
+        return q_NhTd, k_NhTd, v_NhTd
 
 
 class TransformerBlock(nn.Module):

@@ -1,4 +1,4 @@
-"""The sample models: their cards, and loading their trained weights."""
+"""The models that have names, the samples and your own: their cards, and loading their trained weights."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 from torch import nn
 
+from compression.data.root import own_path
 from compression.models.files import Blueprint, Loaded, initialised, load_weights
+from compression.models.own import own_card, own_models, weights_file
 from compression.models.samples import FOLDER, SAMPLES, Sample, Training
-from compression.registry import UserError, pick
+from compression.registry import UserError, unknown
 
 __all__ = [
     "FOLDER",
@@ -19,6 +21,7 @@ __all__ = [
     "Sample",
     "Training",
     "available",
+    "blueprint_of",
     "load",
     "load_model",
     "model_card",
@@ -28,10 +31,9 @@ __all__ = [
 
 
 def available() -> tuple[str, ...]:
-    """The sample models whose weights are here (random ones always are), in the order of the menus."""
-    return tuple(
-        name for name, sample in SAMPLES.items() if not sample.training or (FOLDER / f"{name}.safetensors").is_file()
-    )
+    """The sample models whose weights are here (random ones always are), then your own, in the order of the menus."""
+    samples = (name for name, sample in SAMPLES.items() if not sample.training or weights_file(name).is_file())
+    return (*samples, *own_models())
 
 
 def trained_with(name: str) -> str:
@@ -41,12 +43,14 @@ def trained_with(name: str) -> str:
 
 
 def model_card(name: str) -> dict[str, Any]:
-    """The card of a sample model: data, split, test accuracy with interval, parameters, seed, command.
+    """The card of a sample model: data, split, test accuracy with interval, parameters, seed, command; or of your own.
 
     Raises:
         UserError: an unknown name, or its card is missing.
     """
-    sample = pick(SAMPLES, name, "model")
+    sample = SAMPLES.get(name)
+    if sample is None:
+        return own_card(_known(name))
     path = FOLDER / f"{sample.name}.json"
     if not sample.training:
         return {"name": name, "sentence": sample.sentence, "data": sample.data, "command": None}
@@ -56,19 +60,25 @@ def model_card(name: str) -> dict[str, Any]:
     return card
 
 
+def blueprint_of(name: str) -> Blueprint:
+    """What a model that has a name is built from. Raises UserError for an unknown one."""
+    if sample := SAMPLES.get(name):
+        return Blueprint(sample.architecture, sample.config, sample.input_shape)
+    card = own_card(_known(name))
+    return Blueprint(card["architecture"], card["config"], tuple(card["input_shape"]))
+
+
 def load(name: str) -> Loaded:
-    """Load a sample model by name, or a ``.safetensors`` file that Espalier wrote, with its blueprint.
+    """Load a sample model or one of your own by name, or a ``.safetensors`` file of Espalier's, with its blueprint.
 
     Raises:
-        UserError: an unknown name, or a file that is missing, truncated or holds NaN.
+        UserError: an unknown name, a path that may not be followed, or a file that is missing, truncated or holds NaN.
     """
-    if name not in SAMPLES and name.endswith(".safetensors"):
-        return load_weights(Path(name))
-    sample = pick(SAMPLES, name, "model")
+    path, sample = weights_file(name), SAMPLES.get(name)
+    if sample is None:
+        return load_weights(own_path(path) if name.endswith(".safetensors") else weights_file(_known(name)))
     if not sample.training:
-        blueprint = Blueprint(sample.architecture, sample.config, sample.input_shape)
-        return Loaded(initialised(blueprint).eval(), blueprint)
-    path = FOLDER / f"{sample.name}.safetensors"
+        return Loaded(initialised(blueprint := blueprint_of(name)).eval(), blueprint)
     if not path.is_file():
         raise UserError(f"Model '{name}' has no weights at {path}; make them with: {rebuild(name)}")
     return load_weights(path)
@@ -83,6 +93,13 @@ def load_model(name: str | Path) -> nn.Module:
     if str(name) not in SAMPLES and os.path.isdir(name):
         name = Path(name) / "model.safetensors"
     return load(str(name)).model
+
+
+def _known(name: str) -> str:
+    """The name of a model of your own. Raises UserError for an unknown one."""
+    if name not in own_models():
+        raise UserError(unknown("model", name, (*SAMPLES, *own_models())))
+    return name
 
 
 def rebuild(name: str) -> str:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from compression.models.structure import CONVOLUTIONS
 from compression.pruning.depth import block_groups
-from compression.pruning.heads import head_groups, without_heads
+from compression.pruning.heads import head_groups
 from compression.pruning.masks import check_finite, prunable
 from compression.pruning.surgery import (
     PER_CHANNEL,
@@ -66,11 +66,14 @@ def coupled_groups(model: nn.Module, input_shape: tuple[int, ...]) -> Groups:
         twin = copy.deepcopy(model).eval().requires_grad_(True)
         graph, head = trace(twin, input_shape)
         reader = _Reader(head=head, names={module: name for name, module in twin.named_modules()}, shared=_shared(twin))
-        traced = [_group(items, reader) if items else _unknown(root, reader) for root, items in coupled_items(graph)]
+        heads = head_groups(twin, reader.shared)
+        known = {twin.get_submodule(m.layer) for group in heads for m in group.members if m.side == "out"}
+        traced = [
+            _group(items, reader) if items else _unknown(root, reader) for root, items in coupled_items(graph, known)
+        ]
     order = list(reader.names.values())
-    heads = head_groups(model, reader.shared)
     subject = _stirred(model)
-    found = [*without_heads(traced, heads), *heads, *block_groups(subject, _noise(model, input_shape))]
+    found = [*traced, *heads, *block_groups(subject, _noise(model, input_shape))]
     found.sort(key=lambda group: order.index(group.name))
     return _proven(subject, Groups(tuple(found), tuple(input_shape)))
 

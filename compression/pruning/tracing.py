@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,8 @@ Items = Any
 """A coupled group as Torch-Pruning gives it: each item has a dependency, indices and root indices."""
 
 
-class _EndlessError(Exception):
-    """Indices multiply with every turn round a residual path, as where attention cuts maps into windows."""
+class _LostError(Exception):
+    """Indices multiply with every turn round a residual path, as in windows of attention, or leave what is split."""
 
 
 class _Bounded(list[Any]):
@@ -31,9 +31,12 @@ class _Bounded(list[Any]):
 
 
 def _at_most(most: int, mapping: Callable[[list[Any]], list[Any]], indices: list[Any]) -> list[Any]:
-    mapped = mapping(indices)
+    try:
+        mapped = mapping(indices)
+    except IndexError:  # a split after channels were shuffled, of which the tracer knows no parts
+        raise _LostError from None
     if len(mapped) > most:
-        raise _EndlessError
+        raise _LostError
     return mapped
 
 
@@ -52,7 +55,7 @@ def trace(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Any, Any]:
         return results[0]
 
     try:
-        graph = torch_pruning.DependencyGraph().build_dependency(
+        graph = _graph(torch_pruning).build_dependency(
             model,
             zero_input(model, input_shape),
             forward_fn=forward,  # without it a batch of one is unpacked and loses its batch
@@ -71,8 +74,27 @@ def trace(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Any, Any]:
     return graph, results[0].grad_fn
 
 
-def coupled_items(graph: Any) -> Iterator[tuple[nn.Module, Items | None]]:
-    """Each layer whose outputs nobody before it is coupled to, with its group; None where that has no end."""
+def _graph(torch_pruning: Any) -> Any:
+    """An empty graph that takes no view of more than four dimensions, as where channels are shuffled, for a flattening.
+
+    Torch-Pruning means to leave those alone too, and asks torch for their sizes by a name of former versions.
+    """
+
+    class Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]
+        def _build_dependency(self, module2node: dict[Any, Any]) -> None:
+            super()._build_dependency(module2node)
+            for node in module2node.values():
+                if len(getattr(node.grad_fn, "_saved_self_sym_sizes", ())) > 4:
+                    node.type = torch_pruning.ops.OPTYPE.ELEMENTWISE
+
+    return Graph()
+
+
+def coupled_items(graph: Any, known: Collection[nn.Module]) -> Iterator[tuple[nn.Module, Items | None]]:
+    """Each layer whose outputs nobody before it is coupled to, with its group; None where that has no end.
+
+    Left out are those ``known``, whose units are told otherwise.
+    """
     from torch_pruning import ops
 
     nodes = graph.module2node
@@ -81,7 +103,7 @@ def coupled_items(graph: Any) -> Iterator[tuple[nn.Module, Items | None]]:
         for dependency in node.dependencies:
             dependency.index_mapping = _Bounded(dependency.index_mapping)
             dependency.index_mapping.most = most
-    seen: set[nn.Module] = set()
+    seen = set(known)
     for module in list(nodes):
         if not isinstance(module, (ops.TORCH_CONV, ops.TORCH_LINEAR)) or module in seen:
             continue
@@ -89,7 +111,7 @@ def coupled_items(graph: Any) -> Iterator[tuple[nn.Module, Items | None]]:
         units = list(range(pruner.get_out_channels(module)))
         try:
             items = graph.get_pruning_group(module, pruner.prune_out_channels, units)
-        except _EndlessError:
+        except _LostError:
             yield module, None
             continue
         seen |= {item.dep.target.module for item in items if graph.is_out_channel_pruning_fn(item.dep.handler)}

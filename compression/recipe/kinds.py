@@ -6,14 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from compression.recipe.stages import Prune, Recalibrate
+from compression.recipe.stages import Prune, Quantize, Recalibrate
 from compression.recipe.trained import Distill, Fit, Gradual, Lottery, Sparsify, Train
 
 Stage = Annotated[
-    Prune | Recalibrate | Train | Gradual | Lottery | Sparsify | Distill,
+    Prune | Recalibrate | Train | Gradual | Lottery | Sparsify | Distill | Quantize,
     Field(discriminator="kind"),
 ]
-STAGES: dict[str, type[Prune | Recalibrate | Train | Gradual | Lottery | Sparsify | Distill]] = {
+STAGES: dict[str, type[Prune | Recalibrate | Train | Gradual | Lottery | Sparsify | Distill | Quantize]] = {
     "prune": Prune,
     "recalibrate": Recalibrate,
     "train": Train,
@@ -21,6 +21,7 @@ STAGES: dict[str, type[Prune | Recalibrate | Train | Gradual | Lottery | Sparsif
     "lottery": Lottery,
     "sparsify": Sparsify,
     "distill": Distill,
+    "quantize": Quantize,
 }
 """In the order of the menus."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
 from typing import Any, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from compression.recipe.kinds import STAGES, Stage, epochs_of
 from compression.recipe.stages import (
@@ -16,7 +17,9 @@ from compression.recipe.stages import (
     Distillation,
     Frozen,
     Granularity,
+    Mode,
     Penalty,
+    Quantize,
     Ramp,
     Schedule,
     Scope,
@@ -34,6 +37,16 @@ class Recipe(Frozen):
     data: str | None = None
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     stages: tuple[Stage, ...] = ()
+
+    @field_validator("stages")
+    @classmethod
+    def _quantised_last(cls, value: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        for stage, following in pairwise(value):
+            if isinstance(stage, Quantize):
+                raise ValueError(
+                    f"stage {following.kind} follows quantize; nothing can change an int8 file, put it last"
+                )
+        return value
 
     def to_json(self) -> str:
         """The recipe as JSON with sorted keys."""
@@ -79,6 +92,11 @@ class Recipe(Frozen):
     def epochs(self) -> int:
         """How many epochs all stages train for together."""
         return sum(epochs_of(stage) for stage in self.stages)
+
+    @property
+    def rounding(self) -> tuple[Stage, ...]:
+        """The stage that quantises, with which a recipe may end; else nothing."""
+        return tuple(stage for stage in self.stages if isinstance(stage, Quantize))
 
     def _said(self) -> dict[str, Any]:
         """What is not left at its default, and each stage's kind."""
@@ -162,6 +180,7 @@ def _choices(field: str) -> tuple[str, ...]:
         "ticket": Ticket,
         "penalty": Penalty,
         "ramp": Ramp,
+        "mode": Mode,
         "method": Distillation,
         "augment": Augment,
     }

@@ -22,6 +22,7 @@ Schedule = Literal["one_shot", "linear", "geometric", "cubic", "one_cycle", "den
 Ticket = Literal["winning", "reinitialised", "shuffled"]
 Penalty = Literal["l1", "l2", "group_lasso", "batchnorm_l1"]
 Ramp = Literal["constant", "linear"]
+Mode = Literal["static", "dynamic"]
 Distillation = Literal[
     "soft_targets", "logits", "dkd", "standardised", "dist", "born_again",
     "hint", "attention", "rkd_distance", "rkd_angle", "similarity", "fsp",
@@ -153,3 +154,17 @@ class Recalibrate(Frozen):
         if not self.batchnorm and not self.biases:
             raise ValueError("batchnorm and biases are both off; switch one of them on")
         return self
+
+
+class Quantize(Frozen):
+    """Round weights and activations to 8 bits, as a file that ONNX Runtime runs; nothing can follow it.
+
+    ``mode`` says when the ranges of the activations are found: ``static`` beforehand, on so many
+    training ``images``, or ``dynamic``, anew for every batch. ``per_channel`` gives each output
+    channel of a weight a scale of its own, instead of one for the whole layer.
+    """
+
+    kind: Literal["quantize"] = "quantize"
+    mode: Mode = "static"
+    per_channel: bool = True
+    images: int = Field(default=256, ge=1, le=100_000)

@@ -51,7 +51,7 @@ class Distill(Fit):
     ``student`` is ``same`` (the present model: after an earlier stage it goes on from its weights,
     else it starts anew), ``narrower`` (every width of the architecture, as it was before any
     pruning, times ``width``), ``shallower`` (its depth times ``depth``), ``mlp`` (fully connected,
-    with ``hidden`` units a layer), or the name of a sample model, whose architecture starts anew.
+    with ``hidden`` units a layer), or the name of another model, whose architecture starts anew.
     ``teacher`` is ``original`` (the recipe's model), ``present`` (what the stages before have
     left) or the name or file of a model; ``auto`` is the original where the student is the
     present model, else the present model.

@@ -21,13 +21,11 @@ from compression.report.cloud_bounds import (
 )
 from compression.report.cloud_marks import (
     BARS,
-    CROWD,
     WEBGL,
     Plane,
     Row,
     Side,
     baseline_trace,
-    drawn_of,
     front_paths,
     front_trace,
     key_trace,
@@ -71,8 +69,8 @@ def cloud_chart(
 ) -> Chart:
     """Every trial of a :func:`cloud_table` on its two measures, with front, baseline and constraints.
 
-    Beaten points are faded, those that fail a constraint hollow; of many beaten ones that coincide, one is
-    drawn. Constraints on an axis shade what they rule out. ``customdata`` of every point is its study and trial.
+    Beaten points are faded, those that fail a constraint hollow; constraints on an axis shade what they
+    rule out. ``customdata`` of every point is its study and trial.
 
     Args:
         table: of ``cloud_table``, made with the same constraints.
@@ -94,21 +92,18 @@ def cloud_chart(
     if not rows:
         hint = "Choose another measure, or take the times of these trials." if everything else "Run the study first."
         return empty_chart(title, hint, theme, width, height)
-    plane = _plane(rows, constraints, log_x, log_y)
+    marked = [row for row in (_found(rows, key) for key in (pinned, *selected) if key) if row]
+    plane = _plane(rows, constraints, log_x, log_y, marked)
     bounds, unseen = bounds_in(plane, constraints)
-    crowded = len(rows) > CROWD
-    hidden = _hidden(rows, plane) + unseen + ([titles.COINCIDING] if crowded else [])
-    subtitle = titles.cloud_subtitle(everything, constraints, plane.bars, hidden)
+    subtitle = titles.cloud_subtitle(everything, constraints, plane.bars, _hidden(rows, plane) + unseen)
     frame = Frame(width, height, left=68, top=headroom(title, subtitle, width))
     plane = _sized(plane, frame)
     turn = _knee(rows, plane) if show_knee else None
-    marked = [row for row in (_found(rows, key) for key in (pinned, *selected) if key) if row]
     remarks = remark_labels(rows, named, turn, marked, plane, bool(constraints))
     groups = _grouped(rows)
     looks = looks_of(list(groups))
     labels, keyed = _labels(groups, looks, remarks + bound_labels(bounds, plane, theme), rows, bounds, plane, theme)
-    drawn = {name: drawn_of(own, plane, crowded) for name, own in groups.items()}
-    traces = _traces(rows, drawn, looks, plane, theme, keyed)
+    traces = _traces(rows, groups, looks, plane, theme, keyed)
     rings = {"best": [named] if named else [], "knee": [turn] if turn else [], "marked": marked}
     traces += [ring_trace(name, own, plane, theme) for name, own in rings.items() if own]
     layout = _axes(plane) | {"annotations": labels, "shapes": bound_shapes(bounds, plane, theme)}
@@ -123,9 +118,15 @@ def _found(rows: Sequence[Row], key: Key | None) -> Row | None:
     return next((row for row in rows if key and row["study"] == key[0] and key[1] in row["trials"]), None)
 
 
-def _plane(rows: Sequence[Row], constraints: Sequence[Constraint], log_x: bool | None, log_y: bool | None) -> Plane:
-    """The stretch that is first shown: accuracies far below the baseline are left out of it."""
-    least = {name: _least(rows, name) for name in ("x", "y")}
+def _plane(
+    rows: Sequence[Row],
+    constraints: Sequence[Constraint],
+    log_x: bool | None,
+    log_y: bool | None,
+    marked: Sequence[Row] = (),
+) -> Plane:
+    """The stretch that is first shown: accuracies far below the baseline are left out of it, unless they are marked."""
+    least = {name: min([_least(rows, name), *(row[name] for row in marked)]) for name in ("x", "y")}
     shown = [row for row in rows if all(row[name] >= floor for name, floor in least.items())] or list(rows)
     bars = len(rows) <= BARS
     sides = []

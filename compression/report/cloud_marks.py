@@ -7,10 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from compression.report.drawing import error_bars, staircase
-from compression.report.labels import Scale, pixels
+from compression.report.labels import Scale
 from compression.report.text import MEASURES, Axis, interval, percent, short, unit_of
 from compression.report.themes import STYLES, Style, Theme, faded
 
@@ -18,8 +16,6 @@ Row = dict[str, Any]
 Spot = tuple[float, float]
 BARS, WEBGL = 150, 3000
 """Up to so many points have error bars; more than so many are drawn by the graphics card, where there is one."""
-CROWD, COINCIDE = 500, 2
-"""Of more points than this, those coincide that lie in the same square of so many pixels; markers are 7 wide."""
 LOOKS = (
     *(STYLES[name] for name in ("weights", "channels", "rows", "kernels", "2:4")),
     Style(0, "triangle-left", "◀"),
@@ -111,18 +107,6 @@ def looks_of(groups: Sequence[str]) -> dict[str, Style]:
         if name not in chosen:
             chosen[name] = REST[name] if name in REST else spare.pop(0)
     return chosen
-
-
-def drawn_of(own: Sequence[Row], plane: Plane, crowded: bool) -> list[Row]:
-    """The rows of a group to draw: all but, in a crowd, beaten ones that coincide with a later one."""
-    if not crowded:
-        return list(own)
-    spots = pixels([plane.at(row) for row in own], plane.x.scale, plane.y.scale)
-    kept = {}
-    for row, (across, up) in zip(own, np.floor(spots / COINCIDE).tolist(), strict=True):
-        stands = row["front"] or row["near"]
-        kept[(row["study"], row["trial"]) if stands else (row["feasible"], across, up)] = row
-    return list(kept.values())
 
 
 def points_traces(name: str, own: Sequence[Row], look: Style, plane: Plane, theme: Theme) -> list[dict[str, Any]]:

@@ -6,14 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any, cast
 
-from compression.devices import DEVICES, give_or_take
 from compression.goals import Constraint
+from compression.report.estimates import estimate_words
 from compression.report.setting_words import fitted
 from compression.report.study_tables import best_feasible, nearest_miss
 from compression.report.text import (
     AXES,
     ESTIMATED,
     MEASURES,
+    ON_DEVICES,
     amount,
     capital,
     lowered,
@@ -43,7 +44,6 @@ NAMED_BY = ("recipe", "study", "model")
 """Groups whose names speak for themselves."""
 MOST_WORDS, NAME_WORDS = 15, 6
 """Of a title, and of the settings in it."""
-COINCIDING = "of beaten points that coincide, one is drawn"
 
 
 def best_of(rows: Rows, constraints: Sequence[Constraint]) -> Row | None:
@@ -77,7 +77,7 @@ def cloud_title(rows: Rows, constraints: Sequence[Constraint], best: Row | None)
     if not trials:
         return ONLY_BASELINE if rows else NOTHING_YET
     for key in (trials[0]["x_axis"], trials[0]["y_axis"]):
-        if key in ESTIMATED and all(math.isnan(row[key]) for row in trials):
+        if key in ON_DEVICES and all(math.isnan(row[key]) for row in trials):
             return f"None of these models fits the memory of {MEASURES[key].where}"
         if all(math.isnan(row[key]) for row in trials):
             return f"{MEASURES[key].label} of these trials has not been measured yet"
@@ -169,8 +169,7 @@ def _counted(rows: Rows) -> str:
 def _origin(rows: Rows, key: str) -> str:
     axis = MEASURES[key]
     if key in ESTIMATED:
-        apart = times(give_or_take(DEVICES[key.removesuffix("_ms")]))
-        return f"{short(key)} {axis.origin}, give or take {apart} on all alike"
+        return f"{short(key)} {estimate_words(key, rows[0]['g_per_kwh'])}"
     where = f" ({timing_words(rows, axis.where)})" if axis.where else ""
     return f"{short(key)}{where} {axis.origin}"
 
@@ -180,7 +179,7 @@ def _lacking(rows: Rows) -> list[str]:
     found = []
     for key in dict.fromkeys((rows[0]["x_axis"], rows[0]["y_axis"])):
         missing = sum(math.isnan(row[key]) for row in rows)
-        lack = f"that do not fit {MEASURES[key].where}" if key in ESTIMATED else f"without {short(key)}"
+        lack = f"that do not fit {MEASURES[key].where}" if key in ON_DEVICES else f"without {short(key)}"
         if missing:
             found.append(f"{missing:,} of {len(rows):,} {lack} are not drawn")
     return found

@@ -33,6 +33,25 @@ def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[float, float
     return change, change - below, change + above
 
 
+def answers_change(lost: int, won: int, n: int, z: float = 1.959964) -> tuple[float, float, float]:
+    r"""The change of accuracy between two models that answered the same images, with its interval.
+
+    .. math:: \frac{w - l}{n + 2} \pm z \sqrt{\frac{\tilde w + \tilde l - (\tilde w - \tilde l)^2}{n + 2}},
+              \quad \tilde w = \frac{w + 1}{n + 2},\ \tilde l = \frac{l + 1}{n + 2}
+
+    Args:
+        lost: how many were right before and are wrong now.
+        won: how many were wrong before and are right now.
+        n: all images.
+        z: the quantile of the normal distribution; by default that of a 95 % interval.
+
+    Source: Bonett and Price 2012, Journal of Educational and Behavioral Statistics 37:479-488.
+    """
+    gained, gone = (won + 1) / (n + 2), (lost + 1) / (n + 2)
+    half = z * math.sqrt((gained + gone - (gained - gone) ** 2) / (n + 2))
+    return (won - lost) / n, max(-1.0, gained - gone - half), min(1.0, gained - gone + half)
+
+
 def within_noise(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """True when the interval of the difference of two accuracies holds zero."""
     _, low, high = difference(a, b)
@@ -73,19 +92,20 @@ def headline(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> str:
     when its interval holds 1.
     """
     ratio = baseline["packed_bytes"] / candidate["packed_bytes"]
-    parts = [_ratio_words(ratio, "smaller", "larger", "same size")]
+    parts = [ratio_words(ratio, "smaller", "larger", "same size")]
     speedup = candidate.get("speedup")
     if speedup is not None and speedup == speedup:
         low, high = candidate.get("speedup_low", speedup), candidate.get("speedup_high", speedup)
         known = not low <= 1 <= high
-        parts.append(_ratio_words(speedup, "faster", "slower", "same speed") if known else "same speed")
+        parts.append(ratio_words(speedup, "faster", "slower", "same speed") if known else "same speed")
     change = candidate["accuracy"] - baseline["accuracy"]
     noise = " (within noise)" if within_noise(baseline, candidate) else ""
     parts.append(points(change) + noise if change else "same accuracy")
     return capital(", ".join(parts))
 
 
-def _ratio_words(ratio: float, more: str, less: str, same: str) -> str:
+def ratio_words(ratio: float, more: str, less: str, same: str) -> str:
+    """A ratio in words: "2.1× smaller", below 1 "1.3× larger", and the same where it rounds to 1."""
     if times(ratio) == times(1) or times(1 / ratio) == times(1):
         return same
     return f"{times(ratio)} {more}" if ratio > 1 else f"{times(1 / ratio)} {less}"

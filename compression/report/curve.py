@@ -17,12 +17,12 @@ from compression.report.drawing import (
     Frame,
     chart,
     empty_chart,
-    error_bars,
     headroom,
     level_line,
     with_legend,
 )
 from compression.report.labels import Label, Scale, notes, place
+from compression.report.present import present_label, present_trace
 from compression.report.text import interval, percent, points, share, unit_word
 from compression.report.themes import DASHES, STYLES, Theme, faded, named_symbol, symbols
 
@@ -61,7 +61,8 @@ def curve_chart(
         for turn, (name, own) in enumerate(series.items())
         for trace in _curve(name, own, looks[name], DASHES[turn % len(DASHES)], theme)
     ]
-    traces += [_present(present, theme)] if present else []
+    if present:
+        traces.append(present_trace(present["sparsity"], present, f"{share(present['sparsity'])} sparsity", theme))
     traces += [_drawn(drawn, theme)] if drawn else []
     starts = [row for row in rows if row["x"] == 0][:1]
     layout: dict[str, Any] = {
@@ -93,8 +94,7 @@ def _remarks(
 ) -> list[Label]:
     labels = [Label("you drew", list(drawn))] if drawn else []
     if present:
-        here = (present["sparsity"], present["accuracy"])
-        labels.append(Label(f"<b>now {percent(present['accuracy'])}</b>", [here], leader=True, clear=5))
+        labels.append(present_label(present["sparsity"], present))
     for row in starts:
         spots = [(x.high * part, row["accuracy"]) for part in (0.02, 0.3, 0.6)]
         labels.append(Label(f"baseline {percent(row['accuracy'])}", spots))
@@ -150,23 +150,6 @@ def _hover(name: str, row: Row) -> str:
     spread = interval(row["accuracy_low"], row["accuracy_high"])
     change = "" if row["x"] == 0 else f"<br>{points(row['change'])} against the baseline"
     return f"<b>{head}</b><br>accuracy {percent(row['accuracy'])} ({spread}){change}"
-
-
-def _present(present: Mapping[str, float], theme: Theme) -> dict[str, Any]:
-    middle = present["accuracy"]
-    ends = {"low": present.get("accuracy_low", middle), "middle": middle, "high": present.get("accuracy_high", middle)}
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "now",
-        "showlegend": False,
-        "x": [present["sparsity"]],
-        "y": [present["accuracy"]],
-        "marker": {"symbol": "circle-open", "size": 15, "color": theme.text, "line": {"width": 3}},
-        "error_y": error_bars([ends], ("low", "middle", "high"), theme.text, width=4),
-        "text": [f"<b>now</b>, {share(present['sparsity'])} sparsity<br>accuracy {percent(present['accuracy'])}"],
-        "hovertemplate": "%{text}<extra></extra>",
-    }
 
 
 def _drawn(drawn: Sequence[tuple[float, float]], theme: Theme) -> dict[str, Any]:

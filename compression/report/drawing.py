@@ -100,7 +100,9 @@ def chart(
         "margin": {"l": frame.left, "r": frame.right, "t": top, "b": frame.bottom, "autoexpand": False},
         "title": _title(heads, tails, theme),
     }
-    whole = laid_over(laid_over(base_layout(theme), body), layout or {})
+    base, own = base_layout(theme), layout or {}
+    base |= {key: base[key[:5]] for key in own if key[1:5] == "axis"}  # yaxis2 is as yaxis is
+    whole = laid_over(laid_over(base, body), own)
     return Chart(go.Figure(data=traces, layout=whole, _validate=False), title, subtitle)
 
 

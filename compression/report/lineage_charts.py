@@ -102,7 +102,7 @@ def lineage_chart(
     timed = f"; speed-up in {runtime}, one thread, batch 1" if runtime else ""
     images = f" on {n:,} {split} images" if n else ""
     subtitle = f"After every stage{images}, 95 % intervals{timed} · measured"
-    frame = Frame(width, height, left=52, top=headroom(title, subtitle, width), bottom=62)
+    frame = Frame(width, height, left=52, top=headroom(title, subtitle, width), bottom=78)
     shown = [panel for panel in PANELS if panel[0] != "speedup" or runtime]
     traces: list[Row] = []
     layout: Row = {"annotations": [], "shapes": [], "bargap": 0.5}

@@ -124,14 +124,17 @@ def _column(x: list[float], texts: list[str], theme: Theme) -> dict[str, Any]:
     }
 
 
-def class_chart(table: pd.DataFrame, theme: Theme, *, split: str, n: int, cap: int = 15, width: int = NARROW) -> Chart:
+def class_chart(
+    table: pd.DataFrame, theme: Theme, *, split: str, n: int, cap: int = 15, width: int = NARROW, title: str = ""
+) -> Chart:
     """Accuracy of every class before (ring) and after (disc), the greatest loss on top.
 
     ``table`` is a :func:`class_table`; ``n`` images of ``split`` were scored in all. Of more
-    than ``cap`` classes those that lose most are shown, and the subtitle says so.
+    than ``cap`` classes those that lose most are shown, and the subtitle says so. ``title`` stands in
+    for the chart's own.
     """
     rows = records(table)
-    title = titles.class_title(rows)
+    title = title or titles.class_title(rows)
     shown = rows[:cap]
     left_out = f"; the {cap} of {len(rows)} that lose most" if len(rows) > cap else ""
     one = 100 * len(rows) / n

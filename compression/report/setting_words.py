@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 SWEPT = ("granularity", "criterion", "scope", "sparsity", "epochs")
 """What tells the points of a sweep apart, whose rows have no dotted names."""
 WORDS = {"lr": "learning rate"}
-SPEAKS = ("recipe", "granularity", "criterion", "scope", "method", "schedule", "penalty", "student")
+SPEAKS = ("recipe", "granularity", "criterion", "scope", "method", "schedule", "penalty", "student", "mode")
 """Settings whose value says by itself what it is."""
 COUNTED = ("epochs", "rounds", "images")
 """Settings that say how many of something there are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compression.recipe import Cut, Distill, Gradual, Lottery, Prune, Recalibrate, Sparsify, Stage, Train
+from compression.recipe import Cut, Distill, Gradual, Lottery, Prune, Quantize, Recalibrate, Sparsify, Stage, Train
 from compression.report.text import brief, share, unit_word
 
 PENALTIES = {"l1": "L1", "l2": "L2", "group_lasso": "group lasso", "batchnorm_l1": "L1 on BatchNorm"}
@@ -28,6 +28,8 @@ def stage_words(stage: Stage) -> str:
             return f"train {_epochs(stage.epochs)}"
         case Distill():
             return f"{_taught(stage)}, {_epochs(stage.epochs)}"
+        case Quantize():
+            return f"quantise to int8, {stage.mode}"
 
 
 def _amount(stage: Cut) -> str:

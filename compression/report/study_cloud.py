@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compression.devices import estimate
+from compression.carbon import WORLD
 from compression.goals import Constraint, feasible
 from compression.registry import UserError, pick, unknown
 from compression.report.compare import ends, near_front, records, unbeaten
+from compression.report.estimates import estimated
 from compression.report.setting_words import SWEPT, grouped_values, setting_labels, short_names
 from compression.report.study_tables import settings_of
 from compression.report.tables import grouped, improvement, plain, spread
@@ -21,7 +22,7 @@ from compression.report.text import AXES, ESTIMATED, MEASURES, unique
 Row = Mapping[str, Any]
 PLACE = ("study", "model", "data", "split")
 CLOUD = [
-    *("study", "trial", "trials", "seed", "seeds", "baseline", "model", "data", "split", "n", "batch"),
+    *("study", "trial", "trials", "seed", "seeds", "baseline", "model", "data", "split", "n", "batch", "g_per_kwh"),
     *("by", "group", "turn", "label", "x_axis", "y_axis", "axis", "x", "x_low", "x_high", "y", "y_low", "y_high"),
     *("feasible", "front", "near", "spread", "change", "ratio", "accuracy_low", "accuracy_high", *MEASURES),
 ]
@@ -33,6 +34,7 @@ def cloud_table(
     y: str = "accuracy",
     group: str = "recipe",
     constraints: Sequence[Constraint] = (),
+    g_per_kwh: float = WORLD,
 ) -> pd.DataFrame:
     """Two measures of every trial of a study, a row a setting, its seeds taken together.
 
@@ -51,13 +53,14 @@ def cloud_table(
         group: a setting's name, a field's that has one meaning in all recipes ("sparsity"), "recipe", "study"
             or "model".
         constraints: of ``feasible``.
+        g_per_kwh: of the grid by which CO₂ is estimated.
 
     Raises:
         UserError: x or y is no measure, or no trial has a setting named ``group``.
     """
     pick(MEASURES, x, "axis")
     pick(MEASURES, y, "axis")
-    rows = _estimated(rows, x, y)
+    rows = estimated(rows, x, y, g_per_kwh=g_per_kwh)
     settings = settings_of(rows)
     members = grouped(rows, tuple(dict.fromkeys((*PLACE, *SWEPT, *settings))))
     body = [_point(own, x, y) for own in members]
@@ -68,14 +71,6 @@ def cloud_table(
         row["feasible"] = feasible(row, constraints)
     _stand(body, x, y)
     return pd.DataFrame(body, columns=CLOUD)
-
-
-def _estimated(rows: Iterable[Row], *keys: str) -> list[Row]:
-    """The rows, with what none of them holds: how long the model would take on a device that is not here."""
-    devices = {key: key.removesuffix("_ms") for key in keys if key in ESTIMATED}
-    return (
-        [{**row, **{key: estimate(name, row) for key, name in devices.items()}} for row in rows] if devices else [*rows]
-    )
 
 
 def among(table: pd.DataFrame, chosen: Collection[tuple[str, int]]) -> pd.DataFrame:
@@ -99,7 +94,7 @@ def among(table: pd.DataFrame, chosen: Collection[tuple[str, int]]) -> pd.DataFr
 def _point(members: Sequence[Row], x: str, y: str) -> dict[str, Any]:
     """One setting, its seeds together."""
     first = members[0]
-    row: dict[str, Any] = {key: plain(first.get(key)) for key in (*PLACE, "n", "batch", "seed")}
+    row: dict[str, Any] = {key: plain(first.get(key)) for key in (*PLACE, "n", "batch", "seed", "g_per_kwh")}
     row |= {"trial": int(first.get("trial", -1)), "trials": tuple(int(one.get("trial", -1)) for one in members)}
     row |= {"seeds": len({plain(one.get("seed")) for one in members})}
     row |= {"baseline": first.get("granularity") == "baseline"}

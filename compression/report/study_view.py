@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compression.report.estimates import measures_of
 from compression.report.study_paths import paths_table
 from compression.report.study_tables import averaged, merged, settings_of
-from compression.report.text import ESTIMATED, MEASURES
 
 Row = Mapping[str, Any]
 PATHS = ("accuracy", "packed_bytes", "macs", "speedup")
@@ -43,9 +43,8 @@ def study_view(found: Iterable[Row]) -> StudyView:
     rows = merged(found)
     trials = [row for row in rows if row["granularity"] != "baseline"]
     settings, names = averaged(trials), settings_of(rows)
-    measures = tuple(key for key in MEASURES if key in ESTIMATED or any(row.get(key) is not None for row in rows))
     paths = paths_table(settings, [key for key in PATHS if any(row.get(key) is not None for row in trials)])
-    return StudyView(rows, trials, settings, paths, names, measures, _groups(rows, names))
+    return StudyView(rows, trials, settings, paths, names, measures_of(rows), _groups(rows, names))
 
 
 def _groups(rows: Sequence[Row], names: Sequence[str]) -> tuple[str, ...]:

@@ -13,9 +13,11 @@ from typing import Any
 
 import pandas as pd
 
+from compression.carbon import WORLD
 from compression.recipe import STRUCTURED
 from compression.registry import UserError, pick
 from compression.report.compare import records
+from compression.report.estimates import estimated
 from compression.report.text import AXES, named, unique
 from compression.results import Epoch, LayerReport
 
@@ -24,20 +26,21 @@ IDENTITY = ("model", "data", "split", "granularity", "criterion", "scope", "epoc
 """What makes two rows points of one series; they differ in sparsity, and in seed, alone."""
 
 
-def tradeoff_table(rows: Iterable[Row], x: str = "packed_bytes") -> pd.DataFrame:
+def tradeoff_table(rows: Iterable[Row], x: str = "packed_bytes", g_per_kwh: float = WORLD) -> pd.DataFrame:
     """Accuracy against one cost, a row a configuration, its seeds taken together.
 
     Seeds that differ give the mean and mean ± one standard deviation (``spread`` "sd"). One
     seed, or seeds that agree to the last image, keep the measured interval ("interval": Wilson
     for accuracy, bootstrap for a speed-up). ``change`` and ``ratio`` compare with the baseline
     of the same model, data and split; a ratio above 1 is an improvement. A cost that was not
-    measured stays in the table as NaN. The baseline's speed-up is 1 by definition.
+    measured stays in the table as NaN. The baseline's speed-up is 1 by definition. ``g_per_kwh`` is of the
+    grid by which CO₂ is estimated.
 
     Raises:
         UserError: ``x`` is not one of AXES.
     """
     axis = pick(AXES, x, "axis")
-    groups = grouped(rows, IDENTITY + ("sparsity",))
+    groups = grouped(estimated(rows, x, g_per_kwh=g_per_kwh), IDENTITY + ("sparsity",))
     body = [_point(members, x, axis.low, axis.high) for members in groups]
     base = {tuple(row[k] for k in IDENTITY[:3]): row for row in body if row["baseline"]}
     labels = _series_labels(body)
@@ -51,7 +54,7 @@ def tradeoff_table(rows: Iterable[Row], x: str = "packed_bytes") -> pd.DataFrame
 
 TRADEOFF = [
     *IDENTITY,
-    *("sparsity", "achieved_sparsity", "baseline", "series", "axis", "n", "seeds", "batch"),
+    *("sparsity", "achieved_sparsity", "baseline", "series", "axis", "n", "seeds", "batch", "g_per_kwh"),
     *("accuracy", "accuracy_low", "accuracy_high", "spread", "change", "x", "x_low", "x_high", "ratio"),
 ]
 
@@ -160,7 +163,7 @@ def grouped(rows: Iterable[Row], keys: Sequence[str]) -> list[list[Row]]:
 
 def _point(members: list[Row], x: str, x_low: str, x_high: str) -> dict[str, Any]:
     first = members[0]
-    row = {key: plain(first.get(key)) for key in (*IDENTITY, "sparsity", "batch")}
+    row = {key: plain(first.get(key)) for key in (*IDENTITY, "sparsity", "batch", "g_per_kwh")}
     row["baseline"] = first["granularity"] == "baseline"
     row |= {"axis": x, "n": first["n"], "seeds": len(members)}
     row["achieved_sparsity"] = fmean(_number(r.get("achieved_sparsity")) or 0.0 for r in members)

@@ -14,7 +14,9 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 UNITS = {"rows": "neurons", "channels": "channels", "kernels": "kernels", "heads": "heads", "blocks": "blocks"}
 """What one removed piece is called, by granularity; every other granularity removes weights."""
 
-Scale = Literal["bytes", "count", "times", "ms", "mj", "fraction"]
+SYMBOLS = {"times": "×", "ms": "ms", "mj": "mJ", "g": "g"}
+"""Of the units that have no steps."""
+Scale = Literal["bytes", "count", "times", "ms", "mj", "g", "fraction"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ AXES: dict[str, Axis] = {
     "latency_ms": Axis("Latency", "ms", *_FASTER, "measured", where="ONNX Runtime, this machine"),
     "energy_mj": Axis("Energy per image", "mj", "less energy", "cuts energy {}", "estimated"),
 }
-ESTIMATED: dict[str, Axis] = {
+CO2 = "co2_g"
+ON_DEVICES: dict[str, Axis] = {
     f"{name}_ms": Axis(
         f"Latency on {device.label}",
         "ms",
@@ -73,7 +76,12 @@ ESTIMATED: dict[str, Axis] = {
     )  # fmt: skip
     for name, device in DEVICES.items()
 }
-"""What is worked out for devices that are not here; no row holds it, whoever draws it asks ``devices.estimate``."""
+"""Latency on devices that are not here."""
+ESTIMATED: dict[str, Axis] = {
+    CO2: Axis("CO₂ per million images", "g", "less CO₂", "cuts CO₂ {}", "estimated"),
+    **ON_DEVICES,
+}
+"""What is worked out for a grid or for a device; no row holds it, see ``estimates.estimated``."""
 AXES |= ESTIMATED
 MEASURES: dict[str, Axis] = {
     "accuracy": Axis("Accuracy", "fraction", "more accurate", "", "measured", "accuracy_low", "accuracy_high"),
@@ -86,6 +94,7 @@ SHORT = {
     "nonzero": "nonzeros",
     "macs": "MACs",
     "energy_mj": "energy",
+    CO2: "CO₂",
 }
 """Names of measures for the middle of a sentence, where theirs is long."""
 
@@ -140,6 +149,15 @@ def part(value: float, whole: float) -> str:
     return f"{value / 1000**power:.3g} of {whole / 1000**power:.3g} {steps[power]}"
 
 
+def quantity(value: float) -> str:
+    """Any amount as everybody reads it: "8·10⁻⁵", "0.0153", "47.7", "6,470", "1.72 million"."""
+    if 0 < abs(value) < 1e-3:
+        return powered(value)
+    if abs(value) < 999_500:
+        return f"{float(f'{value:.3g}'):,.10g}"
+    return thousands(value, ("", "thousand", "million", "billion", "trillion"))
+
+
 def percent(fraction: float, digits: int = 1) -> str:
     """0.9753 → "97.5 %"."""
     return f"{100 * fraction:.{digits}f} %".replace("-", MINUS)
@@ -173,11 +191,16 @@ def brief(value: float) -> str:
     return f"{float(f'{value:.3g}'):.10g}"
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign: "+0.3", "−0.3", "0.0"."""
+    rounded = round(value, digits)
+    sign = MINUS if rounded < 0 else "+" if rounded > 0 else ""
+    return f"{sign}{abs(rounded):.{digits}f}"
+
+
 def points(change: float) -> str:
     """A change of accuracy in percentage points, with its sign: −0.003 → "−0.3 points"."""
-    rounded = round(100 * change, 1)
-    sign = MINUS if rounded < 0 else "+" if rounded > 0 else ""
-    return f"{sign}{abs(rounded):.1f} points"
+    return f"{signed(100 * change)} points"
 
 
 def delta(text: str) -> str | None:
@@ -207,13 +230,15 @@ def amount(value: float, scale: Scale) -> str:
         return times(value)
     if scale == "fraction":
         return share(value)
-    return f"{value:.3g} {'ms' if scale == 'ms' else 'mJ'}"
+    if scale == "g" and abs(value) >= 1000:
+        return f"{brief(value / 1000)} kg"
+    return f"{brief(value)} {SYMBOLS[scale]}"
 
 
 def unit_of(largest: float, scale: Scale) -> tuple[float, str]:
     """The divisor and the unit in which an axis up to ``largest`` is drawn: 431080 → (1000, "KB")."""
     if scale not in ("bytes", "count"):
-        return 1.0, {"times": TIMES, "ms": "ms", "mj": "mJ"}.get(scale, "")
+        return 1.0, SYMBOLS.get(scale, "")
     steps = ("bytes", "KB", "MB", "GB") if scale == "bytes" else ("", "thousands", "millions", "billions")
     power = min(3, int(math.log10(largest) // 3)) if largest >= 1 else 0
     return 1000.0**power, steps[power]
@@ -292,6 +317,11 @@ def shortened(name: str, limit: int = 18) -> str:
 def unique(values: Any) -> list[Any]:
     """The distinct values in the order in which they first appear, blanks left out."""
     return [value for value in dict.fromkeys(values) if value not in (None, "") and value == value]
+
+
+def printable(text: str) -> str:
+    """Text without what no document can hold: control characters and halves of characters."""
+    return "".join(sign for sign in text if sign.isprintable())
 
 
 def duration(seconds: float) -> str:

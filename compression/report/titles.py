@@ -12,8 +12,10 @@ from typing import Any
 
 from compression.report.bins import FilterGrid
 from compression.report.compare import within_noise
+from compression.report.estimates import estimate_words
 from compression.report.text import (
     AXES,
+    ESTIMATED,
     amount,
     capital,
     lowered,
@@ -71,7 +73,8 @@ def tradeoff_title(rows: Rows, tolerance: float = TOLERANCE) -> str:
     best = best_point(pruned, tolerance)
     if best is None:
         return f"{nothing(axis)} stays within {tolerated(tolerance)} of the baseline"
-    verb = axis.verb.format(times(best["ratio"]))
+    # The device is on the axis and in the subtitle: with it the sentence would be too long.
+    verb = axis.verb.removesuffix(f" on {axis.where}").format(times(best["ratio"]))
     return f"{removing(best['granularity'], best['sparsity'])} {verb} and {cost_words(rows, best)}"
 
 
@@ -105,11 +108,13 @@ def budget_title(rows: Rows, best: dict[str, Any] | None, budget: float) -> str:
 
 def tradeoff_subtitle(rows: Rows, least: float = 0.0) -> str:
     """What is drawn, on which split and how many images, with which interval, and what is missing."""
-    axis = AXES[rows[0]["axis"]]
-    place = f" ({timing_words(rows, axis.where)})" if axis.where else ""
+    key = rows[0]["axis"]
+    axis = AXES[key]
+    place = f" ({timing_words(rows, axis.where)})" if axis.where and key not in ESTIMATED else ""
     missing = sum(math.isnan(row["x"]) for row in rows)
     lost = f"; {missing} of {len(rows)} without it are not drawn" if missing else ""
-    known = "both measured" if axis.origin == "measured" else f"{axis.origin}; accuracy measured"
+    origin = estimate_words(key, rows[0]["g_per_kwh"]) if key in ESTIMATED else axis.origin
+    known = "both measured" if origin == "measured" else f"{origin}; accuracy measured"
     hidden = sum(row["accuracy"] < least for row in rows if row["x"] == row["x"])
     lost += f"; {hidden} below {share(least)} are off the chart" if hidden else ""
     return f"{accuracy_words(rows)} · {lowered(axis.label)}{place} · {known}{lost}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,8 @@ from compression.report.drawing import (
     with_legend,
 )
 from compression.report.labels import Label, Scale, notes, place
-from compression.report.text import AXES, unit_of
+from compression.report.present import present_label, present_trace
+from compression.report.text import AXES, amount, unit_of
 from compression.report.themes import Theme, symbols
 from compression.report.tradeoff_marks import (
     View,
@@ -44,6 +46,7 @@ def tradeoff_chart(
     table: pd.DataFrame,
     theme: Theme,
     *,
+    present: Mapping[str, float] | None = None,
     budget: float | None = None,
     tolerance: float = titles.TOLERANCE,
     show_knee: bool = False,
@@ -54,7 +57,8 @@ def tradeoff_chart(
 ) -> Chart:
     """Accuracy against a cost, with intervals, baseline, Pareto line and the recommended point.
 
-    Beaten points are faded, those within noise of the front less so (see ``pareto``). ``budget``
+    Beaten points are faded, those within noise of the front less so (see ``pareto``). ``present``
+    holds x, accuracy, accuracy_low and accuracy_high: where the reader's own settings stand. ``budget``
     is a bound on the cost in its own unit (bytes, MACs, ×): it shades what it rules out, and the
     most accurate point within it is recommended; without one it is the greatest gain within
     ``tolerance``.
@@ -71,14 +75,17 @@ def tradeoff_chart(
     least = _floor(rows, floor)
     subtitle = titles.tradeoff_subtitle(everything, least)
     frame = Frame(width, height, top=headroom(title, subtitle, width))
-    view = _view(rows, log, least, frame)
+    here = [{**present, "x_low": present["x"], "x_high": present["x"]}] if present else []
+    view = _view(rows, here, log, least, frame)
     turn = knee(rows, view.x.log) if show_knee else None
     series = titles.by_series(rows)
     keyed = len(series) > DIRECT
     traces, labels = _series(series, keyed, view, theme)
     traces += [front_trace(rows, view, theme), baseline_trace(rows, view, theme)]
     traces += ring_traces([best, turn], view, theme)
-    placed = place(remark_labels(rows, best, turn, view) + labels, visible_paths(rows, view), view.x, view.y)
+    traces += [present_trace(view.at(row)[0], row, amount(row["x"], view.axis.scale), theme) for row in here]
+    remarks = [present_label(view.at(row)[0], row) for row in here] + remark_labels(rows, best, turn, view)
+    placed = place(remarks + labels, visible_paths(rows, view), view.x, view.y)
     layout = _axes(view) | {"annotations": notes(placed, view.x, view.y, theme)}
     layout["shapes"] = budget_shapes(view, budget, theme)
     layout["shapes"] += [level_line(row["accuracy"], theme) for row in rows if row["baseline"]]
@@ -109,9 +116,10 @@ def _floor(rows: list[Row], floor: float | None) -> float:
     return lowest if lowest >= start - FOCUS else int((start - FOCUS) * 20) / 20
 
 
-def _view(rows: list[Row], log: bool | None, least: float, frame: Frame) -> View:
+def _view(rows: list[Row], here: list[Row], log: bool | None, least: float, frame: Frame) -> View:
     axis = AXES[rows[0]["axis"]]
-    shown = [row for row in rows if row["accuracy"] >= least] or rows
+    shown = ([row for row in rows if row["accuracy"] >= least] or rows) + here
+    least = min([least, *(row["accuracy_low"] for row in here)])
     low, high = min(row["x_low"] for row in shown), max(row["x_high"] for row in shown)
     divisor, unit = unit_of(high, axis.scale)
     low, high = low / divisor, high / divisor

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from compression.recipe import Distill, Gradual, Lottery, Prune, Recalibrate, Sparsify, Stage, Train
+from compression.recipe import Distill, Gradual, Lottery, Prune, Quantize, Recalibrate, Sparsify, Stage, Train
 from compression.stages.outcome import Outcome, Work, after, finished
-from compression.stages.smaller import drawn, gradually_pruned, pruned, recalibrated, sparsified, trained
+from compression.stages.smaller import drawn, gradually_pruned, pruned, quantised, recalibrated, sparsified, trained
 from compression.stages.teaching import better_than_chance, check_students, distilled, student_of, teacher_of
 from compression.subject import Subject
 
@@ -50,3 +50,5 @@ def carry_out(before: Outcome, stage: Stage, original: Subject, seed: int, numbe
             return sparsified(before, stage, seed, number)
         case Distill():
             return distilled(before, stage, original, seed, number)
+        case Quantize():
+            return quantised(before, stage, seed)

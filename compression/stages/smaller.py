@@ -1,4 +1,4 @@
-"""The stages that make a network smaller or heal it: prune, train, recalibrate, and pruning while training."""
+"""The stages that make a network smaller or heal it: prune, train, recalibrate, prune while training, quantise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from compression.pruning.lottery import draw, sparsity_of
 from compression.pruning.oneshot import Pruned
 from compression.pruning.penalties import drift, penalised
 from compression.pruning.recovery import correct_biases
-from compression.recipe import Gradual, Lottery, Prune, Recalibrate, Sparsify, Train, epochs_of
+from compression.quantization import quantize
+from compression.recipe import Gradual, Lottery, Prune, Quantize, Recalibrate, Sparsify, Train, epochs_of
 from compression.registry import UserError
 from compression.results import Epoch
 from compression.stages.outcome import Outcome, Work, after, fitted
@@ -111,6 +112,15 @@ def sparsified(before: Outcome, stage: Sparsify, seed: int, number: int) -> Work
     except Diverged as fault:
         raise Diverged(str(fault).replace("lower lr", "lower strength or lr")) from None
     return Outcome(subject, before.masks, notes=_too_strong(subject), stopped=stopped, drift=tuple(log))
+
+
+def quantised(before: Outcome, stage: Quantize, seed: int) -> Work:
+    """Round to int8; what is handed on runs in ONNX Runtime."""
+    yield f"quantising to int8, {stage.mode}", None
+    subject = before.subject
+    made = quantize(subject.model, subject.blueprint.input_shape, subject.dataset, stage, seed)
+    blueprint = replace(made.blueprint, normalisation=subject.blueprint.normalisation)
+    return Outcome(replace(subject, model=made.model, blueprint=blueprint), notes=(made.note,))
 
 
 def _too_strong(subject: Subject) -> tuple[str, ...]:

@@ -9,11 +9,12 @@ from torch import nn
 
 from compression.distillation.lesson import lesson
 from compression.distillation.students import fresh, student_blueprint
-from compression.models.zoo import SAMPLES
+from compression.models.files import Loaded
+from compression.models.zoo import available
 from compression.recipe import Distill, Recipe
 from compression.registry import UserError, unknown
 from compression.stages.outcome import Outcome, Work, fitted
-from compression.subject import Subject, baseline, check_fit, subject_of
+from compression.subject import Subject, as_trained, baseline, subject_of
 
 
 def distilled(before: Outcome, stage: Distill, original: Subject, seed: int, number: int) -> Work:
@@ -57,18 +58,25 @@ def teacher_of(stage: Distill, present: Subject, original: Subject) -> Subject:
     roles["auto"] = roles["original" if stage.student == "same" else "present"]
     if stage.teacher in roles:
         return roles[stage.teacher]
-    if stage.teacher not in SAMPLES and not stage.teacher.endswith(".safetensors"):
-        raise UserError(unknown("teacher", stage.teacher, (*roles, *SAMPLES)))
-    return subject_of(stage.teacher, present.dataset)
+    if stage.teacher not in available() and not stage.teacher.endswith(".safetensors"):
+        raise UserError(unknown("teacher", stage.teacher, (*roles, *available())))
+    teacher = subject_of(stage.teacher, present.dataset)
+    if teacher.dataset.normalisation != present.dataset.normalisation:
+        raise UserError(
+            f"Teacher '{stage.teacher}' was trained on images normalised otherwise than those of '{present.name}'; "
+            "a lesson shows both the same images, so take the teacher as the recipe's model, or import both alike"
+        )
+    return teacher
 
 
 def student_of(stage: Distill, present: Subject, original: Subject, seed: int) -> Subject:
     """Who learns in a stage: a copy of the present model where it goes on, else a fresh one."""
     if _goes_on(stage, present, original):
         return replace(present, model=copy.deepcopy(present.model))
-    blueprint = student_blueprint(stage, present.blueprint)
-    check_fit(f"student {stage.student}", model := fresh(blueprint, seed).eval(), blueprint, present.dataset)
-    return Subject(f"student of {original.name}", model, blueprint, present.dataset)
+    blueprint = replace(student_blueprint(stage, present.blueprint), normalisation=present.blueprint.normalisation)
+    learner = Loaded(fresh(blueprint, seed).eval(), blueprint)
+    dataset = as_trained(f"student {stage.student}", learner, present.dataset)
+    return Subject(f"student of {original.name}", learner.model, blueprint, dataset)
 
 
 def _goes_on(stage: Distill, present: Subject, original: Subject) -> bool:

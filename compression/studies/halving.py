@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 
-from compression.recipe import Distill, Recalibrate, Recipe, Train, epochs_of
+from compression.recipe import Distill, Quantize, Recalibrate, Recipe, Train, epochs_of
 
 ETA = 2
 """One in so many goes on from a rung."""
@@ -37,20 +37,20 @@ class Rung:
 
 
 def first_look(recipe: Recipe) -> Recipe | None:
-    """The recipe up to its first training, BatchNorm counted anew.
+    """The recipe up to its first training, BatchNorm counted anew, and rounded to int8 where it ends so.
 
     None where a look at it says nothing: nothing is trained, the student starts from new weights,
     or weights are still removed while training goes on.
     """
     before = tuple(takewhile(lambda stage: epochs_of(stage) == 0, recipe.stages))
     heals = all(
-        isinstance(stage, Train | Recalibrate) or (isinstance(stage, Distill) and stage.student == "same")
+        isinstance(stage, Train | Recalibrate | Quantize) or (isinstance(stage, Distill) and stage.student == "same")
         for stage in recipe.stages[len(before) :]
     )
     if not before or len(before) == len(recipe.stages) or not heals:
         return None
     counted = before if isinstance(before[-1], Recalibrate) else (*before, Recalibrate())
-    return recipe.model_copy(update={"stages": counted})
+    return recipe.model_copy(update={"stages": (*counted, *recipe.rounding)})
 
 
 def is_rung(epoch: int) -> bool:

@@ -10,24 +10,22 @@ import json
 import os
 import re
 import shutil
-import signal
-import time
 from pathlib import Path
-from typing import Any, Literal
-
-import psutil
+from typing import Any
 
 from compression.data.own import own_digest
 from compression.data.root import own_root
 from compression.machine import versions
-from compression.models.samples import FOLDER, SAMPLES
-from compression.recipe import Frozen, validated
+from compression.models.own import weights_file
+from compression.recipe import validated
 from compression.registry import UserError, quoted
 from compression.results import Result
-from compression.studies.launch import check_turn, launch
+from compression.studies import watch
+from compression.studies.launch import check_turn
 from compression.studies.lineage import Lineage
 from compression.studies.plan import Sweep
 from compression.studies.teaching import Teaching
+from compression.studies.watch import UNDER_WAY, State
 
 Row = dict[str, Any]
 Plan = Sweep | Teaching | Lineage
@@ -38,27 +36,6 @@ PLANS: dict[str, type[Sweep] | type[Teaching] | type[Lineage]] = {
 }
 WORDS = {"prune": "sweep", "distill": "lesson", "pipeline": "pipeline"}
 """What a job of each kind is called."""
-UNDER_WAY = ("waiting", "running")
-
-
-class State(Frozen):
-    """How far a job is. ``cancelled`` and ``failed`` keep the rows that were done."""
-
-    state: Literal["waiting", "running", "done", "cancelled", "failed"] = "waiting"
-    done: int = 0
-    total: int = 0
-    message: str = ""
-    failures: tuple[str, ...] = ()
-    pid: int | None = None
-    started: float = 0.0
-    updated: float = 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """An estimate from the pace so far; None before the first point."""
-        if self.state != "running" or not self.done:
-            return None
-        return (self.updated - self.started) / self.done * (self.total - self.done)
 
 
 def start(plan: Plan, fresh: bool = False) -> str:
@@ -87,15 +64,8 @@ def start(plan: Plan, fresh: bool = False) -> str:
         what = f"{WORDS[plan.kind].capitalize()}s cannot be kept in {_root()}"
         raise UserError(f"{what} ({fault.strerror}); set ESPALIER_DATA to another folder") from None
     (folder / "plan.json").write_text(plan.model_dump_json())
-    write_state(folder, State(started=time.time()))
-    _launch(folder)
+    watch.begin(folder, "compression.studies.sweep")
     return name
-
-
-def _launch(folder: Path) -> None:
-    with (folder / "log.txt").open("wb") as log:
-        number = launch(log, "compression.studies.sweep", str(folder))
-    (folder / "pid").write_text(str(number))
 
 
 def state(name: str) -> State:
@@ -105,20 +75,7 @@ def state(name: str) -> State:
         UserError: no such job.
     """
     folder = _folder(name)
-    present = _read_state(folder)
-    if present.state in UNDER_WAY and not _alive(folder):
-        present = _read_state(folder)  # again, since its last words may have come in between
-        if present.state in UNDER_WAY:
-            message = f"the process ended early: {_last_words(folder)}"
-            return present.model_copy(update={"state": "failed", "message": message})
-    return present
-
-
-def _read_state(folder: Path) -> State:
-    try:
-        return State(**json.loads((folder / "state.json").read_text()))
-    except (OSError, TypeError, ValueError):
-        raise UserError(f"The state of {_word(folder)} '{folder.name}' cannot be read; start it again") from None
+    return watch.present_state(folder, _word(folder))
 
 
 def _state_or_none(name: str) -> State | None:
@@ -126,12 +83,6 @@ def _state_or_none(name: str) -> State | None:
         return state(name)
     except UserError:
         return None
-
-
-def _last_words(folder: Path) -> str:
-    log = folder / "log.txt"
-    lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-    return lines[-1] if lines else "no reason in its log"
 
 
 def rows(name: str) -> list[Row]:
@@ -192,19 +143,7 @@ def _is(folder: Path, kind: str, model: str, data: str) -> bool:
 def cancel(name: str) -> None:
     """Stop a job with its workers; its rows stay. Raises UserError when there is no such job."""
     folder = _folder(name)
-    if state(name).state not in UNDER_WAY:
-        return
-    try:
-        pid = int((folder / "pid").read_text())
-        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-        os.killpg(pid, signal.SIGTERM)
-        for process in psutil.wait_procs(family, timeout=5)[1]:
-            process.kill()
-    except (OSError, ValueError, psutil.Error):
-        pass  # it ended meanwhile
-    present = _read_state(folder)
-    if present.state in UNDER_WAY:
-        write_state(folder, present.model_copy(update={"state": "cancelled"}))
+    watch.stop(folder, _word(folder))
 
 
 def read_plan(folder: Path) -> Plan:
@@ -259,18 +198,6 @@ def result(name: str, point: int) -> Result | None:
     return found
 
 
-def write_state(folder: Path, present: State) -> None:
-    """Write a job's state in one step, so that a reader never meets half of it."""
-    path = folder / "state.json"
-    started = present.started or time.time()
-    if not present.started and path.is_file():
-        started = json.loads(path.read_text())["started"]
-    body = present.model_copy(update={"started": started, "updated": time.time()})
-    partial = folder / "state.partial"
-    partial.write_text(body.model_dump_json())
-    partial.replace(path)
-
-
 def _lines(path: Path) -> list[Row]:
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     return [row for row in map(_parsed, lines) if row]
@@ -285,7 +212,7 @@ def _parsed(line: str) -> Row | None:
 
 
 def _name(plan: Plan) -> str:
-    path = FOLDER / f"{plan.model}.safetensors" if plan.model in SAMPLES else Path(plan.model)
+    path = weights_file(plan.model)
     content = path.read_bytes() if os.path.isfile(path) else b""
     key = plan.model_dump_json().encode() + json.dumps(versions()).encode() + content
     key += own_digest(plan.data or "").encode()
@@ -308,16 +235,3 @@ def _word(folder: Path) -> str:
         return WORDS[read_plan(folder).kind]
     except UserError:
         return "study"
-
-
-def _alive(folder: Path) -> bool:
-    try:
-        pid = int((folder / "pid").read_text())
-    except (OSError, ValueError):
-        # Between making the folder and writing the pid there is a moment without one.
-        return time.time() - folder.stat().st_mtime < 5
-    try:
-        # By its command too: after a restart the number may be that of another process.
-        return str(folder) in psutil.Process(pid).cmdline()
-    except psutil.Error:
-        return False

@@ -9,15 +9,14 @@ from pathlib import Path
 
 from compression.data.root import own_file
 from compression.machine import versions
-from compression.models.samples import FOLDER, SAMPLES
+from compression.models.own import weights_file
 from compression.recipe import Recipe
 from compression.studies.study import Study
 
 
 def key_of(recipe: Recipe, study: Study) -> str:
     """What a measurement depends on, in sixteen hexadecimal digits: recipe, weights, data, split and versions."""
-    path = FOLDER / f"{recipe.model}.safetensors" if recipe.model in SAMPLES else Path(recipe.model)
-    about: list[object] = [recipe.digest(), _content(path), study.split, study.limit, versions()]
+    about: list[object] = [recipe.digest(), _content(weights_file(recipe.model)), study.split, study.limit, versions()]
     if recipe.data and Path(recipe.data).is_dir():
         about.append(_images(Path(recipe.data)))
     elif own := _content(own_file(recipe.data)) if recipe.data else "":

@@ -112,6 +112,8 @@ class Rigid(UserError):
 def from_scratch(recipe: Recipe) -> Recipe | None:
     """A dense model of the size that the recipe leaves, trained anew for as many epochs; None where nothing is trained.
 
+    Where the recipe ends in int8, so does this.
+
     Raises:
         UserError: names, amounts or stages of the recipe that do not fit.
         Rigid: no narrower twin of the architecture can be made.
@@ -127,7 +129,7 @@ def from_scratch(recipe: Recipe) -> Recipe | None:
         student_of(stage, subject, subject, recipe.seed)
     except UserError as fault:
         raise Rigid(str(fault)) from None
-    return recipe.model_copy(update={"stages": (stage,)})
+    return recipe.model_copy(update={"stages": (stage, *recipe.rounding)})
 
 
 def weights_left(recipe: Recipe, subject: Subject) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from compression.pruning.criteria import allowed
+from compression.quantization import MODES
 from compression.recipe import STRUCTURED, fixed_sparsity, validated
 from compression.registry import UserError, pick
 from compression.studies.plan import Sweep, spaced
@@ -75,7 +76,7 @@ def healing(subject: Subject) -> Study:
     """Units removed at four sparsities: as they are, with BatchNorm counted anew, and fine-tuned."""
     cut: Body = {"kind": "prune", "granularity": _needed(subject)[-1], "scope": "layer"}
     cut |= {"sparsity": {"choose": [0.2, 0.4, 0.6, 0.8]}}
-    counted: list[Body] = [{"kind": "recalibrate"}] if _normalised(subject) else []
+    counted = _counted(subject)
     recipes: dict[str, list[Body]] = {
         "as cut": [cut],
         "fine-tuned": [cut, *counted, {"kind": "train", "epochs": {"choose": [1, 2]}}],
@@ -92,6 +93,22 @@ def temperatures(subject: Subject) -> Study:
     return _made(_name(subject, "which temperature"), {"student": [stage]}, **_place(subject))
 
 
+def int8(subject: Subject) -> Study:
+    """Units removed at three sparsities and healed, in float and in int8, and int8 alone; timed."""
+    healed: list[Body] = [*_cut(subject, [0.25, 0.5, 0.75]), {"kind": "train", "epochs": 3, "lr": 0.02}]
+    return _made(_name(subject, "pruned and int8"), _both({"pruned": healed}), **_place(subject), latency=True)
+
+
+def together(subject: Subject) -> Study:
+    """Units removed at two sparsities, fine-tuned or taught by the whole model, each in float and in int8; timed."""
+    cut = _cut(subject, [0.5, 0.75])
+    ways: dict[str, list[Body]] = {
+        "fine-tuned": [*cut, {"kind": "train", "epochs": 3, "lr": 0.02}],
+        "distilled": [*cut, {"kind": "distill", "student": "same", "lr": 0.01, "epochs": 3}],
+    }
+    return _made(_name(subject, "prune, distil, int8"), _both(ways), **_place(subject), latency=True)
+
+
 def autotune(
     subject: Subject,
     goal: Goal = "packed_bytes",
@@ -100,6 +117,7 @@ def autotune(
     epochs: int = 1,
     trials: int = 30,
     seed: int = 0,
+    rounded: bool = False,
 ) -> Study:
     """A search for the one model that is best at a goal and loses at most so much accuracy.
 
@@ -111,6 +129,7 @@ def autotune(
         epochs: of fine-tuning after each pruning; 0 searches among one-shot recipes.
         trials: how many settings are tried.
         seed: of the search and of the trainings.
+        rounded: whether every recipe may end in int8, too.
 
     Raises:
         UserError: an unknown goal, or numbers that are out of range.
@@ -120,6 +139,7 @@ def autotune(
         raise UserError(f"lose is {lose:g}; it must lie in [0, 1)")
     start = baseline(subject, "val", None)[1].accuracy
     recipes = _searched(subject, epochs, masked=goal == "packed_bytes")
+    recipes = _both(recipes) if rounded else recipes
     return _made(
         _name(subject, f"{GOALS[goal]} within {100 * lose:g} point{'' if lose == 0.01 else 's'}"),
         recipes,
@@ -134,9 +154,25 @@ def autotune(
     )
 
 
+def _both(recipes: dict[str, list[Body]]) -> dict[str, list[Body]]:
+    """The recipes, each of them once more with int8 at its end, and int8 alone."""
+    last: Body = {"kind": "quantize", "mode": _open(tuple(MODES))}
+    return recipes | {f"{name} int8": [*stages, last] for name, stages in recipes.items()} | {"int8 alone": [last]}
+
+
+def _cut(subject: Subject, amounts: list[float]) -> list[Body]:
+    """Units cut at some sparsities, and BatchNorm counted anew where there is any."""
+    cut: Body = {"kind": "prune", "granularity": _needed(subject)[-1], "scope": "layer", "sparsity": _open(amounts)}
+    return [cut, *_counted(subject)]
+
+
+def _counted(subject: Subject) -> list[Body]:
+    return [{"kind": "recalibrate"}] if _normalised(subject) else []
+
+
 def _searched(subject: Subject, epochs: int, masked: bool) -> dict[str, list[Body]]:
     """What a search may do: cut units out, or zero weights too where that makes the file smaller."""
-    heal: list[Body] = [{"kind": "recalibrate"}] if _normalised(subject) else []
+    heal = _counted(subject)
     heal += [{"kind": "train", "epochs": epochs, "lr": {"choose": [0.003, 0.01, 0.03]}}] if epochs else []
     recipes: dict[str, list[Body]] = {}
     for style in _units(subject):
@@ -174,6 +210,13 @@ STUDY_PRESETS: dict[str, StudyPreset] = {
             "Which temperature?",
             "A student of half the width, taught at five temperatures and two weights of the teacher.",
             temperatures,
+        ),
+        StudyPreset("int8", "Pruned and int8", "Units removed and healed, in float and in int8, with speed.", int8),
+        StudyPreset(
+            "together",
+            "Prune, distil, int8",
+            "Units removed, then fine-tuned or taught by the whole model, in float and in int8, with speed.",
+            together,
         ),
     )
 }

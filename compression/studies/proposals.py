@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 
 from compression.goals import PROXIES, beaten, feasible
-from compression.recipe import Cut, Recalibrate, Recipe, epochs_of
+from compression.recipe import Cut, Quantize, Recalibrate, Recipe, epochs_of
 from compression.registry import UserError
 from compression.studies import records, store
 from compression.studies.patience import patiently
@@ -94,6 +94,7 @@ def by_chance(recipe: Recipe) -> bool:
     return any(
         epochs_of(stage) > 0
         or isinstance(stage, Recalibrate)
+        or (isinstance(stage, Quantize) and stage.mode == "static")
         or (isinstance(stage, Cut) and (stage.criterion == "random" or kind_of(stage.criterion) != ""))
         for stage in recipe.stages
     )

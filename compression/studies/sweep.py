@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import sys
@@ -26,7 +25,7 @@ from compression.machine import cores
 from compression.measure import latencies
 from compression.measure.calibration import agreement, reliability
 from compression.models.files import load_weights, read_weights, weights_bytes
-from compression.models.structure import structure
+from compression.models.structure import outline
 from compression.pipeline import Event, run
 from compression.recipe import STRUCTURED
 from compression.registry import UserError
@@ -37,6 +36,7 @@ from compression.studies.jobs import Plan
 from compression.studies.lineage import Lineage
 from compression.studies.plan import Point, Sweep
 from compression.studies.teaching import Teaching
+from compression.studies.watch import State, write_state
 from compression.subject import Subject, baseline, judge, load_subject
 from compression.training import prepare_process, taken_of
 
@@ -195,7 +195,7 @@ def _timed_lineage(plan: Lineage, finished: list[Done], folder: Path) -> Iterato
     models = {f"point {done.point.index}": read_weights(done.weights, "a point").model for done in finished}
     for number in range(len(found.stages) if found else 0):
         models[f"stage {number}"] = load_weights(jobs.weights(folder.name, number, "stage")).model
-    shape = {name: json.dumps(structure(model)) for name, model in (models | {"baseline": subject.model}).items()}
+    shape = {name: outline(model) for name, model in (models | {"baseline": subject.model}).items()}
     distinct = {shape[name]: model for name, model in models.items()} | {shape["baseline"]: subject.model}
     timings = latencies(distinct, subject.model, subject.blueprint.input_shape)
 
@@ -217,8 +217,8 @@ def main(folder: Path) -> int:
     """Run the plan in a job folder, writing rows and progress there; return the exit status."""
     plan = jobs.read_plan(folder)
     total = len(plan.points()) * (2 if plan.latency else 1)
-    state = jobs.State(state="running", total=total, pid=os.getpid())
-    jobs.write_state(folder, state)
+    state = State(state="running", total=total, pid=os.getpid())
+    write_state(folder, state)
     try:
         for count, done in enumerate(sweep(plan, cores(), folder), start=1):
             if done.row:
@@ -227,15 +227,15 @@ def main(folder: Path) -> int:
                 jobs.keep_weights(folder, done.point.index, done.weights)
             failures = (*state.failures, f"{done.point.label}: {done.error}") if done.error else state.failures
             state = state.model_copy(update={"done": count, "failures": failures, "message": done.point.label})
-            jobs.write_state(folder, state)
+            write_state(folder, state)
     except UserError as fault:
-        jobs.write_state(folder, state.model_copy(update={"state": "failed", "message": str(fault)}))
+        write_state(folder, state.model_copy(update={"state": "failed", "message": str(fault)}))
         return 2
     except Exception as fault:
         reason = f"{type(fault).__name__}: {fault}"
-        jobs.write_state(folder, state.model_copy(update={"state": "failed", "message": reason}))
+        write_state(folder, state.model_copy(update={"state": "failed", "message": reason}))
         raise
-    jobs.write_state(folder, state.model_copy(update={"state": "done", "message": ""}))
+    write_state(folder, state.model_copy(update={"state": "done", "message": ""}))
     return 0
 
 

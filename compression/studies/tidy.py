@@ -65,7 +65,7 @@ def _used() -> set[str]:
 
 def _uploads() -> Iterator[Path]:
     for folder in UPLOADS:
-        yield from sorted((own_root() / folder).glob("*"))
+        yield from sorted(path for path in (own_root() / folder).glob("*") if path.is_file())
 
 
 def _age(path: Path) -> float:

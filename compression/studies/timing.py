@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
@@ -11,7 +10,7 @@ from compression.data.root import own_root
 from compression.goals import beaten
 from compression.measure import latencies
 from compression.models.files import load_weights
-from compression.models.structure import structure
+from compression.models.structure import outline
 from compression.studies import records, store
 from compression.studies.study import Study
 from compression.studies.sweep import TOGETHER, timing_row
@@ -54,7 +53,7 @@ def _untimed(study: Study) -> dict[str, list[FrozenTrial]]:
     done = [trial for trial in store.trials(study.name) if trial.state == TrialState.COMPLETE]
     timed, shapes = records.timed(study.name), dict[str, list[FrozenTrial]]()
     for trial in _by_rank(done):
-        shape = json.dumps(structure(load_weights(own_root() / trial.user_attrs["weights"]).model))
+        shape = outline(load_weights(own_root() / trial.user_attrs["weights"]).model)
         shapes.setdefault(shape, []).append(trial)
     chosen = list(shapes.items())[:MOST]
     untimed = {shape: [one for one in own if one._trial_id not in timed] for shape, own in chosen}

@@ -178,7 +178,7 @@ def test_equal_pixels_in_two_splits_are_found_whatever_the_file(tmp_path: Path, 
     assert report.across == (("train/b/0.png", "test/a/copy.bmp"),) and report.across_count == 1
     assert report.repeated == 1
     assert load_data("mine").note == "images in two splits: 1"
-    assert add(unpacked(tmp_path / "y", PARTED), "clean").across_count == 0 and load_data("clean").note == ""
+    assert add(unpacked(tmp_path / "y", PARTED), "whole").across_count == 0 and load_data("whole").note == ""
 
 
 FEW = {

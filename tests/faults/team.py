@@ -44,8 +44,9 @@ runpy.run_module("pages._serve", run_name="__main__", alter_sys=True)
 
 @dataclass(frozen=True)
 class Team:
-    """A running dashboard that asks for a login: its port, its data root, its temporary files and its log."""
+    """A running dashboard that asks for a login: its process, port, data root, temporary files and log."""
 
+    pid: int
     port: int
     data: Path
     temporary: Path
@@ -91,7 +92,7 @@ def team(home: Path, script: str = "") -> Iterator[Team]:
     with log.open("w") as sink:
         process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=sink, stderr=sink)
         try:
-            found = Team(port, home / "data", home / "tmp", log)
+            found = Team(process.pid, port, home / "data", home / "tmp", log)
             _wait(found, process)
             yield found
         finally:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from compression.data.root import own_root
@@ -21,7 +22,7 @@ from tests.faults.team import BROKEN, SECRET, Team, id_of, team
 from tests.studies.plans import until
 
 pytestmark = pytest.mark.timeout(240)
-PAGES = ("", "prune", "sensitivity", "distill", "pipeline", "tradeoffs")
+PAGES = ("", "prune", "sensitivity", "distill", "pipeline", "tradeoffs", "present", "library")
 HOSTILE = (
     "../../../etc/passwd",
     "<img src=x onerror=alert(1)>![x](http://evil.example/x.png)",
@@ -53,6 +54,11 @@ def room(server: Team, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 # Who comes in
+
+
+def test_it_listens_to_this_machine_alone(server: Team) -> None:
+    heard = [one.laddr for one in psutil.Process(server.pid).net_connections() if one.status == psutil.CONN_LISTEN]
+    assert heard == [("127.0.0.1", server.port)]
 
 
 def test_without_a_login_there_is_a_door_on_every_page(server: Team) -> None:
@@ -163,8 +169,9 @@ def test_two_users_with_the_same_names_meet_each_only_their_own(server: Team, ro
             text = visitor.open("tradeoffs", model="digits-mlp", study=own).text()
             assert own in text and other not in text
             for guess in (other, f"{id_of('anna')}/of Anna", f"{id_of('ben')}/of Ben"):
-                text = visitor.open("tradeoffs", model="digits-mlp", study=guess).text()
-                assert f"The link's study `'{guess}'` is not in this store" in text.replace("\\'", "'")
+                for page, key in (("tradeoffs", "study"), ("present", "present_study")):
+                    text = visitor.open(page, model="digits-mlp", **{key: guess}).text()
+                    assert f"The link's study `'{guess}'` is not in this store" in text.replace("\\'", "'")
             assert not visitor.faults
 
 
@@ -185,7 +192,7 @@ def test_no_words_of_a_link_become_a_path_or_marks_on_the_page(server: Team, roo
     (server.data / "secret").mkdir()
     (server.data / "secret" / "plan.json").write_text(PLAN.model_dump_json())
     known = {path for path in server.data.parent.rglob("*") if "tmp" not in path.parts}
-    keys = ("model", "data_digits", "study", "lesson", "run", "stages", "prune_layer", "sensitivity_style")
+    keys = "model data_digits study lesson run stages prune_layer sensitivity_style present_study".split()
     with server.visit("ben") as ben:
         for page in PAGES:
             for words in (*HOSTILE, "../../secret"):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.models.swin_transformer import ShiftedWindowAttention
 
 from compression.measure.attention import attention_maps
+from compression.models.heads import with_separate_heads
 from compression.models.transformers import Attention, ViT
 from compression.pruning import coupled_groups, cut
 from compression.registry import UserError
@@ -46,3 +48,9 @@ def test_attention_alone_is_a_model_too_and_others_have_none() -> None:
     assert list(attention_maps(Attention(4, 2), torch.randn(1, 3, 4))) == ["qkv"]
     with pytest.raises(UserError, match="no attention to show"):
         attention_maps(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.randn(1, 1, 2, 2))
+
+
+def test_attention_in_windows_is_no_picture_of_the_image() -> None:
+    windows = with_separate_heads(nn.Sequential(ShiftedWindowAttention(4, [2, 2], [0, 0], 2)))
+    with pytest.raises(UserError, match="no attention to show of the whole image"):
+        attention_maps(windows, torch.randn(1, 4, 4, 4))

@@ -55,7 +55,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "    return net(num_classes=2)\n"
         "def attends(num_classes):\n"
         "    from torchvision.models import VisionTransformer\n"
-        "    from compression.models.transformers import with_separate_heads\n"
+        "    from compression.models.heads import with_separate_heads\n"
         "    return with_separate_heads(VisionTransformer(32, 16, 1, 2, 8, 8, num_classes=num_classes))\n"
         "def nothing():\n"
         "    return 7\n"
@@ -201,7 +201,7 @@ def test_random_weights_are_the_same_always_and_draw_from_nobody() -> None:
         (("torchvision:fasterrcnn_resnet50_fpn",), "torchvision has no classification model"),
         (("torchvision:resnet18", {"widht": 3}), "cannot be built (TypeError: "),
         (("torchvision:resnet18", {"weights": "DEFAULT"}), "cannot be built (TypeError: "),
-        (("mlp", {}, 4), "cannot be built (TypeError: MLP.__init__() missing 2 required"),
+        (("mlp", {"hidden": 7}, 4), "cannot be built (TypeError: "),
         (("mlp", MLP), "Architecture 'mlp' needs a number of classes; give --classes"),
         (("mlp", MLP, 0), "The number of classes is 0; it must be a whole number from 1 to 1,000,000"),
         (("mlp", MLP | {"classes": "4"}), "The number of classes is '4'"),
@@ -213,6 +213,15 @@ def test_random_weights_are_the_same_always_and_draw_from_nobody() -> None:
 )  # fmt: skip
 def test_what_cannot_be_built_or_run_is_one_line(arguments: tuple[Any, ...], words: str) -> None:
     assert words in complaint(*arguments)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "lenet5", "resnet", "vit"])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 30, 30)])
+def test_ours_suit_the_images_where_nothing_else_is_asked(architecture: str, shape: tuple[int, int, int]) -> None:
+    if architecture == "lenet5" and shape != (1, 28, 28):
+        assert "does not run on" in complaint(architecture, {}, 4, shape)
+    else:
+        assert import_model(architecture, {}, 4, shape).model(torch.zeros(2, *shape)).shape == (2, 4)
 
 
 # Code
@@ -286,6 +295,34 @@ def test_timm_is_asked_for_a_known_name_and_never_for_weights(monkeypatch: pytes
     assert "cannot be built (TypeError" in complaint("timm:small", {"checkpoint_path": "evil.pth"})
 
 
+def test_trained_weights_of_timm_come_with_their_images_shape_and_normalisation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def create_model(name: str, num_classes: int = 3, pretrained: bool = False, **_: Any) -> nn.Module:
+        made = nn.Sequential(nn.Flatten(), nn.Linear(12, num_classes))
+        if pretrained:
+            if name == "small.gone":
+                raise OSError("no network")
+            nn.init.constant_(made[1].weight, 0.5)
+            made.pretrained_cfg = {"mean": (0.5, 0.4, 0.3), "std": (0.2,) * 3, "input_size": (3, 2, 2)}
+        return made
+
+    timm = ModuleType("timm")
+    timm.list_models = lambda: ["small"]  # type: ignore[attr-defined]
+    timm.list_pretrained = lambda pattern: ["small.tag", "small.gone"]  # type: ignore[attr-defined]
+    timm.create_model = create_model  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    for name, full in (("DEFAULT", "small"), ("tag", "small.tag")):
+        made = import_model("timm:small", pretrained=name)
+        assert set(made.model.state_dict()["1.weight"].unique().tolist()) == {0.5}
+        assert (made.blueprint.input_shape, made.blueprint.config["num_classes"]) == ((3, 2, 2), 3)
+        assert made.blueprint.normalisation == ((0.5, 0.4, 0.3), (0.2, 0.2, 0.2)) and made.notes == (f"timm's {full}",)
+    assert "choose one of: DEFAULT, tag, gone" in complaint("timm:small", pretrained="other")
+    assert "timm cannot fetch the weights of 'small.gone' (OSError: no net" in complaint(
+        "timm:small", pretrained="gone"
+    )
+
+
 def test_a_model_of_timm_goes_all_the_way() -> None:
     pytest.importorskip("timm")
     made = import_model("timm:resnet10t", None, 5, (3, 32, 32))
@@ -316,7 +353,9 @@ def test_without_a_network_trained_weights_are_one_line(hub: Path) -> None:
         "(<urlopen error Name or service not known>)"
     )
     assert "choose one of: IMAGENET1K_V1, DEFAULT" in complaint("torchvision:resnet18", pretrained="IMAGENET")
-    assert complaint("mlp", MLP, 4, pretrained="DEFAULT").startswith("pretrained is for torchvision:NAME, not 'mlp'")
+    assert complaint("mlp", MLP, 4, pretrained="DEFAULT").startswith(
+        "pretrained is for torchvision:NAME and timm:NAME, not 'mlp'"
+    )
     assert "torchvision has no classification model 'net'" in complaint("torchvision:net", pretrained="DEFAULT")
     assert "both given" in complaint("torchvision:net", weights=Path("w"), pretrained="DEFAULT")
 
@@ -330,4 +369,4 @@ def test_trained_weights_that_were_fetched_are_used(hub: Path) -> None:
     images = torch.randn(1, 3, 224, 224)
     assert made.blueprint.input_shape == (3, 224, 224)
     assert torch.equal(made.model(images), theirs(images))
-    assert "less their mean (0.485, 0.456, 0.406), over their standard deviation (0.229, 0.224, 0.225)" in made.notes[0]
+    assert made.blueprint.normalisation == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -15,7 +15,8 @@ from torch import nn
 from compression.measure import macs
 from compression.measure.onnx import export_onnx
 from compression.models.architectures import torchvision_model
-from compression.models.transformers import Attention, TransformerBlock, ViT, with_separate_heads
+from compression.models.heads import with_separate_heads
+from compression.models.transformers import Attention, TransformerBlock, ViT
 from compression.registry import UserError
 
 SMALL = {"channels": 2, "side": 6, "patch": 3, "dim": 8, "blocks": 2, "heads": 2, "hidden": 10, "classes": 3}

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from torch import nn
 
 from compression.data.sets import load_data
-from compression.models import zoo
+from compression.models import own, zoo
 from compression.models.files import Blueprint, save_weights
 from compression.models.zoo import FOLDER, SAMPLES, available, load, load_model, model_card, rebuild
 from compression.registry import UserError
@@ -129,7 +129,8 @@ def test_unknown_models_are_met_with_those_there_are() -> None:
 
 
 def test_missing_files_say_how_to_make_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    for room in (zoo, own):
+        monkeypatch.setattr(room, "FOLDER", tmp_path)
     for function, what in ((load, "weights"), (model_card, "card")):
         with pytest.raises(UserError, match=f"has no {what} at .*; make .* with: {rebuild('digits-mlp')}$"):
             function("digits-mlp")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import resource
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from compression.models.zoo import load_model
 from compression.pruning.masks import prunable
 from compression.registry import UserError
+from pages._classroom import LOCKS
 from pages._experiments import EXPERIMENTS
 from pages._lessons import Check, Curve, Lesson, Pick, lessons, read_lesson
 from pages._method_cards import TABLES, advice, words
@@ -141,6 +143,18 @@ def test_a_card_is_shown_with_its_source(open_app: Open, table: str, key: str) -
     assert [box.value for box in at.subheader] == [card.label]
     assert any(card.paper in caption.value for caption in at.caption)
     assert bool(at.get("plotly_chart")) == bool(TABLES[table].picture)
+
+
+def test_every_control_that_a_link_can_hide_is_documented() -> None:
+    text = (ROOT / "docs" / "lessons.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE)[: len(LOCKS)] == [
+        (word, about) for word, (about, _) in LOCKS.items()
+    ]
+
+
+def test_every_field_of_a_lesson_is_documented() -> None:
+    told = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "lessons.md").read_text().split("## Writing one")[1]))
+    assert told >= set(Lesson.model_fields) - {"number", "explanation"}
 
 
 @pytest.mark.parametrize("name", PICTURES)

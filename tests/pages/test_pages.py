@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -323,6 +324,27 @@ def test_stages_that_make_no_sense_are_one_line_and_nothing_is_lost(open_app: Op
     assert stage_heads(at) == ["1. Prune 30 % of weights", "2. Train 1 epoch"]
 
 
+def test_a_stage_of_int8_asks_what_its_mode_needs_and_stands_last(open_app: Open) -> None:
+    at = open_app("pipeline", "digits-mlp")
+    at.text_area(key="pipeline_yaml").set_value("stages:\n- {kind: prune, sparsity: 0.3}").run()
+    sound(at.button(key="pipeline_take").click().run())
+    at.selectbox(key="pipeline_kind").set_value("quantize").run()
+    sound(at.button(key="pipeline_add").click().run())
+    assert stage_heads(at)[1] == "2. Quantise to int8, static"
+    mode, images = (one.key for group in (at.selectbox, at.number_input) for one in group if one.label in INT8)
+    assert "Jacob et al. 2018" in " ".join(caption.value for caption in at.caption)
+    sound(at.selectbox(key=mode).set_value("dynamic").run())
+    assert stage_heads(at)[1] == "2. Quantise to int8, dynamic"
+    assert images not in [one.key for one in at.number_input]
+    sound(at.button(key=mode.replace("mode", "up")).click().run())
+    assert [error.value for error in at.error] == [
+        "stage prune follows quantize; nothing can change an int8 file, put it last"
+    ]
+
+
+INT8 = ("Ranges", "Images looked at")
+
+
 @pytest.mark.parametrize(
     ("stages", "words"),
     [
@@ -406,3 +428,28 @@ def test_what_a_link_asks_is_not_changed_unsaid(open_app: Open) -> None:
     at = sound(open_app("pipeline", "digits-mlp", stages=link))
     assert "sparsity: 0.995" in at.code[0].value
     assert "lr: 2.0" in at.code[0].value and "epochs: 500" in at.code[0].value
+
+
+def curve_words(at: AppTest) -> str:
+    """The title and the subtitle of Prune's chart, in one line."""
+    (chart,) = [chart for chart in at.get("plotly_chart") if chart.proto.id.endswith("-curve")]
+    title = json.loads(chart.proto.spec)["layout"]["title"]
+    return f"{title['text']} {title['subtitle']['text']}".replace("<br>", " ").replace("\u00a0", " ")
+
+
+def test_prunes_chart_stands_on_a_cost_a_device_or_co2_of_the_grid_that_is_given(open_app: Open) -> None:
+    at = sound(open_app("prune", model="digits-mlp"))
+    across = at.selectbox(key="prune_across")
+    assert across.value == "sparsity"
+    assert {"Dense file size", "Latency on Raspberry Pi 5", "CO₂ per million images"} <= set(across.options)
+    at = sound(across.set_value("pi5_ms").run())
+    assert "estimated" in curve_words(at) and "Raspberry Pi 5" in curve_words(at)
+    at = sound(at.selectbox(key="prune_across").set_value("co2_g").run())
+    assert "estimated at 481 g/kWh" in curve_words(at)
+    at = sound(at.number_input(key="grid").set_value(56.0).run())
+    assert "estimated at 56 g/kWh" in curve_words(at)
+    found = load_subject("digits-mlp", "digits")
+    energy = baseline(found, "val")[1].energy
+    table = next(frame.value for frame in at.dataframe if "CO₂ per million images" in frame.value)
+    grams = float(table["CO₂ per million images"].iloc[0].removesuffix(" g"))
+    assert grams == pytest.approx(energy.energy_mj * 56 / 3600, rel=0.01) and table["source"].iloc[0] == "modelled"

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from compression.recipe import Recipe
 from compression.report.elsewhere import device_table
 from compression.report.text import percent, size
-from compression.studies import control, engine, records, spool, store
-from compression.studies.making import made
+from compression.studies import control, records, store
 from compression.studies.presets import autotune, first_look
 from compression.studies.study import Study
 from compression.subject import load_subject
+from tests.pages.forms import handed_out
+from tests.studies.plans import measured
 
 Open = Callable[..., AppTest]
 pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore::ResourceWarning")]
@@ -38,19 +41,7 @@ def own_store(data_root: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 @pytest.fixture
 def filled() -> Study:
-    """A study that is done, measured in this process."""
-    study = Study.from_yaml(PLAN)
-    store.create(study)
-    for task in engine.tasks(study):
-        done = made(task.trial)
-        assert done.row
-        if task.number == records.BASELINE:
-            store.keep_baseline(study.name, done.row)
-        else:
-            about = {"epochs": done.epochs, "versions": {}, "hardware": {}, "seconds": done.seconds}
-            store.finish(task.number, study, done.row, spool.keep(task.key, done.weights, done.row, about))
-    store.tell(study.name, {"state": "done", "seen": time.time()})
-    return study
+    return measured(PLAN)
 
 
 def until_done(name: str) -> None:
@@ -108,10 +99,10 @@ def test_a_search_asks_for_what_its_form_says(open_app: Open, monkeypatch: pytes
     at.number_input(key="tune_lose").set_value(1.0)
     at.number_input(key="tune_within").set_value(50.0)
     at.number_input(key="tune_epochs").set_value(0)
+    at.toggle(key="tune_int8").set_value(True)
     sound(click(at, "Search"))
-    assert begun == [
-        autotune(load_subject("digits-mlp", "digits"), lose=0.01, within="packed_bytes <= 50 KB", epochs=0)
-    ]
+    subject = load_subject("digits-mlp", "digits")
+    assert begun == [autotune(subject, lose=0.01, within="packed_bytes <= 50 KB", epochs=0, rounded=True)]
 
 
 def test_a_preset_starts_its_study(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +149,23 @@ def test_the_named_point_shows_the_librarys_numbers(open_app: Open, filled: Stud
     elsewhere = device_table(best, records.points("cut rows")[0]).drop(columns="source")
     assert at.dataframe[0].value.equals(elsewhere) and "Estimated" in text_of(at)
     assert at.text_input(key="study_bounds_cut rows").value == "accuracy >= 90 %"
+    (link,) = [one.proto for one in at.get("page_link")]
+    assert (link.page, link.query_string) == ("present", f"present_study=cut+rows&present_points={best['trial']}")
+
+
+def test_co2_is_an_axis_whose_grid_can_be_edited(open_app: Open, filled: Study) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    assert not [one for one in at.number_input if one.key == "grid"]
+    at = sound(at.selectbox(key="study_x_packed_bytes").set_value("co2_g").run())
+    assert at.number_input(key="grid").value == 481 and "at 481 g/kWh" in subtitle(at)
+    at = sound(at.number_input(key="grid").set_value(30.0).run())
+    assert "at 30 g/kWh" in subtitle(at)
+
+
+def subtitle(at: AppTest) -> str:
+    """Of the first chart, in one line."""
+    layout = json.loads(at.get("plotly_chart")[0].proto.spec)["layout"]
+    return str(layout["title"]["subtitle"]["text"]).replace("\u00a0", " ").replace("<br>", " ")
 
 
 def test_other_constraints_name_another_point_and_bad_ones_are_one_line(open_app: Open, filled: Study) -> None:
@@ -187,6 +195,15 @@ def test_a_point_goes_over_to_the_pipeline(open_app: Open, filled: Study, monkey
     assert (body["granularity"], body["sparsity"]) == ("rows", row["sparsity"])
     assert (at.session_state["model"], at.session_state["data_digits"]) == ("digits-mlp", "digits")
     assert gone == ["pages/pipeline.py"]
+
+
+def test_a_trial_is_handed_out_with_the_recipe_that_made_it(open_app: Open, filled: Study, data_root: Path) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    at.session_state["study_picked"] = ("cut rows", 3)
+    files = handed_out(sound(at.run()), "study", data_root)
+    kept = records.trial("cut rows", 3)
+    assert Recipe.from_yaml(files["recipe.yaml"].decode()) == Recipe.from_mapping(kept["recipe"])
+    assert len(files["model.packed"]) == kept["row"]["packed_bytes"]
 
 
 def test_two_points_are_set_side_by_side(open_app: Open, filled: Study) -> None:

@@ -17,8 +17,8 @@ from torchvision import models
 from torchvision.models import convnext, efficientnet, resnet, swin_transformer, vgg
 
 from compression.models.architectures import torchvision_model
+from compression.models.heads import with_separate_heads
 from compression.models.structure import removed
-from compression.models.transformers import with_separate_heads
 from compression.pruning import Groups, coupled_groups, prune
 from compression.pruning.surgery import outputs
 from compression.recipe import STRUCTURED, Prune
@@ -28,7 +28,6 @@ named = partial(partial, torchvision_model, num_classes=5)
 NONE = "has no"
 WIDTH = r"passes through .* \(LayerNorm.*\), which cannot be narrowed"
 HEAD = "no rows that can be cut .it gives the model's output"
-UNTRACED = "cannot be traced on an input of"
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,8 @@ def vit() -> nn.Module:
 
 def swin(block: type[nn.Module], merging: type[nn.Module]) -> nn.Module:
     sizes = {"patch_size": [4, 4], "embed_dim": 8, "depths": [2, 2], "num_heads": [2, 4], "window_size": [2, 2]}
-    return models.SwinTransformer(**sizes, num_classes=5, block=block, downsample_layer=merging)
+    model = models.SwinTransformer(**sizes, num_classes=5, block=block, downsample_layer=merging)
+    return with_separate_heads(model)
 
 
 def maxvit() -> nn.Module:
@@ -95,8 +95,8 @@ FAMILIES = {
     "DenseNet": Family(lambda: models.DenseNet(8, (2, 2, 2), 16, num_classes=5), 32, channels=1 + 12 + 2, rows=HEAD),
     "Inception": Family(named("inception_v3", init_weights=False), 96, channels=94, rows=HEAD),
     "GoogLeNet": Family(named("googlenet", init_weights=False), 64, channels=3 + 9 * 6, rows=HEAD),
-    # Its channels are shuffled between two halves, through which couplings cannot be followed.
-    "ShuffleNetV2": Family(named("shufflenet_v2_x0_5"), 64, UNTRACED, UNTRACED, UNTRACED, UNTRACED),
+    # What is shuffled between its two halves stays whole: cut are the stem, the last layer and what blocks hide.
+    "ShuffleNetV2": Family(named("shufflenet_v2_x0_5"), 64, channels=1 + 16 + 1, rows=HEAD),
     "MobileNetV2": Family(named("mobilenet_v2"), 32, channels=25, rows=HEAD, blocks=10),
     "MobileNetV3": Family(named("mobilenet_v3_small"), 32, channels=26, rows=1, blocks=6),
     "MNASNet": Family(named("mnasnet0_5"), 32, channels=25, rows=HEAD, blocks=10),
@@ -106,15 +106,20 @@ FAMILIES = {
     "RegNetY": Family(named("regnet_y_400mf"), 32, channels=53, rows=HEAD, blocks=12),
     "ConvNeXt": Family(convnext_of_three, 32, WIDTH, rows=3, blocks=3),
     "ViT": Family(vit, 32, WIDTH, rows=2, heads=2, blocks=2),
-    # The position biases of their heads, one column a head, are no layer that could be cut along.
     "Swin": Family(
-        lambda: swin(swin_transformer.SwinTransformerBlock, swin_transformer.PatchMerging), 32, WIDTH, 4, NONE, 4
+        lambda: swin(swin_transformer.SwinTransformerBlock, swin_transformer.PatchMerging),
+        32,
+        WIDTH,
+        4,
+        heads=4,
+        blocks=4,
     ),
     "SwinV2": Family(
         lambda: swin(swin_transformer.SwinTransformerBlockV2, swin_transformer.PatchMergingV2),
         32,
-        "cannot be followed through the model's reshapes",
+        WIDTH,
         rows=8,
+        heads=4,
         blocks=4,
     ),
     "MaxViT": Family(maxvit, 64, channels=8, rows=7, blocks=7),
@@ -133,7 +138,7 @@ def test_half_goes_or_the_reason_is_given(name: str) -> None:
     torch.manual_seed(0)
     family, shape = FAMILIES[name], (3, FAMILIES[name].side, FAMILIES[name].side)
     model = family.build().eval()
-    groups = None if family.channels == UNTRACED else coupled_groups(model, shape)
+    groups = coupled_groups(model, shape)
     for kind in STRUCTURED:
         asked = Prune(granularity=kind, scope="layer", sparsity=0.5, round_to=1)
         expected = getattr(family, kind)
@@ -141,7 +146,7 @@ def test_half_goes_or_the_reason_is_given(name: str) -> None:
             with pytest.raises(UserError, match=expected):
                 prune(model, asked, shape, groups=groups)
         else:
-            assert groups is not None and len(groups.cuttable(kind)) == expected, kind
+            assert len(groups.cuttable(kind)) == expected, kind
             check_half(model, asked, shape, groups)
 
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from compression.measure import macs
 from compression.measure.onnx import export_onnx
 from compression.models.files import Blueprint, read_weights, weights_bytes
-from compression.models.transformers import ViT, with_separate_heads
+from compression.models.heads import with_separate_heads
+from compression.models.transformers import ViT
 from compression.pruning import Groups, coupled_groups, cut, masked, prune
 from compression.pruning.surgery import Indices, outputs
 from compression.pruning.units import unit_scores

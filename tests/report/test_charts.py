@@ -118,6 +118,7 @@ def test_every_chart_is_valid_small_and_in_words(name, theme):
     layout = json.loads(text)["layout"]
     assert layout["template"] == "none", "no template is carried along, which Plotly would draw anew for"
     assert layout["paper_bgcolor"] == theme.page and layout["datarevision"]
+    assert {axis["gridcolor"] for key, axis in layout.items() if key[1:5] == "axis"} == {theme.grid}
     assert "width" not in layout and layout["height"] >= 100, "as wide as its place, of a known height"
     assert chart.alt == chart.title and 1 <= len(chart.title.split()) <= 15
     shown = layout["title"]["text"].replace("<br>", " ").replace("\u00a0", " ")

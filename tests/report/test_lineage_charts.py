@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 
 import compression
-from compression.recipe import STAGES, Distill, Gradual, Lottery, Prune, Recalibrate, Recipe, Sparsify, Train
+from compression.recipe import STAGES, Distill, Gradual, Lottery, Prune, Quantize, Recalibrate, Recipe, Sparsify, Train
 from compression.report import charts, drift_charts, lineage_charts
 from compression.report.compare import records
 from compression.report.script import script
@@ -31,6 +31,7 @@ WORDS = [
     (Lottery(sparsity=0.9, ticket="shuffled"), "draw a shuffled ticket, 90 % pruned"),
     (Distill(temperature=8, epochs=3), "distil at T = 8, 3 epochs"),
     (Distill(student="mlp", alpha=0, epochs=3), "train into mlp without a teacher, 3 epochs"),
+    (Quantize(mode="dynamic"), "quantise to int8, dynamic"),
 ]
 
 

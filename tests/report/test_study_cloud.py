@@ -76,7 +76,7 @@ def slow_front(rows: list[Row], x: str, y: str) -> list[bool]:
     """The definition, word for word: none is clearly better in one measure and clearly worse in neither."""
 
     def better(q: Row, p: Row, side: str, key: str) -> bool:
-        up = OBJECTIVES.get(key, "minimize" if key.endswith("_ms") else "maximize") == "maximize"
+        up = OBJECTIVES.get(key, "minimize" if key.endswith(("_ms", "_g")) else "maximize") == "maximize"
         low, high = (side, side) if key == "accuracy" else (f"{side}_low", f"{side}_high")
         return bool(q[low] > p[high]) if up else bool(q[high] < p[low])
 
@@ -283,27 +283,6 @@ def test_many_points_have_no_bars_and_very_many_are_drawn_by_the_graphics_card()
     assert {trace.type for trace in few} == {"scatter"} and any(trace.error_y.array for trace in few)
     middle = draw(study(200), LIGHT)
     assert not any(trace.error_y.array for trace in middle.figure.data) and "on hover" in middle.subtitle
-
-
-def test_of_a_crowd_all_is_drawn_but_beaten_points_that_coincide_with_a_drawn_one() -> None:
-    table = cloud_table(study(1500), "packed_bytes", constraints=bounds("accuracy >= 95 %"))
-    figure = charts.cloud_chart(table, LIGHT, constraints=bounds("accuracy >= 95 %"), log_x=False).figure
-    drawn = {key[1] for trace in figure.data if trace.hovertemplate for key in trace.customdata}
-    margin, sides = figure.layout.margin, (figure.layout.xaxis.range, figure.layout.yaxis.range)
-    across, up = 560 - margin.l - margin.r, figure.layout.height - margin.t - margin.b
-    rows = {row["trial"]: row for row in records(table)}
-    at = {key: (across * row["x"] / 1000 / (sides[0][1] - sides[0][0]), up * row["y"] / (sides[1][1] - sides[1][0]))
-          for key, row in rows.items()}  # fmt: skip
-    assert len(drawn) < 0.9 * len(rows)
-    for key in rows.keys() - drawn:
-        row, here = rows[key], at[key]
-        assert not (row["front"] or row["near"] or row["baseline"])
-        assert any(abs(at[one][0] - here[0]) <= 2 and abs(at[one][1] - here[1]) <= 2 for one in drawn
-                   if rows[one]["group"] == row["group"] and rows[one]["feasible"] == row["feasible"])  # fmt: skip
-    assert "of beaten points that coincide, one is drawn" in draw(study(600), LIGHT).subtitle
-    few = draw(study(400), LIGHT)
-    assert sum(len(trace.x) for trace in few.figure.data if trace.hovertemplate) == 401
-    assert "coincide" not in few.subtitle
 
 
 def test_points_that_fail_a_constraint_are_hollow() -> None:

@@ -29,6 +29,19 @@ def test_parts_say_their_unit_once(value, whole, written):
     assert text.part(value, whole) == written
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0, "0"), (-7.92e-5, "-8·10⁻⁵"), (0.01534, "0.0153"), (47.698, "47.7"), (6_473, "6,470"), (999_499, "999,000"),
+     (1e6, "1 million"), (1.724e9, "1.72 billion"), (1e15, "1000 trillion")],
+)  # fmt: skip
+def test_quantities(value, written):
+    assert text.quantity(value) == written
+
+
+def test_what_no_document_can_hold_is_left_out():
+    assert text.printable("a\x00\x1b\ud800\n<b>é 数") == "a<b>é 数"
+
+
 def test_accuracies_and_their_changes():
     assert text.percent(0.9753) == "97.5 %"
     assert text.share(0.6) == "60 %"

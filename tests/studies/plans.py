@@ -12,7 +12,7 @@ import dask
 from distributed import LocalCluster
 from optuna.trial import TrialState
 
-from compression.studies import store
+from compression.studies import engine, making, records, spool, store
 from compression.studies.cluster import SETTINGS
 from compression.studies.forking import prepare_forks
 from compression.studies.study import Study
@@ -35,6 +35,22 @@ stages:
 def made(text: str) -> Study:
     study = Study.from_yaml(text)
     store.create(study)
+    return study
+
+
+def measured(text: str) -> Study:
+    """A study that is done, measured in this process."""
+    study = made(text)
+    for task in engine.tasks(study):
+        done = making.made(task.trial)
+        if not done.row:
+            store.fail(task.number, done.reason)
+        elif task.number == records.BASELINE:
+            store.keep_baseline(study.name, done.row)
+        else:
+            about = {"epochs": done.epochs, "versions": {}, "hardware": {}, "seconds": done.seconds}
+            store.finish(task.number, study, done.row, spool.keep(task.key, done.weights, done.row, about))
+    store.tell(study.name, {"state": "done", "seen": time.time()})
     return study
 
 

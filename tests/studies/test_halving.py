@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compression.recipe import Distill, Gradual, Prune, Recalibrate, Recipe, Stage, Train
+from compression.recipe import Distill, Gradual, Prune, Quantize, Recalibrate, Recipe, Stage, Train
 from compression.studies.halving import Rung, behind, first_look, is_rung
 
 HALF = Prune(sparsity=0.5)
@@ -20,6 +20,7 @@ def rungs(*pairs: tuple[float, float], rung: int = 0) -> list[Rung]:
         ((HALF, Train()), (HALF, Recalibrate())),
         ((HALF, Recalibrate(biases=True), Train()), (HALF, Recalibrate(biases=True))),
         ((HALF, Distill(student="same"), Train()), (HALF, Recalibrate())),
+        ((HALF, Train(), Quantize()), (HALF, Recalibrate(), Quantize())),
     ],
 )
 def test_a_first_look_is_all_before_training_with_batchnorm_counted_anew(

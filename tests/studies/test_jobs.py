@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from compression.registry import UserError
-from compression.studies import jobs
+from compression.studies import jobs, watch
 from compression.studies import sweep as sweeping
 from compression.studies.plan import Sweep
 from compression.studies.sweep import sweep
@@ -209,7 +209,7 @@ def test_the_last_words_of_a_job_count_even_when_they_come_late(monkeypatch: pyt
         (folder / "state.json").write_text('{"state": "done"}')  # between the reading and the look
         return False
 
-    monkeypatch.setattr(jobs, "_alive", ended)
+    monkeypatch.setattr(watch, "alive", ended)
     assert jobs.state(name).state == "done"
 
 

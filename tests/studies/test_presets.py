@@ -48,6 +48,14 @@ def test_a_search_for_the_smallest_asks_for_what_was_said(subject: Subject) -> N
     assert all(stages[-1]["epochs"] == 2 for stages in study.recipes.values())
 
 
+def test_a_search_may_end_every_recipe_in_int8(subject: Subject) -> None:
+    study = autotune(subject, "packed_bytes", epochs=1, rounded=True)
+    assert set(study.recipes) == {"channels", "weights", "channels int8", "weights int8", "int8 alone"}
+    last = {"kind": "quantize", "mode": {"choose": ["static", "dynamic"]}}
+    assert study.recipes["channels int8"] == (*study.recipes["channels"], last)
+    assert study.recipes["int8 alone"] == (last,)
+
+
 def test_a_search_for_speed_cuts_units_and_times_them(subject: Subject) -> None:
     study = autotune(subject, "speedup", epochs=0)
     assert study.latency and "weights" not in study.recipes and not study.halving

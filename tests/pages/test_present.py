@@ -1,0 +1,130 @@
+"""The Present page through app.py: what it says is what the library tells, and every fault is one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from compression import presenting
+from compression.report import story_words as words
+from compression.report.savings import Assumptions
+from compression.report.story_tables import assumption_cells, before_after_cells
+from compression.studies import store
+from compression.studies.study import Study
+from tests.studies.plans import made, measured
+
+Open = Callable[..., AppTest]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+PLAN = """
+name: cut rows
+model: digits-mlp
+stages: [{kind: prune, granularity: rows, scope: layer, sparsity: {choose: [0.25, 0.75]}}]
+constraints: [accuracy >= 50 %]
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_store(data_root: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv(store.VARIABLE, raising=False)
+    yield
+    store.let_go()
+
+
+@pytest.fixture
+def filled() -> Study:
+    return measured(PLAN)
+
+
+def sound(at: AppTest) -> AppTest:
+    assert not at.exception, [fault.value for fault in at.exception]
+    return at
+
+
+def text_of(at: AppTest) -> str:
+    return "\n".join(one.value for one in (*at.text, *at.header, *at.subheader))
+
+
+def test_without_a_study_it_says_where_to_start_one(open_app: Open) -> None:
+    at = sound(open_app("present", model="digits-mlp"))
+    assert "Start one on the Trade-offs page" in at.info[0].value and not at.error
+
+
+def test_the_suggested_point_is_told_as_the_library_tells_it(open_app: Open, filled: Study) -> None:
+    at = sound(open_app("present", model="digits-mlp"))
+    told = presenting.told("cut rows")
+    point = told.points[0]
+    said = text_of(at)
+    for sentence in (words.headline(told, point), words.chosen_words(told), words.accuracy_words(told, point),
+                     *words.harm_words(point), *words.savings_words(told, point), *words.footnote(told)):  # fmt: skip
+        assert sentence in said, sentence
+    tables = [[list(frame.value.columns), *frame.value.to_numpy().tolist()] for frame in at.dataframe]
+    assert before_after_cells(told) in tables and assumption_cells(told) in tables
+    assert len(at.get("plotly_chart")) == 3 and len(at.get("download_button")) == 3
+
+
+def test_a_link_brings_points_traffic_and_title_back(open_app: Open, filled: Study) -> None:
+    query = {"present_study": "cut rows", "present_points": "1", "present_requests_per_day": "2000000.0",
+             "present_title": "Ours <b>"}  # fmt: skip
+    at = sound(open_app("overview", **query))
+    for key, value in query.items():
+        at.query_params[key] = value
+    at = sound(at.switch_page("pages/present.py").run())
+    told = presenting.told("cut rows", (1,), Assumptions(requests_per_day=2e6))
+    assert words.headline(told, told.points[0]) in text_of(at)
+    assert words.savings_words(told, told.points[0])[0] in text_of(at)
+    assert at.text[0].value == "Ours <b>" and at.multiselect(key="present_points").value == [1]
+    (link,) = [code.value for code in at.code]
+    assert all(part in link for part in ("present_study=cut+rows", "present_points=1", "present_title=Ours+%3Cb%3E"))
+
+
+def test_two_points_stand_side_by_side(open_app: Open, filled: Study) -> None:
+    at = open_app("present", model="digits-mlp")
+    at = sound(at.multiselect(key="present_points").set_value([1, 0]).run())
+    told = presenting.told("cut rows", (1, 0))
+    assert before_after_cells(told)[0] == list(at.dataframe[1].value.columns)
+    assert f"B, {told.points[1].label}: {words.headline(told, told.points[1])}." in text_of(at)
+
+
+def test_a_point_or_study_that_is_gone_is_one_line(open_app: Open, filled: Study) -> None:
+    at = open_app("present", model="digits-mlp")
+    at = at.multiselect(key="present_points").set_value([1]).run()
+    store.delete("cut rows")
+    measured(PLAN.replace("[0.25, 0.75]", "[0.5]"))
+    at = sound(at.run())
+    assert "is not in this study; it may have been deleted meanwhile" in at.warning[0].value
+    assert at.multiselect(key="present_points").value == []
+    store.delete("cut rows")
+    at = sound(at.run())
+    assert "There is no study to present yet" in at.info[0].value
+
+
+def test_a_study_in_which_nothing_is_finished_says_what_to_do(open_app: Open) -> None:
+    made(PLAN.replace("cut rows", "empty"))
+    at = sound(open_app("present", model="digits-mlp"))
+    assert [fault.value for fault in at.error] == ["The study 'empty' has no finished trial to present"]
+    assert "go on with this one on the Trade-offs page" in at.info[0].value
+
+
+@pytest.mark.parametrize("requests", [0.0, 1e12])
+def test_traffic_that_is_nothing_or_enormous_is_told(open_app: Open, filled: Study, requests: float) -> None:
+    at = open_app("present", model="digits-mlp")
+    at = sound(at.number_input(key="present_requests_per_day").set_value(requests).run())
+    told = presenting.told("cut rows", (), Assumptions(requests_per_day=requests))
+    assert words.savings_words(told, told.points[0])[0] in text_of(at) and not at.error
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("present_energy_mj", 0.0, "energy_mj is 0.0; it should be greater than 0"),
+        ("present_requests_per_day", 1e16, "requests_per_day is 1e+16; it should be less than or equal to"),
+    ],
+)
+def test_an_assumption_that_cannot_be_is_one_line(
+    open_app: Open, filled: Study, key: str, value: float, said: str
+) -> None:
+    at = open_app("present", model="digits-mlp")
+    at = sound(at.number_input(key=key).set_value(value).run())
+    assert said in at.error[0].value and "\n" not in at.error[0].value

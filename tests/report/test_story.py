@@ -1,0 +1,334 @@
+"""A study's story: every sentence and number against a hand calculation, and none that claims what is noise."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import replace
+from statistics import NormalDist
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from compression.recipe import validated
+from compression.registry import UserError
+from compression.report import story_tables as tables
+from compression.report import story_words as words
+from compression.report.compare import answers_change
+from compression.report.cover import Cover
+from compression.report.savings import ASSUMED, Assumptions
+from compression.report.story import ClassAnswers, Evidence, story
+from compression.report.story_sections import sections
+from compression.results import wilson
+from tests.report.told import FAST, POOR, SEEN, SLOW, made, rows, studied
+
+YEAR = 365e6
+"""Requests, at a million a day."""
+
+
+def by_measure(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    return {line["measure"]: line for line in table.to_dict("records")}
+
+
+def test_the_headline_says_what_was_gained_and_lost() -> None:
+    told = made()
+    # 100 / 32 = 3.1; of 1,000 answers 26 were lost and 5 won. Bonett and Price: (6 - 27) / 1002 = -2.10 points, and
+    # 1.96 * sqrt((6/1002 + 27/1002 - (21/1002)^2) / 1002) = 1.12 points on either side.
+    assert words.headline(told, told.points[0]) == "3.1× smaller and 2.4× faster, −2.1 ± 1.1 points"
+
+
+@pytest.mark.parametrize(
+    ("trial", "seen", "said"),
+    [
+        (FAST, None, "3.1× smaller and 2.4× faster, accuracy the same within noise (−1.0 ± 1.4 points)"),
+        (SLOW, None, "2.0× smaller, accuracy the same within noise (−0.2 ± 1.3 points)"),
+        (POOR, None, "10× smaller, −28.0 ± 3.0 points"),
+        (SLOW, Evidence("test", (ClassAnswers("a", 1000, 990, 0, 0),)),
+         "2.0× smaller, accuracy the same within noise (0.0 ± 0.3 points)"),
+    ],
+)  # fmt: skip
+def test_nothing_within_noise_is_claimed(trial: int, seen: Evidence | None, said: str) -> None:
+    told = made(trial, seen=seen)
+    assert words.headline(told, told.points[0]) == said
+
+
+def test_a_difference_of_answers_is_that_of_the_formula() -> None:
+    lost, won, n = 7, 2, 50
+    gained, gone = 3 / 52, 8 / 52
+    side = NormalDist().inv_cdf(0.975) * math.sqrt((gained + gone - (gained - gone) ** 2) / 52)
+    assert answers_change(lost, won, n) == pytest.approx((-0.1, gained - gone - side, gained - gone + side), abs=1e-6)
+    assert answers_change(9, 0, 10, z=4.0)[1] == -1.0
+    change, low, high = answers_change(0, 0, 360)
+    assert change == 0 and low == -high
+
+
+def test_every_sentence_is_that_of_a_hand_calculation() -> None:
+    told = made()
+    point = told.points[0]
+    assert words.chosen_words(told) == (
+        "A, suggested among 3 settings under accuracy ≥ 95 % and packed size ≤ 40 KB: channels 60 % (trial 0)."
+    )
+    # (396 + 297 + 290) / 1000, and less the 26 that were lost, with the 5 that were won.
+    assert words.accuracy_words(told, point) == (
+        "Accuracy 98.3 % before, 96.2 % after, on 1,000 test images that no choice has seen."
+    )
+    changed, worst = words.harm_words(point)
+    assert changed == (
+        "35 of 1,000 answers on test images changed: 26 from right to wrong, 5 from wrong to right, "
+        "4 from one wrong answer to another."
+    )
+    z = NormalDist().inv_cdf(1 - 0.025 / 3)
+    _, low, high = answers_change(20, 0, 300, z)
+    ends = f"−{-100 * low:.1f} points to −{-100 * high:.1f} points"
+    assert worst == f"Class b loses most: −6.7 points of 300 images ({ends})."
+    # 365 M requests of 1.2 ms are 121.7 hours; 1 - 1/2.4, 1 - 1/2.3 and 1 - 1/2.5 of them are saved, at $0.05.
+    assert words.savings_words(told, point) == [
+        "At 1 million requests a day $3.55 a year is saved ($3.44 to $3.65): 71 of 122 machine hours.",
+        # 365e6 * 3 mJ / 3.6e9, three quarters of it, and 481 g for each kWh.
+        "0.228 of 0.304 kWh of energy a year is saved, and 0.11 kg CO₂ (modelled).",
+    ]
+    # 7200 s over 0.7 ms; 2 h at 15 W over 2.25 mJ.
+    assert words.break_even_words(told, point) == [
+        "The search took 2 h of one worker, about 0.03 kWh.",
+        "It is paid for in machine time after 10.3 million requests: 10.3 days at this traffic.",
+        "It is paid for in energy after 48 million requests: 48 days at this traffic.",
+    ]
+    assert words.footnote(told) == [
+        "Study s: net on digits, 3 trials, seed 0, validation images n = 1,000, last run 3 May 2026.",
+        f"Accuracy of the baseline on these images 98.0 % (95 % interval {100 * wilson(980, 1000)[0]:.1f}–98.7 %).",
+        "Latency: onnxruntime, batch 1, one thread, in pairs with the baseline.",
+        "Energy: modelled; CO₂ by the grid stated.",
+        "Machine: A cpu, An OS, 2 cores.",
+        "Versions: python 3.11, torch 2.15.",
+    ]
+    assert words.title(told, Cover(title="Ours")) == "Ours" and words.title(told, Cover()) == "net, compressed"
+
+
+def test_sentences_change_when_the_data_does() -> None:
+    told = made(SLOW)
+    assert words.savings_words(told, told.points[0]) == [
+        "At 1 million requests a day no machine time is saved beyond noise (speed-up 1.01×, 0.98 to 1.04).",
+        "No energy is saved.",
+    ]
+    assert words.break_even_words(told, told.points[0])[1] == "Nothing is clearly saved to pay for it."
+    assert words.chosen_words(told) == (
+        "A, picked by hand among 3 settings under accuracy ≥ 95 % and packed size ≤ 40 KB, which it does not meet: "
+        "weights 50 % (trial 1)."
+    )
+    even = replace(SEEN, classes=(ClassAnswers("a", 500, 490, 3, 3), ClassAnswers("b", 500, 490, 4, 1)))
+    assert words.harm_words(made(seen=even).points[0])[1].startswith("No class loses beyond noise; the most is −0.6")
+    gaining = replace(SEEN, classes=(ClassAnswers("a", 1000, 900, 0, 5),), otherwise=0)
+    assert words.harm_words(made(seen=gaining).points[0])[1] == "No class loses accuracy."
+    same = replace(SEEN, classes=(ClassAnswers("a", 1000, 900, 0, 0),), otherwise=0)
+    assert words.harm_words(made(seen=same).points[0])[0] == "None of 1,000 answers on test images changed."
+    assert words.harm_words(made(seen=None).points[0]) == [
+        "Which answers changed is not known: the model of this trial, or its data, is not here."
+    ]
+    unseen = made(seen=None)
+    assert words.accuracy_words(unseen, unseen.points[0]).endswith("validation images that it was chosen by, too.")
+
+
+def test_what_got_slower_is_told_as_such() -> None:
+    slower = rows()[2] | {"speedup": 0.5, "speedup_low": 0.48, "speedup_high": 0.52}
+    told = made(SLOW, rows=[rows()[0], slower])
+    assert words.headline(told, told.points[0]).startswith("2.0× smaller and 2.0× slower, ")
+    # Twice the 121.7 hours; 1/0.52 - 1 and 1/0.48 - 1 of them at the ends.
+    assert words.savings_words(told, told.points[0])[0] == (
+        "At 1 million requests a day $6.08 a year is added ($5.62 to $6.59): 122 on top of 122 machine hours."
+    )
+    assert words.earned(told, told.points[0]) == []
+
+
+def test_what_was_not_measured_is_not_told() -> None:
+    untimed = [{key: value for key, value in row.items() if "speedup" not in key and "latency" not in key}
+               for row in rows()]  # fmt: skip
+    told = made(rows=untimed)
+    assert words.headline(told, told.points[0]) == "3.1× smaller, −2.1 ± 1.1 points"
+    assert "latency was not measured" in words.savings_words(told, told.points[0])[0]
+    assert {"latency_ms", "speedup"}.isdisjoint(by_measure(tables.numbers(told)))
+    assert [one.key for one in words.earned(told, told.points[0])] == ["energy"]
+
+
+@pytest.mark.parametrize("requests", [0, 1e12])
+def test_any_traffic_can_be_told(requests: float) -> None:
+    told = made(assumed=Assumptions(requests_per_day=requests))
+    saved, paid = words.savings_words(told, told.points[0]), words.break_even_words(told, told.points[0])
+    if requests:
+        assert saved[0].startswith(
+            "At 1 trillion requests a day $3.55 million a year is saved ($3.44 million to $3.65 million)"
+        )
+        assert paid[1].endswith("10.3 million requests: less than a day at this traffic.")
+    else:
+        assert saved == ["At 0 requests a day nothing is saved."]
+        assert paid[1].endswith("10.3 million requests: never at this traffic.")
+
+
+def test_every_number_is_traced_to_the_stored_rows() -> None:
+    given = {"requests_per_day": 2e6, "price_per_hour": 0.2, "energy_mj": 60.0, "g_per_kwh": 30.0, "watts": 50.0}
+    told = made(FAST, SLOW, assumed=Assumptions(**given, currency="€"))
+    start, fast, slow, _ = rows()
+    requests = 2e6 * 365
+    hours = [requests * 1.2 / 3.6e6 / speed for speed in (1, 2.4, 1.01, 2.3, 2.5, 0.98, 1.04)]
+    kwh = [requests * 60 * part / 3.6e9 for part in (1, 0.75 / 3.0, 1)]
+    expected: dict[str, list[float]] = {  # baseline, A, A low, A high, B, B low, B high
+        "accuracy, test images": [0.983, 0.962, *wilson(962, 1000), 0.962, *wilson(962, 1000)],
+        "accuracy, validation images": [0.98, 0.97, *wilson(970, 1000), 0.978, *wilson(978, 1000)],
+        "speedup": [1, 2.4, 2.3, 2.5, 1.01, 0.98, 1.04],
+        "hours a year": [hours[0], hours[1], math.nan, math.nan, hours[2], math.nan, math.nan],
+        "hours saved a year": [math.nan, *(hours[0] - hours[at] for at in (1, 3, 4, 2, 5, 6))],
+        "money saved a year": [math.nan, *(0.2 * (hours[0] - hours[at]) for at in (1, 3, 4, 2, 5, 6))],
+        "money a year": [0.2 * hours[0], 0.2 * hours[1], math.nan, math.nan, 0.2 * hours[2], math.nan, math.nan],
+        "energy a year": [kwh[0], kwh[1], math.nan, math.nan, kwh[2], math.nan, math.nan],
+        "energy saved a year": [math.nan, *[kwh[0] - kwh[1]] * 3, 0, 0, 0],
+        "co2 a year": [0.03 * kwh[0], 0.03 * kwh[1], math.nan, math.nan, 0.03 * kwh[2], math.nan, math.nan],
+        "co2 saved a year": [math.nan, *[0.03 * (kwh[0] - kwh[1])] * 3, 0, 0, 0],
+        "search": [7200, *[math.nan] * 6],
+        "requests until the search is paid for in hours": [math.nan, 7.2e6 / 0.7, *[math.nan] * 5],
+        "requests until the search is paid for in energy": [math.nan, 2 * 0.05 * 3.6e9 / 45, *[math.nan] * 5],
+    }
+    for key in ("packed_bytes", "file_bytes", "params", "macs", "memory_bytes"):
+        expected[key] = [start[key], fast[key], math.nan, math.nan, slow[key], math.nan, math.nan]
+    table = tables.numbers(told)
+    columns = ["baseline", "A", "A low", "A high", "B", "B low", "B high"]
+    found = [(line["measure"], line["how"], [line[name] for name in columns]) for line in table.to_dict("records")]
+    assumptions = {name: values[0] for name, how, values in found if how == "assumed"}
+    assert assumptions == given
+    stored = {name: values for name, how, values in found if how != "assumed"}
+    assert stored.pop("energy_mj")[:2] == [3.0, 0.75]
+    assert stored.keys() == expected.keys()
+    for name, values in expected.items():
+        assert stored[name] == pytest.approx(values, nan_ok=True), name
+
+
+@pytest.mark.parametrize("mark", [".", ","])
+def test_a_csv_reads_back_to_the_same_numbers_in_either_decimal_mark(mark: str) -> None:
+    told = made(FAST, SLOW)
+    text = tables.csv(told, mark).decode("utf-8-sig")
+    back = pd.read_csv(io.StringIO(text), sep=tables.MARKS[mark], decimal=mark)
+    names = ["baseline", "A", "A low", "B high"]
+    pd.testing.assert_frame_equal(back[names], tables.numbers(told)[names].astype(float))
+    assert ("2,4;2,3;2,5" if mark == "," else "2.4,2.3,2.5") in text
+    with pytest.raises(UserError, match="Unknown decimal mark ';'; choose one of: ., ,"):
+        tables.csv(told, ";")
+
+
+def test_table_and_sentence_agree_in_other_units() -> None:
+    told = made()
+    cells = {line[0]: line[1:] for line in tables.before_after_cells(told)}
+    assert cells["Size with zeros packed"] == ["100 KB", "32 KB", "measured"]
+    assert cells["Accuracy, test images"][:2] == ["98.3 %", f"96.2 % ({100 * wilson(962, 1000)[0]:.1f}–97.2 %)"]
+    assert cells["Speed-up"] == ["1.0×", "2.4× (2.30 to 2.50)", "measured"]
+    saved = {line[0]: line[1:] for line in tables.savings_cells(told, told.points[0])}
+    assert saved["Price"] == ["$6.08", "$2.53", "$3.55 (3.44 to 3.65)"]
+    assert saved["CO₂"] == ["0.146 kg CO₂", "0.0366 kg CO₂", "0.11 kg CO₂"]
+    slow = made(SLOW)
+    assert tables.savings_cells(slow, slow.points[0])[2][3] == "nothing beyond noise (−0.124 to 0.234)"
+
+
+def test_every_assumption_is_shown_with_its_source_and_what_was_changed_is_the_presenters() -> None:
+    cells = tables.assumption_cells(made(assumed=Assumptions(price_per_hour=2, currency="€")))[1:]
+    assert len(cells) == len(ASSUMED) and all(source for _, _, source in cells)
+    told = {line[0]: line[1:] for line in cells}
+    assert told["Price of the machine"] == ["€2 an hour", "given by the presenter"]
+    assert told["Energy of a request before"] == ["3 mJ", "the study's baseline, modelled"]
+    assert told["Requests"] == ["1 million a day", "assumption: put in your own traffic"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("requests_per_day", -1), ("requests_per_day", 1e16), ("price_per_hour", math.inf), ("price_per_hour", "free"),
+     ("energy_mj", 0), ("g_per_kwh", 2001), ("watts", math.nan), ("currency", "dollars")],
+)  # fmt: skip
+def test_an_assumption_that_cannot_be_is_one_line(field: str, value: object) -> None:
+    with pytest.raises(UserError, match=f"^{field} is ") as fault:
+        validated(Assumptions, {field: value})
+    assert "\n" not in str(fault.value)
+
+
+def test_what_is_left_is_a_share_of_the_baseline() -> None:
+    both, alone = (tables.left_table(made(*trials)).set_index("key") for trials in ((FAST, SLOW), (FAST,)))
+    assert both.loc["packed_bytes", ["A", "B"]].tolist() == [0.32, 0.5]
+    assert alone.loc["latency_ms", "A"] == pytest.approx(0.5 / 1.2)
+    assert "latency_ms" not in both.index  # each was timed beside the baseline, which took another time each time
+
+
+def test_accuracies_side_by_side_are_of_the_same_images() -> None:
+    told = story(studied(), (FAST, SLOW), evidence=lambda number: SEEN if number == FAST else None)
+    table = by_measure(tables.before_after(told))
+    assert [name for name in table if "accuracy" in name] == ["accuracy, validation images"]
+    assert [table["accuracy, validation images"][name] for name in ("baseline", "A", "B")] == [0.98, 0.97, 0.978]
+
+
+def test_points_stand_side_by_side_each_with_its_letter() -> None:
+    told = made(SLOW, FAST, POOR, SLOW)
+    assert [(point.letter, point.row["trial"]) for point in told.points] == [("A", SLOW), ("B", FAST), ("C", POOR)]
+    assert tables.before_after_cells(told)[0] == ["", "before", "A", "B", "C", "how"]
+    assert tables.before_after_cells(made())[0] == ["", "before", "after", "how"]
+
+
+def test_seeds_are_taken_together() -> None:
+    twin = rows()[1] | {"trial": 3, "seed": 1, "accuracy": 0.974, "speedup": 2.6}
+    told = made(3, seen=None, rows=[*rows(), twin])
+    (point,) = told.points
+    assert point.change.after == pytest.approx(0.972) and point.row["speedup"] == pytest.approx(2.5)
+    assert "2 seeds" in words.footnote(told)[0]
+
+
+@pytest.mark.parametrize(
+    ("trials", "about", "said"),
+    [
+        ((), {"rows": rows()[:1]}, "The study 's' has no finished trial to present"),
+        ((), {"rows": rows()[:1], "failed": 4}, "has no finished trial to present; 4 could not be measured"),
+        ((), {"rows": []}, "has no finished trial to present"),
+        ((), {"rows": rows()[1:]}, "The study 's' has no baseline to compare with; resume it"),
+        ((7,), {}, "The study 's' has no finished trial 7; it may have been deleted meanwhile"),
+        ((-1,), {}, "The study 's' has no finished trial -1"),
+        ((0, 1, 2, 3), {}, "4 trials are given; at most 3 are presented side by side"),
+    ],
+)
+def test_what_cannot_be_told_is_one_line(trials: tuple[int, ...], about: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as fault:
+        made(*trials, **about)
+    assert said in str(fault.value) and "\n" not in str(fault.value)
+
+
+def test_one_trial_alone_has_a_story() -> None:
+    told = made(rows=rows()[:2])
+    assert "among 1 setting under" in words.chosen_words(told) and told.suggested
+
+
+def test_the_suggestion_is_what_the_chart_names_else_the_most_accurate() -> None:
+    assert made().points[0].row["trial"] == FAST
+    assert made(constraints=()).points[0].row["trial"] == FAST  # the greatest gain within one point
+    poor = [row for row in rows() if row["trial"] in (-1, POOR)]
+    assert made(constraints=(), rows=poor).points[0].row["trial"] == POOR
+    with pytest.raises(UserError, match="Unknown axis 'colour'; choose one of: packed_bytes"):
+        made(axis="colour")
+
+
+def test_models_are_not_asked_before_it_is_known_that_there_is_something_to_tell() -> None:
+    asked: list[int] = []
+    with pytest.raises(UserError, match="no finished trial 9"):
+        story(studied(), (FAST, 9), evidence=asked.append)
+    assert asked == []
+
+
+def test_the_evidence_adds_up() -> None:
+    assert (SEEN.n, SEEN.right, SEEN.lost, SEEN.won) == (1000, 983, 26, 5)
+    assert [one.name for one, *_ in SEEN.changes()] == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ((0, 1), "None of 2 classes loses accuracy beyond noise"),
+        ((0, 40), "1 of 2 classes loses accuracy beyond noise"),
+        ((60, 40), "2 of 2 classes lose accuracy beyond noise"),
+    ],
+)
+def test_only_classes_that_lose_beyond_noise_are_counted(lost: tuple[int, int], said: str) -> None:
+    seen = Evidence("test", tuple(ClassAnswers(f"{n}", 500, 490, n, 0) for n in lost))
+    assert words.losing_words(seen) == said
+    (chart,) = [part.chart for part in sections(made(seen=seen)) if part.key == "harm"]
+    assert chart is not None and chart.title == said
