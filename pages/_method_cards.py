@@ -24,7 +24,7 @@ from compression.report import charts
 from compression.report.charts import schedule_chart
 from compression.report.contours import contour_chart
 from compression.report.tables import layer_table
-from compression.report.text import named
+from compression.report.text import named, percent
 from compression.subject import load_subject
 from pages._cache import fallen
 from pages._draw import draw
@@ -45,7 +45,8 @@ class Table:
 def _granularity(key: str) -> None:
     """What half of it takes from the layers of a network that has it."""
     model = {"rows": "digits-mlp", "heads": "digits-vit"}.get(key, "digits-cnn")
-    _pruned(model, Prune(granularity=key, sparsity=fixed_sparsity(key) or 0.5, scope="layer"))
+    stage = Prune(granularity=key, sparsity=fixed_sparsity(key) or 0.5, scope="layer")
+    _pruned(model, stage, by_layer=key in ("heads", "blocks"))
 
 
 def _criterion(key: str) -> None:
@@ -55,15 +56,21 @@ def _criterion(key: str) -> None:
     _pruned(model, Prune(granularity=granularity, criterion=key, sparsity=0.5, scope="layer"))
 
 
-def _pruned(model: str, stage: Prune) -> None:
+def _scope(key: str) -> None:
+    """What it takes from every layer."""
+    _pruned("digits-cnn", Prune(sparsity=0.5, scope=key), by_layer=True)
+
+
+def _pruned(model: str, stage: Prune, by_layer: bool = False) -> None:
+    """What goes: from every layer, or weight by weight from the first."""
     subject = load_subject(model)
     with st.spinner("Pruning a sample model"):
         made = fallen(model, subject.dataset.name, stage.model_dump_json())
-    if stage.granularity in ("heads", "blocks"):
+    if by_layer:
         draw(charts.layer_chart(layer_table(made.layers), theme(), unit=named(stage.granularity)), "card_layers")
     else:
         filters(subject, made, theme())
-    st.caption(f"{model}, half of it pruned in this way." if stage.sparsity == 0.5 else f"{model}, pruned in this way.")
+    st.caption(f"{model}, {percent(stage.sparsity, 0)} of it pruned in this way.")
 
 
 def _schedule(key: str) -> None:
@@ -79,7 +86,7 @@ def _penalty(key: str) -> None:
 TABLES = {
     "granularities": Table("What is removed", GRANULARITIES, _granularity),
     "criteria": Table("What is unimportant", CRITERIA, _criterion),
-    "scopes": Table("Compared within what", SCOPES),
+    "scopes": Table("Compared within what", SCOPES, _scope),
     "schedules": Table("When it is removed", SCHEDULES, _schedule),
     "penalties": Table("Training for sparsity", PENALTIES, _penalty),
     "allocations": Table("Spending a budget", ALLOCATIONS),

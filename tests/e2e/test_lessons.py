@@ -82,6 +82,7 @@ def test_a_clicker_goes_through_a_lesson_and_a_link_opens_the_same_view(open_pag
     expect(page.get_by_text("Measured:")).to_be_visible(timeout=WAIT_MS)
     settle(page)
     said = page.get_by_text("Measured:").inner_text()
+    assert "hide=steps" in page.url
     again = open_page(page.url.split("/")[-1])
     expect(again.get_by_text("Measured:")).to_have_text(said, timeout=WAIT_MS)
     page.keyboard.press("PageUp")
