@@ -10,7 +10,7 @@ PRESENT, HIDE = "learn_present", "hide"
 LARGE = """<style>
 html { font-size: 150%; }
 [data-testid=stSidebar], [data-testid=stHeader], [data-testid=stExpandSidebarButton], .st-key-learn_view,
-.st-key-learn_onward { display: none; }
+.st-key-learn_seed, .st-key-learn_onward { display: none; }
 .stMainBlockContainer { max-width: 60rem; margin-inline: auto; }
 </style>"""
 LOCKS = {

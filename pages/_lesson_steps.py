@@ -113,14 +113,19 @@ def _explanation(lesson: Lesson, guess: Guess | None) -> None:
 
 
 def _check(lesson: Lesson, guess: Guess | None) -> None:
-    check = lesson.check
+    check, key = lesson.check, f"learn_check_{lesson.number}"
     chosen = st.radio(
-        check.question, check.choices, index=None, key=f"learn_check_{lesson.number}", persist_state="session"
-    )
+        check.question, check.choices, index=None, key=key, persist_state="session", on_change=_checked, args=(lesson, key),
+    )  # fmt: skip
     if chosen is None:
         return
-    if chosen == check.choices[check.right]:
-        st.session_state[DONE].add(lesson.title)
+    if chosen == check.answer:
         st.success(f"Right. {check.why}", icon=":material/check:")
     else:
         st.warning("Not quite: think of what you have just seen, and choose again.", icon=":material/replay:")
+
+
+def _checked(lesson: Lesson, key: str) -> None:
+    """Mark a lesson as done before its list is drawn."""
+    if st.session_state[key] == lesson.check.answer:
+        st.session_state[DONE].add(lesson.title)

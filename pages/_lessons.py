@@ -75,6 +75,11 @@ class Check(Frozen):
             raise ValueError(f"right is {self.right}; it must lie in 0 to {len(self.choices) - 1}")
         return self
 
+    @property
+    def answer(self) -> str:
+        """The right choice."""
+        return self.choices[self.right]
+
 
 class Onward(Frozen):
     """The page that a lesson hands over to, with its settings as that page's link has them, or a pipeline's stages."""

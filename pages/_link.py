@@ -30,6 +30,6 @@ def lost(key: str, known: Sequence[str], what: str) -> None:
 
 
 def address(**other: str) -> str:
-    """The page's address with everything that was chosen, and with ``other`` parameters in place of its own."""
+    """The page's address with everything that was chosen; ``other`` parameters replace its own, or take them out."""
     kept = {name: st.query_params.get_all(name) for name in st.query_params if name not in other}
-    return f"{st.context.url}?{urlencode(kept | other, doseq=True)}"
+    return f"{st.context.url}?{urlencode(kept | {k: v for k, v in other.items() if v}, doseq=True)}"

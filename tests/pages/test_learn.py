@@ -88,6 +88,18 @@ def test_nothing_is_shown_before_a_prediction(open_app: Open) -> None:
     assert at.button(key="learn_on").disabled
 
 
+def test_a_lesson_is_done_once_its_check_is_right(open_app: Open) -> None:
+    lesson = list(lessons().values())[3]
+    at = at_step(open_app, lesson, "Check")
+    wrong = (lesson.check.right + 1) % len(lesson.check.choices)
+    for choice, marks in ((lesson.check.choices[wrong], 0), (lesson.check.answer, 1)):
+        at = at.radio(key="learn_check_4").set_value(choice).run()
+        captions = list(at.radio(key="learn_lesson").proto.captions)
+        assert captions.count("done") == marks
+    assert captions[3] == "done"
+    assert any(lesson.check.why in box.value for box in at.success)
+
+
 def test_the_share_below_a_threshold_is_counted(open_app: Open) -> None:
     lesson = list(lessons().values())[1]
     model = load_model("digits-mlp")
