@@ -54,7 +54,7 @@ def _linked(text: str) -> Drawn | None:
     return tuple((sparsity, min(100, int(part[:3])) / 100) for sparsity, part in zip(SPARSITIES, parts, strict=True))
 
 
-def reveal(lesson: Lesson, guess: Guess | None, answer: Answer) -> None:
+def reveal(lesson: Lesson, guess: Guess, answer: Answer) -> None:
     """What was measured, and beside it what was predicted."""
     line = f"**Measured: {answer.words}.**"
     match lesson.predict:

@@ -44,10 +44,10 @@ def walk(lesson: Lesson, presenting: bool) -> None:
         st.markdown(lesson.about)
         guess = ask(lesson, locked=step != STEPS[0])
     _buttons(row, lesson, step, guess, presenting)
-    if step != STEPS[0] and guess is None:
+    if step in AFTER and guess is not None:
+        AFTER[step](lesson, guess)
+    elif step in AFTER:
         st.info("Predict first: choose **Predict**, make your choice, then reveal.", icon=":material/psychology:")
-        return
-    {"Experiment": _experiment, "Explanation": _explanation, "Check": _check}.get(step, _nothing)(lesson, guess)
 
 
 def _buttons(place, lesson: Lesson, step: str, guess: Guess | None, presenting: bool) -> None:
@@ -78,11 +78,7 @@ def _next_lesson(title: str) -> None:
     _to(STEPS[0])
 
 
-def _nothing(lesson: Lesson, guess: Guess | None) -> None:
-    """Before the prediction nothing is shown."""
-
-
-def _experiment(lesson: Lesson, guess: Guess | None) -> None:
+def _experiment(lesson: Lesson, guess: Guess) -> None:
     place = st.container()
     drawn = {"drawn": guess} if isinstance(lesson.predict, Curve) else {}
     try:
@@ -94,7 +90,7 @@ def _experiment(lesson: Lesson, guess: Guess | None) -> None:
         reveal(lesson, guess, answer)
 
 
-def _explanation(lesson: Lesson, guess: Guess | None) -> None:
+def _explanation(lesson: Lesson, guess: Guess) -> None:
     st.markdown(lesson.explanation)
     st.latex(lesson.formula)
     st.caption(lesson.paper)
@@ -112,10 +108,11 @@ def _explanation(lesson: Lesson, guess: Guess | None) -> None:
         st.switch_page(onward.page, query_params=onward.query)
 
 
-def _check(lesson: Lesson, guess: Guess | None) -> None:
+def _check(lesson: Lesson, guess: Guess) -> None:
     check, key = lesson.check, f"learn_check_{lesson.number}"
     chosen = st.radio(
-        check.question, check.choices, index=None, key=key, persist_state="session", on_change=_checked, args=(lesson, key),
+        check.question, check.choices, index=None, key=key, persist_state="session",
+        on_change=_checked, args=(lesson, key),
     )  # fmt: skip
     if chosen is None:
         return
@@ -129,3 +126,7 @@ def _checked(lesson: Lesson, key: str) -> None:
     """Mark a lesson as done before its list is drawn."""
     if st.session_state[key] == lesson.check.answer:
         st.session_state[DONE].add(lesson.title)
+
+
+AFTER = {"Experiment": _experiment, "Explanation": _explanation, "Check": _check}
+"""What is shown once a prediction has been made."""
