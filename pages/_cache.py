@@ -78,6 +78,11 @@ def by_subject(model: str, data: str | None, *rest: Any) -> str:
     return identity(model, data)
 
 
+def by_student(model: str, data: str, before: str, stage: str) -> str:
+    """As ``by_subject``, for a stage whose student may be a model of one's own too."""
+    return by_subject(model, data) + identity(Distill.model_validate_json(stage).student, None)
+
+
 def by_owner(*given: Any) -> str:
     """Jobs and studies are everybody's own."""
     return str(own_root())
@@ -180,7 +185,7 @@ def recalibrated(model: str, data: str, stage: str, how: str) -> Measurement:
     return judge(healed.subject, healed.subject.model, limit=live_limit(subject))[1]
 
 
-@kept_apart(st.cache_resource, by_subject, max_entries=2)
+@kept_apart(st.cache_resource, by_student, max_entries=2)
 def student_module(model: str, data: str, before: str, stage: str) -> nn.Module:
     """The untrained student of a distilling stage, after a pruning if ``before`` holds one; both as JSON."""
     subject = present = load_subject(model, data)
@@ -189,7 +194,7 @@ def student_module(model: str, data: str, before: str, stage: str) -> nn.Module:
     return student_of(Distill.model_validate_json(stage), present, subject, seed=0).model
 
 
-@kept_apart(st.cache_data, by_subject, max_entries=256)
+@kept_apart(st.cache_data, by_student, max_entries=256)
 def student_facts(model: str, data: str, before: str, stage: str) -> tuple[int, int]:
     """Parameters and MACs of an untrained student."""
     student = student_module(model, data, before, stage)

@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from compression.errands import AddModel
-from compression.models.own import own_models, remove_model
-from compression.models.zoo import available, model_card
+from compression.models.own import damaged, own_models, remove_model
+from compression.models.zoo import cards
 from compression.pruning import GRANULARITIES
 from compression.report.text import count, percent
 from pages._cache import card_of
@@ -27,14 +27,19 @@ def models() -> None:
     if isinstance(order := just_done("model"), AddModel):
         st.session_state[CHOSEN] = order.name
     own = own_models()
-    st.dataframe(_table([model_card(name) for name in available()], own), hide_index=True, key="library_models")
+    known = cards()
+    st.dataframe(_table(known, own), hide_index=True, key="library_models")
     add_model(opened=not own)
-    lost(CHOSEN, available(), "model")
+    names = tuple(card["name"] for card in known)
+    lost(CHOSEN, names, "model")
     name = st.selectbox(
-        "Card of", available(), key=CHOSEN, bind="query-params", width=380,
+        "Card of", names, key=CHOSEN, bind="query-params", width=380,
         help="What the model is made of, what of it can be pruned, and why the rest cannot.",
     )  # fmt: skip
-    name = name if name in available() else available()[0]
+    name = name if name in names else names[0]
+    if fault := damaged().get(name):
+        st.error(inert(fault), icon=":material/error:")
+        return _delete(name)
     with st.spinner(f"Looking at {name}"):
         card = card_of(name)
     _actions(name, card, name in own)
@@ -67,8 +72,13 @@ def _actions(name: str, card: Card, own: bool) -> None:
             "Card (JSON)", lambda: json.dumps(card, indent=2, ensure_ascii=False), f"{name}-card.json",
             icon=":material/download:", key="library_card", on_click="ignore", help="All that is below, for programs.",
         )  # fmt: skip
-        if own and st.button("Delete", icon=":material/delete:", key="library_model_delete", type="tertiary"):
-            _confirm(name)
+        if own:
+            _delete(name)
+
+
+def _delete(name: str) -> None:
+    if st.button("Delete", icon=":material/delete:", key="library_model_delete", type="tertiary"):
+        _confirm(name)
 
 
 def _use(name: str) -> None:

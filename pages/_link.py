@@ -10,11 +10,15 @@ from compression.registry import quoted
 
 MARKS = re.compile(r"([!-/:-@\[-`{-~])")
 """All that can have a meaning in Markdown."""
+ADDRESSES = re.compile(r"(?=://|@)|(?<=www)(?=\.)", re.IGNORECASE)
+"""Where addresses are told by, which become links even when their marks are escaped."""
+JOINER = "\u2060"
+"""Has no width, and belongs in no address."""
 
 
 def inert(words: str) -> str:
     """A stranger's words on one line, in which Markdown sees nothing but letters."""
-    return MARKS.sub(r"\\\1", " ".join(words.split()))
+    return MARKS.sub(r"\\\1", ADDRESSES.sub(JOINER, " ".join(words.split())))
 
 
 def foreign(words: str) -> str:

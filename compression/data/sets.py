@@ -13,6 +13,7 @@ from functools import cached_property
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -363,7 +364,7 @@ def load_folder(path: Path, seed: int = 0, size: tuple[int, int] | None = None) 
 
 
 def fetch(name: str, notify: Notify = print) -> Path:
-    """Download a data set with torchvision into the data root, saying what happens.
+    """Download a data set with torchvision into the data root, saying what happens; it is there when it is whole.
 
     Raises:
         UserError: an unknown name, or the download failed (no network, say).
@@ -378,8 +379,11 @@ def fetch(name: str, notify: Notify = print) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     notify(f"Fetching '{name}' ({source.megabytes} MB) into {root}")
     try:
-        for train in (True, False):
-            getattr(torchvision.datasets, source.torchvision)(root, train=train, download=True)
+        with TemporaryDirectory(prefix=".fetch-", dir=root) as made:
+            for train in (True, False):
+                getattr(torchvision.datasets, source.torchvision)(made, train=train, download=True)
+            for folder in source.folders:
+                _settle(Path(made, folder), root / folder)
     except (OSError, RuntimeError, HTTPException) as fault:
         raise UserError(
             f"Could not fetch '{name}' ({_first_line(fault)}); put its files under {root}, "
@@ -387,3 +391,11 @@ def fetch(name: str, notify: Notify = print) -> Path:
         ) from None
     notify(f"'{name}' is in {root}")
     return root
+
+
+def _settle(made: Path, place: Path) -> None:
+    """Move a folder that was made to its place; what was there goes with what else was made."""
+    if made.is_dir():
+        if place.is_dir():
+            place.rename(made.with_name("replaced"))
+        made.rename(place)

@@ -57,12 +57,15 @@ class Fetch(Frozen):
 
 
 class Export(Frozen):
-    """Ship a model: the recipe's, whose weights are in this file, or are made by running the recipe."""
+    """Ship a model: the recipe's, whose weights are in this file, or are made by running the recipe.
+
+    ``stem``, which leads to no other folder, is what its files are called in the zip.
+    """
 
     kind: Literal["export"] = "export"
     recipe: Recipe
     weights: Path | None
-    stem: str
+    stem: str = Field(pattern=r"^[\w.-]*\w$")
     formats: tuple[str, ...]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compression.data.quota import check_upload
 from compression.data.root import own_path
 from compression.models.files import MAX_INPUT, Blueprint, check_finite, initialised, state_of, without_memory
 from compression.models.given import Given
@@ -67,7 +68,7 @@ def import_model(
 
     Raises:
         UserError: an architecture that is unknown, cannot be built or does not run on such an input,
-            weights that cannot be read or do not fit, or no network to fetch them.
+            weights that cannot be read or do not fit, no network to fetch them, or more than one user may bring.
     """
     given = _given(architecture, weights, pretrained)
     state, notes, normalisation = given.state, [*given.notes], given.normalisation
@@ -89,6 +90,8 @@ def import_model(
         raise UserError(f"Architecture '{architecture}' needs a number of classes; give --classes")
     else:
         notes.append("random weights")
+    # Of the shapes alone: the module itself may already be more than there is memory for.
+    check_upload(torch.float32.itemsize * sum(shape.numel() for shape in _shapes(blueprint).values()))
     model = _built(blueprint, architecture)
     if state:
         notes += _fill(model, state, head, given.where)

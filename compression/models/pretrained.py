@@ -52,6 +52,8 @@ def _torchvision(model: str, name: str) -> Given:
 def _timm(model: str, name: str) -> Given:
     """The weights of a tag such as ``a1_in1k``, or of the first, ``DEFAULT``."""
     library = timm_library()
+    if model not in library.list_models():  # a name may otherwise be an address that timm would fetch from
+        raise UserError(f"timm has no model {quoted(model)}")
     tags = [full.partition(".")[2] for full in library.list_pretrained(f"{model}.*")]
     if name != "DEFAULT":
         pick(dict.fromkeys(["DEFAULT", *tags]), name, "pretrained weights")

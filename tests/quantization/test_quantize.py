@@ -18,7 +18,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from compression.data.sets import load_data
+from compression.data.sets import Dataset, load_data
 from compression.measure import macs, sizes
 from compression.models.files import read_weights, weights_bytes
 from compression.models.imports import import_model
@@ -29,7 +29,7 @@ from compression.quantization import MODES, Made, quantize
 from compression.recipe import Mode, Prune, Quantize
 from compression.registry import UserError
 from compression.subject import load_subject, prune_subject
-from compression.training import inputs, predict
+from compression.training import inputs, normalise, predict
 
 DIGITS = "digits-cnn", "digits-mlp", "digits-vit"
 
@@ -122,19 +122,33 @@ def test_a_file_is_nearly_as_right_smaller_and_holds_no_float_weights(name: str,
 
 
 def test_static_looks_at_training_images_alone_drawn_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Tensor] = []
+    seen: list[list[Tensor]] = []
     real = MODES["static"].call
 
     def spying(*given: object) -> None:
-        seen.append(given[-1])  # type: ignore[arg-type]
-        real(*given)
+        *others, batches = given
+        seen.append(list(batches))  # type: ignore[call-overload]
+        real(*others, iter(seen[-1]))
 
     monkeypatch.setitem(MODES, "static", replace(MODES["static"], call=spying))
     files = [made.__wrapped__("digits-mlp", images=40, seed=seed).model.file for seed in (0, 0, 1)]
     assert files[0] == files[1] != files[2]
     train = {tuple(image.flatten().tolist()) for image in inputs(load_data("digits").train, load_data("digits"))}
-    assert [len(images) for images in seen] == [40, 40, 40]
-    assert {tuple(image.flatten().tolist()) for images in seen for image in images} <= train
+    assert [[len(batch) for batch in batches] for batches in seen] == [[32, 8]] * 3
+    assert {tuple(image.flatten().tolist()) for batches in seen for batch in batches for image in batch} <= train
+
+
+def test_no_more_than_a_batch_is_ever_normalised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    module = sys.modules["compression.quantization.quantize"]
+
+    def spying(images: Tensor, dataset: Dataset) -> Tensor:
+        asked.append(len(images))
+        return normalise(images, dataset)
+
+    monkeypatch.setattr(module, "normalise", spying)
+    made.__wrapped__("digits-mlp", images=1000)
+    assert sum(asked) == 1000 and max(asked) == 32
 
 
 def test_pruned_zeros_stay_zero_and_the_numbers_are_those_of_the_model_that_was_rounded() -> None:
