@@ -42,7 +42,8 @@ def curve(model: str, granularity: str, drawn: Points = ()) -> Answer:
     table = curve_table(live_rows(plan))
     draw(charts.curve_chart(table, theme(), drawn=drawn, width=BROAD), f"{KEY}curve")
     reach = furthest(table[table["granularity"] == granularity].to_dict("records"))
-    gap = f"; your curve lies {percent(mean_gap(drawn, table), 0)} from it on average" if drawn else ""
+    off = points(mean_gap(drawn, table)).removeprefix("+") if drawn else ""
+    gap = f"; your curve lies {off} from it on average" if drawn else ""
     return Answer(reach, f"within 1 point of the whole model up to {percent(reach, 0)} of the weights{gap}")
 
 
@@ -78,7 +79,9 @@ def timing(model: str, granularities: list[str], sparsity: float) -> Answer:
             f"- **{capital(named(row['granularity']))}**: {times(row['speedup'])} the speed ({spread}), "
             f"{size(row['packed_bytes'])} packed against {size(start['packed_bytes'])}"
         )
-    return Answer(others[0]["speedup"], " and ".join(f"{speed} with {named(kind)}" for kind, speed in told.items()))
+    return Answer(
+        others[0]["speedup"], ", ".join(f"{speed} the speed with {named(kind)} gone" for kind, speed in told.items())
+    )
 
 
 def layers(model: str, granularity: str, sparsity: float) -> Answer:

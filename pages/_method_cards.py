@@ -135,7 +135,10 @@ def method_cards() -> None:
 
 def glossary() -> None:
     """All words, or those that hold what is looked for."""
-    asked = st.text_input("Find a word", key="learn_find", bind="query-params", placeholder="temperature")
+    asked = st.text_input(
+        "Find a word", key="learn_find", bind="query-params", placeholder="temperature",
+        help="In the words and in what they mean.",
+    )  # fmt: skip
     titles = list(lessons())
     rows = [
         {"word": word, "what it means": told["means"], "lesson": f"{told['lesson']} {titles[told['lesson'] - 1]}"}
