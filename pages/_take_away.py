@@ -51,6 +51,10 @@ def stem_of(recipe: Recipe, of: str, day: date) -> str:
 
 def _offered(order: Export, key: str) -> None:
     place = errands.place_of(order)
+    for other in errands.under_way("export"):
+        if other != place:
+            st.caption("Another model is being made ready:")
+            waited_for(other)
     if free(place) and st.button(
         "Make the files", icon=":material/build:", key=f"{key}_make",
         help="What `espalier export` writes, in a process of its own; each file is read back and compared.",

@@ -98,6 +98,12 @@ def state(place: str) -> watch.State | None:
         return None
 
 
+def under_way(kind: str) -> tuple[str, ...]:
+    """The places where orders of a kind are being carried out."""
+    places = sorted(folder.name for folder in _root().glob(f"{kind}*"))
+    return tuple(place for place in places if (now := state(place)) and now.state in watch.UNDER_WAY)
+
+
 def order(place: str) -> Order:
     """What was ordered at a place."""
     return read_order(_folder(place))

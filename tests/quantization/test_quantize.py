@@ -252,6 +252,20 @@ def test_what_cannot_be_quantised_is_one_line(module: nn.Module, reason: str) ->
     assert "\n" not in str(told.value)
 
 
+NUMBERS = {
+    "six": [600_000_000],
+    "three": [[3]],
+    "column": np.zeros((40_000, 1), np.float32),
+    "row": np.zeros((1, 40_000), np.float32),
+}
+VAST: dict[str, list[tuple[str, list[str]]]] = {
+    "constant": [("ConstantOfShape", ["six"])],
+    "product": [("MatMul", ["column", "row"])],
+    "chosen": [("NonZero", ["three"]), ("Shape", ["made0"]), ("Tile", ["row", "made1"])],
+}
+"""Nodes that make much of little: their operators, and what each is given."""
+
+
 def tampered(kind: str) -> bytes:
     """A sound file's graph with one thing in it that nobody should run."""
     model = onnx.load_from_string(made("digits-mlp", "dynamic").model.file)
@@ -269,6 +283,9 @@ def tampered(kind: str) -> bytes:
     elif kind == "loop":
         branch = onnx.helper.make_attribute("body", onnx.helper.make_graph([], "g", [], []))
         graph.node.add(op_type="Loop").attribute.append(branch)
+    elif kind in VAST:
+        graph.initializer.extend(numpy_helper.from_array(np.array(one), name) for name, one in NUMBERS.items())
+        graph.node.extend(onnx.helper.make_node(op, given, [f"made{i}"]) for i, (op, given) in enumerate(VAST[kind]))
     elif kind == "noise":
         return b"no graph at all" * 100
     return bytes(model.SerializeToString())
@@ -281,6 +298,9 @@ def tampered(kind: str) -> bytes:
         ("foreign", "domain 'evil'"),
         ("nan", "NaN or infinite"),
         ("loop", "a graph within its graph"),
+        ("constant", "makes 600,000,000 numbers of one image"),
+        ("product", "makes 1,600,000,000 numbers of one image"),
+        ("chosen", "does not tell the size of what 'NonZero' makes"),
         ("noise", "is not ONNX"),
     ],
 )

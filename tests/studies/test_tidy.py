@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from compression.cli import main
 from compression.data.root import own_root
+from compression.models.own import FACTS
 from compression.owner import working_for
 from compression.registry import UserError
 from compression.studies import store
@@ -49,7 +51,7 @@ def test_what_is_old_goes_and_what_is_young_or_used_stays() -> None:
         (job / "plan.json").write_text(Sweep(model="digits-mlp", data="swept", sparsities=(0.5,)).model_dump_json())
         card = own_root() / "models" / "swept-net.json"
         card.parent.mkdir()
-        card.write_text('{"data": "home"}')
+        card.write_text(json.dumps(dict.fromkeys(FACTS) | {"data": "home"}))
         lesson = {"kind": "distill", "teacher": {"choose": ["taught", "original"]}, "student": "learns"}
         store.create(Study(name="taught", model="swept-net", recipes={"recipe": (lesson,)}))
         (job.parent / "broken").mkdir()
