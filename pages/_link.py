@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -30,3 +31,9 @@ def lost(key: str, known: Sequence[str], what: str) -> None:
     named = st.query_params.get(key)
     if named and named not in known:
         st.warning(f"The link's {what} {foreign(named)} is not here; this is {known[0]}.", icon=":material/link_off:")
+
+
+def address(**other: str) -> str:
+    """The page's address with everything that was chosen; ``other`` parameters replace its own, or take them out."""
+    kept = {name: st.query_params.get_all(name) for name in st.query_params if name not in other}
+    return f"{st.context.url}?{urlencode(kept | {k: v for k, v in other.items() if v}, doseq=True)}"

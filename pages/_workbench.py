@@ -46,10 +46,15 @@ def choose_subject() -> Subject:
     return subject
 
 
-def choose() -> tuple[str, str | None]:
-    """Draw the sidebar's two menus and return the model and the data chosen; None where no data fits the model."""
+def begin() -> None:
+    """What every page begins with."""
     _enter_by_app()
     prepare_process()
+
+
+def choose() -> tuple[str, str | None]:
+    """Draw the sidebar's two menus and return the model and the data chosen; None where no data fits the model."""
+    begin()
     names = available()
     lost("model", names, "model")
     with st.sidebar:
