@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from compression.data.root import own_file, own_path
-from compression.data.sets import DATASETS
 from compression.machine import versions
 from compression.models.own import home_data, weights_file
 from compression.recipe import Recipe
@@ -70,11 +69,9 @@ def _said(body: Any, fields: Collection[str], asked: bool) -> Iterator[str]:
 
 def _images(data: str) -> str:
     """The digest of the images that are called so; empty for those of the catalogue, which nobody changes."""
-    if data in DATASETS or not data:
-        return ""
     if "/" in data or os.path.isdir(data):
         return _listing(own_path(data))
-    return _content(own_file(data))
+    return _content(own_file(data)) if data else ""
 
 
 def _content(path: Path) -> str:
