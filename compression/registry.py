@@ -67,6 +67,12 @@ def quoted(given: object) -> str:
     return short.repr(given)
 
 
+def brief(fault: Exception) -> str:
+    """A fault of whatever kind on one line, cut short: of ours what it says, of others their class before it."""
+    kind = "" if isinstance(fault, UserError) else f"{type(fault).__name__}: "
+    return " ".join(f"{kind}{fault}".split())[:200]
+
+
 def plain_name(given: str) -> str:
     """The name that was given to what is kept.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from compression.models.given import Given
 from compression.normalisation import checked_normalisation
-from compression.registry import UserError, quoted
+from compression.registry import UserError, brief, quoted
 
 LABELS = ("id2label", "label2id", "num_labels")
 """Settings that the number of classes replaces."""
@@ -59,9 +59,8 @@ def read_folder(folder: Path) -> Given:
             attn_implementation="eager",
         )  # fmt: skip
     except Exception as fault:  # whatever a stranger's configuration makes the library raise
-        reason = " ".join(f"{type(fault).__name__}: {fault}".split())[:200]
         raise UserError(
-            f"{quoted(str(folder))} is no image classifier that transformers can build ({reason})"
+            f"{quoted(str(folder))} is no image classifier that transformers can build ({brief(fault)})"
         ) from None
     wrong = [name for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for name in told[kind]]
     if wrong:

@@ -20,7 +20,7 @@ from compression.models.huggingface import read_folder
 from compression.models.pretrained import fetched
 from compression.models.weights import read_weights_file
 from compression.normalisation import checked_normalisation
-from compression.registry import UserError, quoted, unknown
+from compression.registry import UserError, brief, quoted, unknown
 
 OWN = ("mlp", "lenet5", "resnet", "vit")
 ELSEWHERE = ("torchvision:NAME", "timm:NAME", "hf:FOLDER", "package.module:function")
@@ -211,8 +211,7 @@ def _built(blueprint: Blueprint, architecture: str) -> nn.Module:
 
 
 def _unbuilt(architecture: str, fault: Exception) -> str:
-    reason = " ".join(f"{type(fault).__name__}: {fault}".split())
-    return f"Architecture {quoted(architecture)} cannot be built ({reason[:200]})"
+    return f"Architecture {quoted(architecture)} cannot be built ({brief(fault)})"
 
 
 def without_prefix(state: Mapping[str, Tensor], expected: Collection[str]) -> tuple[dict[str, Tensor], str]:
