@@ -16,6 +16,7 @@ from compression.report.text import count, percent
 from pages._cache import card_of
 from pages._errand import just_done
 from pages._library_add_model import add_model
+from pages._library_delete import confirm, say_deleted
 from pages._link import inert, lost
 
 Card = dict[str, Any]
@@ -26,15 +27,20 @@ def models() -> None:
     """A table of all models, the card of one, and the form for another."""
     if isinstance(order := just_done("model"), AddModel):
         st.session_state[CHOSEN] = order.name
+    say_deleted()
     own = own_models()
-    st.dataframe(_table([model_card(name) for name in available()], own), hide_index=True, key="library_models")
-    add_model(opened=not own)
-    lost(CHOSEN, available(), "model")
+    names = sorted(available(), key=lambda name: name not in own)
+    st.dataframe(
+        _table([model_card(name) for name in names], own), hide_index=True, key="library_models",
+        column_config={"what it is": st.column_config.TextColumn(width="large")},
+    )  # fmt: skip
+    add_model()
+    lost(CHOSEN, names, "model")
     name = st.selectbox(
-        "Card of", available(), key=CHOSEN, bind="query-params", width=380,
+        "Card of", names, key=CHOSEN, bind="query-params", width=380,
         help="What the model is made of, what of it can be pruned, and why the rest cannot.",
     )  # fmt: skip
-    name = name if name in available() else available()[0]
+    name = name if name in names else names[0]
     with st.spinner(f"Looking at {name}"):
         card = card_of(name)
     _actions(name, card, name in own)
@@ -68,22 +74,12 @@ def _actions(name: str, card: Card, own: bool) -> None:
             icon=":material/download:", key="library_card", on_click="ignore", help="All that is below, for programs.",
         )  # fmt: skip
         if own and st.button("Delete", icon=":material/delete:", key="library_model_delete", type="tertiary"):
-            _confirm(name)
+            stays = "goes with its weights and card. Studies that used it keep what they measured."
+            confirm(name, stays, CHOSEN, next(one for one in available() if one != name), remove_model)
 
 
 def _use(name: str) -> None:
     st.session_state["model"] = name
-
-
-@st.dialog("Delete this model?")
-def _confirm(name: str) -> None:
-    st.markdown(f"**{inert(name)}** goes with its weights and card. Studies that used it keep what they measured.")
-    with st.container(horizontal=True):
-        if st.button("Delete it", type="primary", key="library_model_delete_yes"):
-            remove_model(name)
-            st.rerun()
-        if st.button("Keep it", key="library_model_delete_no"):
-            st.rerun()
 
 
 def _card(card: Card) -> None:

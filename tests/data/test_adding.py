@@ -233,7 +233,7 @@ def test_a_name_is_given_once_until_it_is_free_again(tmp_path: Path, data_root: 
     unpacked(tmp_path / "x", good())
     for name in ("my cats", "v1.0"):
         add(tmp_path / "x", name)
-    with pytest.raises(UserError, match=r"^There is a data set 'v1.0' already; remove it first with: espalier data rm"):
+    with pytest.raises(UserError, match=r"^There is a data set 'v1.0' already; choose another name, or delete that"):
         add(tmp_path / "x", "v1.0")
     assert own_names() == ("my cats", "v1.0") and [*sources()][-2:] == ["my cats", "v1.0"]
     remove("v1.0")
