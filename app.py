@@ -15,6 +15,7 @@ st.html("<style>.stMainBlockContainer{padding-inline:2rem}[class*=st-key-row_]>d
 
 PAGES = [
     st.Page("pages/overview.py", title="Overview", icon=":material/home:", default=True),
+    st.Page("pages/learn.py", title="Learn", icon=":material/lightbulb:"),
     st.Page("pages/prune.py", title="Prune", icon=":material/content_cut:"),
     st.Page("pages/sensitivity.py", title="Sensitivity", icon=":material/tune:"),
     st.Page("pages/distill.py", title="Distill", icon=":material/school:"),

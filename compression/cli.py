@@ -29,8 +29,9 @@ from compression.cli_tables import (
     sweep_table,
     teaching_table,
 )
+from compression.data.fetching import fetch
 from compression.data.root import data_root
-from compression.data.sets import DATASETS, fetch, load_data, sources
+from compression.data.sets import DATASETS, load_data, sources
 from compression.machine import cores
 from compression.pipeline import Event, measure, run
 from compression.recipe import Recipe, validated

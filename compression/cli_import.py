@@ -15,7 +15,7 @@ from compression.library import add_model, options_of, shape_of, write_model
 from compression.models.architectures import TRUSTED
 from compression.models.imports import import_model
 from compression.models.own import remove_model
-from compression.models.zoo import available, model_card
+from compression.models.zoo import cards
 from compression.registry import UserError, quoted
 from compression.training import prepare_process
 
@@ -81,8 +81,7 @@ def _check_out(out: Path, weights: Path | None) -> None:
 def models(arguments: argparse.Namespace) -> None:
     """List the models that have names, or delete one of your own."""
     if arguments.action is None:
-        cards = [model_card(name) for name in available()]
-        return print_json(cards) if arguments.json else models_table(cards)
+        return print_json(cards()) if arguments.json else models_table(cards())
     if not arguments.what:
         raise UserError("rm needs the name of a model of your own")
     if not arguments.yes:

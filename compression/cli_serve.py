@@ -83,6 +83,8 @@ def _alone(arguments: argparse.Namespace) -> list[str]:
     """Streamlit's options without a login: this machine alone, unless that is asked for in so many words."""
     if arguments.allow:
         raise UserError("--allow is given without --team; who may enter is asked of a team that logs in")
+    if arguments.disk:
+        raise UserError("--disk is given without --team; it limits what users take who have rooms of their own")
     if is_loopback(arguments.address):
         return []
     if not arguments.insecure:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from compression.card import Card, model_card_of
-from compression.data.quota import check_upload
 from compression.data.sets import sources
 from compression.models.files import save_weights
 from compression.models.imports import Imported, import_model
@@ -36,15 +35,13 @@ def add_model(
     as ``import_model`` takes them.
 
     Raises:
-        UserError: a name that is taken or not plain, an unknown data set, more than one user may bring, or as
-            ``import_model``.
+        UserError: a name that is taken or not plain, an unknown data set, or as ``import_model``.
     """
     check_model_name(name)
     if data is not None:
         source = pick(sources(), data, "data set")
         classes, input_shape = classes or len(source.classes), input_shape or source.shape
     made = import_model(architecture, config, classes, input_shape, weights, pretrained, mean, std)
-    check_upload(sum(tensor.nbytes for tensor in made.model.state_dict().values()))
     path = own_model_file(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"data": data, "sentence": f"Your own: {architecture}, {'; '.join(made.notes) or 'with your weights'}."}

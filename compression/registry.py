@@ -52,6 +52,11 @@ def pick(table: Mapping[str, Entry], key: str, what: str) -> Entry:
     raise UserError(unknown(what, key, table))
 
 
+def in_a_line(fault: BaseException, most: int = 200) -> str:
+    """What a fault says, in one line of at most so many characters; what kind it is where it says nothing."""
+    return " ".join(str(fault).split())[:most] or type(fault).__name__
+
+
 def unknown(what: str, given: object, allowed: Mapping[str, Any] | tuple[str, ...]) -> str:
     """The one line for an unknown name: what was given, the nearest name, and all that exist."""
     near = difflib.get_close_matches(given, list(allowed), n=1) if isinstance(given, str) else []
@@ -65,12 +70,6 @@ def quoted(given: object) -> str:
     short.maxstring = short.maxother = 80
     short.maxlevel, short.maxlist, short.maxdict = 2, 4, 4
     return short.repr(given)
-
-
-def brief(fault: Exception) -> str:
-    """A fault of whatever kind on one line, cut short: of ours what it says, of others their class before it."""
-    kind = "" if isinstance(fault, UserError) else f"{type(fault).__name__}: "
-    return " ".join(f"{kind}{fault}".split())[:200]
 
 
 def plain_name(given: str) -> str:

@@ -32,8 +32,13 @@ def read_roster(path: Path) -> frozenset[str]:
 
 
 def welcome(email: object, verified: object, roster: frozenset[str]) -> bool:
-    """Whether an address is on the list, itself or by its domain; one that its provider did not verify never is."""
-    if not isinstance(email, str) or not LINE.fullmatch(email) or email.startswith("@") or verified is False:
+    """Whether an address is on the list, itself or by its domain; one that its provider calls unverified never is.
+
+    Some providers write ``"true"`` for True, and some say nothing, which is None.
+    """
+    if not isinstance(email, str) or not LINE.fullmatch(email) or email.startswith("@"):
+        return False
+    if verified not in (True, "true", None):
         return False
     address = email.casefold()
     return address in roster or f"@{address.rpartition('@')[2]}" in roster

@@ -34,7 +34,7 @@ from compression.pruning import (
 )
 from compression.pruning.sensitivity import Probe, Reading, scan
 from compression.recipe import STRUCTURED, Cut, Prune, fixed_sparsity, validated
-from compression.registry import UserError
+from compression.registry import UserError, in_a_line
 from compression.results import Measurement
 from compression.training import inputs, normalise, predict
 
@@ -81,8 +81,8 @@ def identity(model: str, data: str | None) -> str:
     Names mean one thing to one user of a server and another to the next, and another tomorrow. It is
     empty for what all share and nobody changes: a sample model on a data set of the catalogue.
     """
-    file = weights_file(model)
-    own = model not in SAMPLES and file.suffix == ".safetensors" and os.path.isfile(file)
+    file, data = weights_file(model), data or home_data(model)
+    own = model not in SAMPLES and os.path.isfile(file)
     stamp, digest = file.stat().st_mtime_ns if own else 0, own_digest(data or "")
     return f"{own_root()} {stamp} {digest}" if stamp or digest else ""
 
@@ -130,7 +130,7 @@ def as_trained(name: str, loaded: Loaded, dataset: Dataset) -> Dataset:
     try:
         outputs = predict(model, normalise(dataset.val.images[:1], dataset)).shape[-1]
     except RuntimeError as fault:
-        reason = " ".join(str(fault).split())[:200]
+        reason = in_a_line(fault)
         raise UserError(f"Model '{name}' cannot take the images of data set '{dataset.name}' ({reason})") from None
     if outputs != len(dataset.classes):
         raise UserError(
@@ -153,6 +153,11 @@ def live_limit(subject: Subject) -> int | None:
 def baseline(subject: Subject, split: str = "val", limit: int | None = None) -> tuple[Tensor, Measurement]:
     """``judge`` of the subject's own model, computed once."""
     return _judged(subject, split, limit)
+
+
+def at_chance(subject: Subject, measured: Measurement) -> bool:
+    """Whether a model may know no more than who guesses: the interval of its accuracy holds one in so many classes."""
+    return measured.accuracy_low <= 1 / len(subject.dataset.classes)
 
 
 @lru_cache(maxsize=16)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from functools import wraps
 from typing import Any
 
@@ -17,14 +17,16 @@ from compression.goals import Constraint
 from compression.measure import latencies, macs
 from compression.models.files import load_weights
 from compression.models.zoo import SAMPLES, load, model_card
+from compression.pipeline import run
 from compression.presenting import evidence, studied
 from compression.pruning import Pruned, ScoreIndex, score_index, weight_index
 from compression.pruning.criteria import ABSOLUTE
-from compression.recipe import Distill, Prune, Recalibrate
+from compression.pruning.sensitivity import probes
+from compression.recipe import Distill, Prune, Recalibrate, Recipe
 from compression.report.story import Evidence, Studied
 from compression.report.study_cloud import cloud_table
 from compression.report.study_view import StudyView, study_view
-from compression.results import Latency, Measurement
+from compression.results import Latency, Measurement, StageResult
 from compression.stages import Outcome, after, carry_out, finished, student_of
 from compression.studies import jobs, records
 from compression.studies.plan import Sweep
@@ -34,10 +36,12 @@ from compression.subject import (
     baseline,
     identity,
     judge,
+    layer_names,
     live_limit,
     load_subject,
     preview,
     prune_subject,
+    scan_subject,
     scores,
 )
 
@@ -74,6 +78,11 @@ def by_subject(model: str, data: str | None, *rest: Any) -> str:
     return identity(model, data)
 
 
+def by_student(model: str, data: str, before: str, stage: str) -> str:
+    """As ``by_subject``, for a stage whose student may be a model of one's own too."""
+    return by_subject(model, data) + identity(Distill.model_validate_json(stage).student, None)
+
+
 def by_owner(*given: Any) -> str:
     """Jobs and studies are everybody's own."""
     return str(own_root())
@@ -107,6 +116,30 @@ def live_rows(plan: Sweep, every: int = 1) -> list[Row]:
 def _row(model: str, data: str | None, plan: str, index: int) -> Row | None:
     sweep = Sweep.model_validate_json(plan)
     return run_point(sweep.points()[index], sweep.split, sweep.limit, keep=False).row
+
+
+def live_runs(recipes: Sequence[Recipe]) -> list[StageResult]:
+    """The last stage of each recipe, run in the page on validation images; each is trained once and remembered."""
+    place = st.empty()
+    found = []
+    for done, recipe in enumerate(recipes):
+        with place:
+            st.progress(done / len(recipes), f"Training {done + 1} of {len(recipes)}")
+        found.append(_last_stage(recipe.model, recipe.data, recipe.to_json()))
+    place.empty()
+    return found
+
+
+@kept_apart(st.cache_data, by_subject, max_entries=500)
+def _last_stage(model: str, data: str | None, recipe: str) -> StageResult:
+    return run(Recipe.from_json(recipe), split="val").stages[-1]
+
+
+@kept_apart(st.cache_data, by_subject, max_entries=16)
+def layer_readings(model: str, data: str | None, granularity: str) -> list[Row]:
+    """Each layer cut alone, at nine sparsities."""
+    subject = load_subject(model, data)
+    return [asdict(found) for found in scan_subject(subject, probes(layer_names(subject, granularity), granularity))]
 
 
 @kept_apart(st.cache_resource, by_subject, max_entries=2)
@@ -152,7 +185,7 @@ def recalibrated(model: str, data: str, stage: str, how: str) -> Measurement:
     return judge(healed.subject, healed.subject.model, limit=live_limit(subject))[1]
 
 
-@kept_apart(st.cache_resource, by_subject, max_entries=2)
+@kept_apart(st.cache_resource, by_student, max_entries=2)
 def student_module(model: str, data: str, before: str, stage: str) -> nn.Module:
     """The untrained student of a distilling stage, after a pruning if ``before`` holds one; both as JSON."""
     subject = present = load_subject(model, data)
@@ -161,7 +194,7 @@ def student_module(model: str, data: str, before: str, stage: str) -> nn.Module:
     return student_of(Distill.model_validate_json(stage), present, subject, seed=0).model
 
 
-@kept_apart(st.cache_data, by_subject, max_entries=256)
+@kept_apart(st.cache_data, by_student, max_entries=256)
 def student_facts(model: str, data: str, before: str, stage: str) -> tuple[int, int]:
     """Parameters and MACs of an untrained student."""
     student = student_module(model, data, before, stage)
@@ -182,6 +215,22 @@ def timed(model: str, data: str, stage: str) -> tuple[Latency, ...]:
     subject = load_subject(model, data)
     pruned = tried(model, data, stage).pruned.model
     return latencies({"it": pruned}, subject.model, subject.blueprint.input_shape)["it"]
+
+
+@kept_apart(st.cache_data, by_subject, max_entries=16)
+def timed_styles(model: str, data: str | None, granularities: tuple[str, ...], sparsity: float) -> list[Row]:
+    """The baseline and the model pruned in each style, timed together in ONNX Runtime; takes some seconds."""
+    subject = load_subject(model, data)
+    stages = {kind: Prune(granularity=kind, scope="layer", sparsity=sparsity) for kind in granularities}
+    made = {kind: preview(subject, prune_subject(subject, stage)) for kind, stage in stages.items()}
+    models = {kind: each.pruned.model for kind, each in made.items()}
+    timings = latencies(models, subject.model, subject.blueprint.input_shape, ("onnxruntime",), seconds=0.5)
+    start = {"granularity": "baseline", "sparsity": 0.0, **baseline(subject)[1].row()}
+    return [start] + [
+        {"granularity": kind, "sparsity": sparsity,
+         **each.measurement.model_copy(update={"latency": timings[kind]}).row()}
+        for kind, each in made.items()
+    ]  # fmt: skip
 
 
 @kept_apart(st.cache_resource, by_owner, max_entries=16)

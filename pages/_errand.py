@@ -30,7 +30,7 @@ def waited_for(place: str) -> bool:
 def free(place: str) -> bool:
     """Whether something new can be asked for at a place: nothing is under way, and what was done has been put away."""
     present = errands.state(place)
-    return present is None or present.state == "failed"
+    return present is None or present.state not in (*UNDER_WAY, "done")
 
 
 def put_away(place: str, label: str, icon: str = "add") -> None:

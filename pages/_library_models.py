@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from compression.errands import AddModel
-from compression.models.own import own_models, remove_model
-from compression.models.zoo import available, model_card
+from compression.models.own import damaged, own_models, remove_model
+from compression.models.zoo import SAMPLES, available, cards
 from compression.pruning import GRANULARITIES
 from compression.report.text import count, percent
 from pages._cache import card_of
@@ -29,9 +29,10 @@ def models() -> None:
         st.session_state[CHOSEN] = order.name
     say_deleted()
     own = own_models()
-    names = sorted(available(), key=lambda name: name not in own)
+    known = sorted(cards(), key=lambda card: card["name"] in SAMPLES)
+    names = tuple(card["name"] for card in known)
     st.dataframe(
-        _table([model_card(name) for name in names], own), hide_index=True, key="library_models",
+        _table(known, own), hide_index=True, key="library_models",
         column_config={"what it is": st.column_config.TextColumn(width="large")},
     )  # fmt: skip
     add_model()
@@ -41,6 +42,9 @@ def models() -> None:
         help="What the model is made of, what of it can be pruned, and why the rest cannot.",
     )  # fmt: skip
     name = name if name in names else names[0]
+    if fault := damaged().get(name):
+        st.error(inert(fault), icon=":material/error:")
+        return _delete(name)
     with st.spinner(f"Looking at {name}"):
         card = card_of(name)
     _actions(name, card, name in own)
@@ -73,9 +77,14 @@ def _actions(name: str, card: Card, own: bool) -> None:
             "Card (JSON)", lambda: json.dumps(card, indent=2, ensure_ascii=False), f"{name}-card.json",
             icon=":material/download:", key="library_card", on_click="ignore", help="All that is below, for programs.",
         )  # fmt: skip
-        if own and st.button("Delete", icon=":material/delete:", key="library_model_delete", type="tertiary"):
-            stays = "goes with its weights and card. Studies that used it keep what they measured."
-            confirm(name, stays, CHOSEN, next(one for one in available() if one != name), remove_model)
+        if own:
+            _delete(name)
+
+
+def _delete(name: str) -> None:
+    if st.button("Delete", icon=":material/delete:", key="library_model_delete", type="tertiary"):
+        stays = "goes with its weights and card. Studies that used it keep what they measured."
+        confirm(name, stays, CHOSEN, next(one for one in available() if one != name), remove_model)
 
 
 def _use(name: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -9,11 +10,15 @@ from compression.registry import quoted
 
 MARKS = re.compile(r"([!-/:-@\[-`{-~])")
 """All that can have a meaning in Markdown."""
+ADDRESSES = re.compile(r"(?=://|@)|(?<=www)(?=\.)", re.IGNORECASE)
+"""Where addresses are told by, which become links even when their marks are escaped."""
+JOINER = "\u2060"
+"""Has no width, and belongs in no address."""
 
 
 def inert(words: str) -> str:
     """A stranger's words on one line, in which Markdown sees nothing but letters."""
-    return MARKS.sub(r"\\\1", " ".join(words.split()))
+    return MARKS.sub(r"\\\1", ADDRESSES.sub(JOINER, " ".join(words.split())))
 
 
 def foreign(words: str) -> str:
@@ -29,3 +34,9 @@ def lost(key: str, known: Sequence[str], what: str) -> None:
     named = st.query_params.get(key)
     if named and named not in known and st.session_state.get(key) not in known:
         st.warning(f"The link's {what} {foreign(named)} is not here; this is {known[0]}.", icon=":material/link_off:")
+
+
+def address(**other: str) -> str:
+    """The page's address with everything that was chosen; ``other`` parameters replace its own, or take them out."""
+    kept = {name: st.query_params.get_all(name) for name in st.query_params if name not in other}
+    return f"{st.context.url}?{urlencode(kept | {k: v for k, v in other.items() if v}, doseq=True)}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 import pandas as pd
 import streamlit as st
 
@@ -14,6 +12,7 @@ from compression.report.story_sections import Section, sections
 from compression.report.story_tables import MARKS, Cells, csv
 from compression.report.story_words import headline, title
 from pages._draw import draw
+from pages._link import address
 from pages._workbench import theme
 
 PICTURES = ("png", "svg")
@@ -53,13 +52,7 @@ def take_away(story: Story, shown: Cover) -> None:
                 format_func=str.upper, help="The camera appears over a chart when the pointer is on it.",
             )  # fmt: skip
             st.caption("This link opens the same report, without the logo, for whoever can open this dashboard.")
-            st.code(_link(), language=None, wrap_lines=True)
-
-
-def _link() -> str:
-    """The page's address with everything that was chosen."""
-    kept = {name: st.query_params.get_all(name) for name in st.query_params}
-    return f"{st.context.url}?{urlencode(kept, doseq=True)}"
+            st.code(address(), language=None, wrap_lines=True)
 
 
 def _section(part: Section) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from compression import errands
 from compression.errands import Export
 from compression.export import FORMATS
 from compression.recipe import Recipe
+from compression.registry import UserError
 from compression.report.text import interval, percent
 from pages._errand import free, put_away, waited_for
 from pages._link import inert
@@ -36,18 +38,34 @@ def take_away(
         if not formats:
             st.info("Choose one or more formats.", icon=":material/touch_app:")
             return
-        stem = f"{recipe.model}-{of}-{date.today()}".replace(" ", "-").replace(":", "of")
+        stem = stem_of(recipe, of, date.today())
         order = Export(recipe=recipe, weights=weights and weights.absolute(), stem=stem, formats=tuple(formats))
-        place = errands.place_of(order)
-        if free(place) and st.button(
-            "Make the files", icon=":material/build:", key=f"{key}_make",
-            help="What `espalier export` writes, in a process of its own; each file is read back and compared.",
-        ):  # fmt: skip
-            errands.start(order)
-            st.rerun()
-        if waited_for(place):
-            _made(place, stem)
-            put_away(place, "Make them anew", icon="refresh")
+        try:
+            _offered(order, key)
+        except UserError as fault:  # as many are under way as may be
+            st.error(inert(str(fault)), icon=":material/error:")
+
+
+def stem_of(recipe: Recipe, of: str, day: date) -> str:
+    """What files are called: the model, which may be a path, the study or the style, and the day."""
+    return re.sub(r"[^\w.-]", "-", f"{Path(recipe.model).stem}-{of}-{day}".replace(":", "of"))
+
+
+def _offered(order: Export, key: str) -> None:
+    place = errands.place_of(order)
+    for other in errands.under_way("export"):
+        if other != place:
+            st.caption("Another model is being made ready:")
+            waited_for(other)
+    if free(place) and st.button(
+        "Make the files", icon=":material/build:", key=f"{key}_make",
+        help="What `espalier export` writes, in a process of its own; each file is read back and compared.",
+    ):  # fmt: skip
+        errands.start(order)
+        st.rerun()
+    if waited_for(place):
+        _made(place, order.stem)
+        put_away(place, "Make them anew", icon="refresh")
 
 
 def _made(place: str, stem: str) -> None:

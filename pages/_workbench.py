@@ -13,7 +13,7 @@ from compression.registry import UserError
 from compression.report.text import count, interval, percent, size
 from compression.report.themes import THEMES, Theme
 from compression.results import Measurement
-from compression.subject import Subject, baseline, live_limit, load_subject
+from compression.subject import Subject, at_chance, baseline, live_limit, load_subject
 from compression.training import prepare_process
 from pages._link import lost
 
@@ -38,15 +38,23 @@ def choose_subject() -> Subject:
         st.error(str(fault), icon=":material/error:")
         st.info("Choose **digits-cnn** in the sidebar: it needs no download.", icon=":material/lightbulb:")
         st.stop()
+    measured = before(subject)
     with st.sidebar:
-        _facts(subject, before(subject))
+        _facts(subject, measured)
+    if at_chance(subject, measured):
+        _untrained(subject, measured)
     return subject
+
+
+def begin() -> None:
+    """What every page begins with."""
+    _enter_by_app()
+    prepare_process()
 
 
 def choose() -> tuple[str, str | None]:
     """Draw the sidebar's two menus and return the model and the data chosen; None where no data fits the model."""
-    _enter_by_app()
-    prepare_process()
+    begin()
     names = available()
     lost("model", names, "model")
     with st.sidebar:
@@ -105,6 +113,17 @@ def data_key(model: str) -> str:
 def offered(model: str, data: str | None) -> bool:
     """Whether the sidebar has this model, with this data or its own."""
     return model in available() and (data is None or data in fitting_data(model))
+
+
+def _untrained(subject: Subject, measured: Measurement) -> None:
+    """Say that a model only guesses, which nothing on a page can make worse."""
+    classes = len(subject.dataset.classes)
+    st.warning(
+        f"This model is right on {percent(measured.accuracy)} of {measured.n:,} images, no better than guessing among "
+        f"{classes} classes. Whatever pruning seems to cost it means nothing before it is trained.",
+        icon=":material/casino:",
+    )
+    st.page_link("pages/pipeline.py", label="Train it on the Pipeline page", icon=":material/route:")
 
 
 def _facts(subject: Subject, measured: Measurement) -> None:

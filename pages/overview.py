@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from pages._frame import bare_frame
+
 st.title("Espalier")
 st.markdown(
     "Prune and distil a trained network, and **see what each choice costs and buys**: "
@@ -9,10 +11,7 @@ st.markdown(
 )
 numbers, place = st.container(), st.empty()
 if "overview_seen" not in st.session_state:
-    # An empty frame: the browser fetches what draws charts while the server imports what computes them.
-    bare = {"visible": False}
-    frame = {"data": [{"type": "scatter"}], "layout": {"height": 420, "xaxis": bare, "yaxis": bare}}
-    place.plotly_chart(frame, key="frame")
+    bare_frame(place, 420)
 
 from pages._first import baseline_numbers, first_chart  # noqa: E402
 from pages._workbench import choose_subject  # noqa: E402

@@ -9,6 +9,7 @@ from compression.subject import Subject, granularities
 from pages._cache import live_plan, live_rows
 from pages._draw import draw
 from pages._explore import explore
+from pages._frame import bare_frame
 from pages._new_study import new_study
 from pages._point import LEAVE
 from pages._study_state import choose_studies, show_states
@@ -28,6 +29,9 @@ def first_look(subject: Subject) -> None:
 
 if st.session_state.pop(LEAVE, False):  # the page itself can leave, a part of it not
     st.switch_page("pages/pipeline.py", query_params={})  # left out, Streamlit would clear what widgets are bound to
+place = st.empty()
+if "tradeoffs_seen" not in st.session_state:
+    bare_frame(place, 10)
 subject = choose_subject()
 st.title("Trade-offs")
 try:
@@ -42,3 +46,5 @@ try:
         first_look(subject)
 except UserError as fault:
     st.error(str(fault), icon=":material/error:")
+place.empty()
+st.session_state["tradeoffs_seen"] = True

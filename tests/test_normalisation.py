@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from compression.cli import main
 from compression.data.sets import load_data
 from compression.export.source import facts, read_source
+from compression.library import add_model
 from compression.models.files import Blueprint, load_weights, read_weights, weights_bytes
-from compression.models.zoo import load, load_model
+from compression.models.zoo import blueprint_of, load, load_model
 from compression.normalisation import Normalisation, checked_normalisation
 from compression.pipeline import load_result, measure
 from compression.registry import UserError
@@ -86,10 +87,18 @@ def test_an_export_says_it_without_images_too(imported: Path) -> None:
     assert "data" not in found and found["mean"] == [0.25] and "pixel / 255" in found["normalise"]
 
 
-def test_a_teacher_that_saw_other_images_is_refused(imported: Path, tmp_path: Path) -> None:
+def test_the_blueprint_of_a_model_of_your_own_has_it(data_root: Path) -> None:
+    add_model("mine", "mlp", {"inputs": 64, "hidden": [8]}, data="digits", mean=(0.25,), std=(0.5,))
+    assert blueprint_of("mine").normalisation == load("mine").blueprint.normalisation == THEIRS
+
+
+def test_a_teacher_that_saw_other_images_is_refused(
+    imported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f"model: digits-mlp\nstages:\n- {{kind: distill, teacher: {imported}, epochs: 1}}\n")
     assert main(("run", str(recipe))) == 2
+    assert "normalised otherwise" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

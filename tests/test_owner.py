@@ -19,18 +19,20 @@ from compression.data.own import own_digest, own_names, remove
 from compression.data.root import data_root as shared_root
 from compression.data.root import own_root
 from compression.data.sets import load_data
+from compression.library import add_model
 from compression.models.files import save_weights
 from compression.models.imports import import_model
+from compression.models.own import own_models, remove_model
 from compression.models.zoo import load
 from compression.owner import known_by, owner_id, working_for
-from compression.recipe import Prune, Recipe
+from compression.recipe import Distill, Prune, Recipe
 from compression.registry import UserError
 from compression.studies import jobs, launch, records, spool, store
 from compression.studies.plan import Sweep
 from compression.studies.race import stop_name
 from compression.studies.study import Study
 from compression.subject import identity, load_subject
-from pages._cache import by_owner, by_subject, kept_apart
+from pages._cache import by_owner, by_subject, kept_apart, student_facts
 from tests.data.given import good, unpacked
 
 ANNA, BEN = owner_id("https://login.example anna"), owner_id("https://login.example ben")
@@ -293,8 +295,19 @@ def test_a_cache_gives_nobody_what_another_asked_for(cache: Callable[..., object
     assert asked == ["digits", "mine", "mine"]
 
 
+def test_a_student_is_its_owners_own_and_the_one_that_has_the_name_now() -> None:
+    stage, found = Distill(student="mine").model_dump_json(), []
+    for whom, width in ((ANNA, 4), (BEN, 5), (BEN, 6)):
+        with working_for(whom):
+            if "mine" in own_models():
+                remove_model("mine")
+            add_model("mine", "mlp", {"hidden": [width]}, data="digits")
+            found.append(student_facts("digits-mlp", "digits", "", stage)[0])
+    assert found == [64 * width + width + 10 * width + 10 for width in (4, 5, 6)]
+
+
 def test_every_cache_of_the_pages_knows_whose_it_holds() -> None:
     pages = Path(__file__).parents[1] / "pages"
-    bare = r"@st\.cache_\w+.*\ndef (\w+)"
+    bare = r"@st\.cache_\w+\b[^@]*?\ndef (\w+)"
     known = {name for path in pages.glob("*.py") for name in re.findall(bare, path.read_text())}
-    assert known <= {"_allocated", "sample_card"}  # the settings of the one say whose they are; the other has none
+    assert known == {"_allocated", "sample_card"}  # the settings of the one say whose they are; the other has none

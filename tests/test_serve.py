@@ -184,7 +184,11 @@ def test_a_login_is_no_permission(
         ("anna@example.org", True, True),
         ("ANNA@EXAMPLE.ORG", None, True),  # a provider that says nothing of it
         ("ben@partner.example", True, True),
+        ("anna@example.org", "true", True),  # as some providers write it
         ("anna@example.org", False, False),
+        ("anna@example.org", "false", False),
+        ("anna@example.org", 0, False),
+        ("anna@example.org", "", False),
         ("ben@example.org", True, False),
         ("anna@example.org.evil.example", True, False),
         ("eve@evil.example@partner.example", True, False),
@@ -208,6 +212,9 @@ def test_quotas_given_go_to_the_server_and_are_checked(
 ) -> None:
     _, variables = start("--uploads", "1.5", "--studies", "0")
     assert (variables["ESPALIER_UPLOADS_GB"], variables["ESPALIER_STUDIES"]) == ("1.5", "0")
+    assert refused(capsys, monkeypatch, "--disk", "9") == (
+        "--disk is given without --team; it limits what users take who have rooms of their own"
+    )
     assert refused(capsys, monkeypatch, "--disk", "much") == (
         "--disk is 'much'; give the GB that all users together take as a number of 0 or more"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from compression.data.names import File, LeftOut, empty_folders, fault_of, kind_fault, passed_over
-from compression.registry import UserError, quoted
+from compression.registry import UserError, in_a_line, quoted
 
 MOST_FILES = 200_000
 """Entries of a zip, files of a folder, lines of a table."""
@@ -127,4 +127,4 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
 
 
 def _line(fault: Exception) -> str:
-    return " ".join(str(fault).split())[:200] or type(fault).__name__
+    return in_a_line(fault)

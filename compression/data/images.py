@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from compression.registry import UserError
+from compression.registry import UserError, in_a_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
@@ -161,7 +161,7 @@ def _opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
         known = ", ".join(FORMATS)
         raise UserError(f"is not a readable image (cannot identify its format; it must be one of: {known})") from None
     except Exception as fault:  # a decoder may raise anything, and does when bytes are wrong
-        raise UserError(f"is not a readable image ({' '.join(str(fault).split())[:200]})") from None
+        raise UserError(f"is not a readable image ({in_a_line(fault)})") from None
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

@@ -31,7 +31,7 @@ class Quota:
 
 QUOTAS: dict[str, Quota] = {
     "uploads": Quota("ESPALIER_UPLOADS_GB", 5, "GB of data and models that a user brings"),
-    "studies": Quota("ESPALIER_STUDIES", 2, "studies, sweeps, lessons and pipelines of a user that run at once"),
+    "studies": Quota("ESPALIER_STUDIES", 2, "studies, sweeps, lessons, pipelines and exports that a user runs at once"),
     "disk": Quota("ESPALIER_DISK_GB", 50, "GB that all users together take"),
 }
 

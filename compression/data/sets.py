@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,8 @@ from compression.data.images import read_tree
 from compression.data.own import own_names, own_parts, own_report
 from compression.data.root import data_root, own_path
 from compression.normalisation import Normalisation
-from compression.registry import UserError, pick
+from compression.registry import UserError, in_a_line, pick
 
-Notify = Callable[[str], None]
 SPLITS = ("train", "val", "test")
 
 
@@ -303,14 +301,10 @@ def load_data(name: str, seed: int = 0) -> Dataset:
     except (RuntimeError, ValueError, OSError) as fault:
         raise UserError(
             f"The files of data set '{name}' under {data_root()} are incomplete "
-            f"({_first_line(fault)}); run: espalier data {name} --get"
+            f"({in_a_line(fault)}); run: espalier data {name} --get"
         ) from None
     dataset = _divided(source.name, source.classes, parts, source.val_fraction, seed)
     return replace(dataset, note=source.note or _note(source))
-
-
-def _first_line(fault: Exception) -> str:
-    return (str(fault).splitlines() or [type(fault).__name__])[0]
 
 
 def _note(source: Source) -> str:
@@ -360,30 +354,3 @@ def load_folder(path: Path, seed: int = 0, size: tuple[int, int] | None = None) 
             raise UserError(f"The classes of {path}/test are {other}, but those of train are {classes}")
         parts["test"] = Split(images, labels)
     return _divided(path.name, classes, parts, 0.2, seed)
-
-
-def fetch(name: str, notify: Notify = print) -> Path:
-    """Download a data set with torchvision into the data root, saying what happens.
-
-    Raises:
-        UserError: an unknown name, or the download failed (no network, say).
-    """
-    source = pick(DATASETS, name, "data set")
-    if source.torchvision is None:
-        notify(f"'{name}' comes with scikit-learn: nothing to fetch")
-        return data_root()
-    import torchvision
-
-    root = data_root()
-    root.mkdir(parents=True, exist_ok=True)
-    notify(f"Fetching '{name}' ({source.megabytes} MB) into {root}")
-    try:
-        for train in (True, False):
-            getattr(torchvision.datasets, source.torchvision)(root, train=train, download=True)
-    except (OSError, RuntimeError, HTTPException) as fault:
-        raise UserError(
-            f"Could not fetch '{name}' ({_first_line(fault)}); put its files under {root}, "
-            "or use 'digits', which needs no download"
-        ) from None
-    notify(f"'{name}' is in {root}")
-    return root

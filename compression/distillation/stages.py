@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from compression.measure.tracing import evaluating
 from compression.models.structure import copy_with
-from compression.registry import UserError
+from compression.registry import UserError, in_a_line
 
 INPUT = " (input)"
 """What a stage's name ends in where it is what the module reads, not what it makes."""
@@ -119,7 +119,7 @@ def _run(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[dict[str, _Cal
         try:
             twin(torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device))
         except (RuntimeError, ValueError, IndexError) as fault:
-            reason = " ".join(str(fault).split())[:200]
+            reason = in_a_line(fault)
             raise UserError(f"input_shape is {tuple(input_shape)}; the model cannot run on it: {reason}") from None
     return recorder.calls, recorder.layers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compression.errands.folder import cancel, file, found, order, place_of, start, state
+from compression.errands.folder import cancel, file, found, order, place_of, start, state, under_way
 from compression.errands.orders import AddData, AddModel, Export, Fetch, Order
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "place_of",
     "start",
     "state",
+    "under_way",
 ]

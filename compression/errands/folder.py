@@ -6,13 +6,14 @@ state, what was found, perhaps a zip to download, and while it is under way ``wo
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,9 +22,9 @@ from pydantic import TypeAdapter
 from compression.data.quota import check_upload
 from compression.data.root import own_root
 from compression.errands.orders import SHIPPED, Export, Order
-from compression.models.own import weights_file
 from compression.registry import UserError
-from compression.studies import watch
+from compression.studies import keys, watch
+from compression.studies.launch import check_turn
 
 WORK = "work"
 KEPT_SECONDS = 86_400
@@ -35,9 +36,7 @@ def place_of(order: Order) -> str:
     """Where an order is carried out; a zip is found again by what is in it."""
     if not isinstance(order, Export):
         return order.kind
-    model = weights_file(order.recipe.model)
-    changed = model.stat().st_mtime_ns if model.is_file() else 0
-    digest = hashlib.sha256(f"{order.model_dump_json()}{changed}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{order.model_dump_json()}{keys.contents(order.recipe)}".encode()).hexdigest()
     return f"{order.kind}-{digest[:12]}"
 
 
@@ -45,27 +44,50 @@ def start(order: Order, files: Mapping[str, BinaryIO] | None = None) -> str:
     """Have an order carried out in a process of its own, with these files by the names that it says; its place.
 
     Raises:
-        UserError: one is under way at this place, the folder cannot be written, or is not to hold so much of one user.
+        UserError: one is under way at this place, as many exports run as may, the folder cannot be written, or is not
+            to hold so much of one user.
     """
-    place = place_of(order)
-    folder = _folder(place)
-    _sweep()
-    present = state(place)
-    if present and present.state in watch.UNDER_WAY:
-        raise UserError("One is under way already; wait for its end, or cancel it")
-    check_upload(sum(map(_size, (files or {}).values())))
+    place, given = place_of(order), files or {}
     try:
-        shutil.rmtree(folder, ignore_errors=True)
+        with _one_by_one():
+            _sweep()
+            present = state(place)
+            if present and present.state in watch.UNDER_WAY:
+                raise UserError("One is under way already; wait for its end, or cancel it")
+            if isinstance(order, Export):
+                check_turn()
+            check_upload(sum(map(_size, given.values())))
+            _begin(_folder(place), order, given)
+    except OSError as fault:
+        raise UserError(f"Nothing can be kept in {_root()} ({fault.strerror})") from None
+    return place
+
+
+@contextmanager
+def _one_by_one() -> Iterator[None]:
+    """Hold the folder of all errands, so that of two pages which begin one the second sees what the first began."""
+    _root().mkdir(parents=True, exist_ok=True)
+    held = os.open(_root(), os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def _begin(folder: Path, order: Order, files: Mapping[str, BinaryIO]) -> None:
+    """Lay out an order with its files and start its process; nothing stays where that cannot be."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
         (folder / WORK).mkdir(parents=True)
-        for name, content in (files or {}).items():
+        for name, content in files.items():
             with (folder / WORK / name).open("wb") as kept:
                 shutil.copyfileobj(content, kept)
-    except OSError as fault:
+        (folder / "order.json").write_text(order.model_dump_json(), encoding="utf-8")
+        watch.begin(folder, "compression.errands")
+    except OSError:
         shutil.rmtree(folder, ignore_errors=True)
-        raise UserError(f"Nothing can be kept in {_root()} ({fault.strerror})") from None
-    (folder / "order.json").write_text(order.model_dump_json(), encoding="utf-8")
-    watch.begin(folder, "compression.errands")
-    return place
+        raise
 
 
 def state(place: str) -> watch.State | None:
@@ -74,6 +96,12 @@ def state(place: str) -> watch.State | None:
         return watch.present_state(_folder(place), "errand")
     except (UserError, FileNotFoundError):  # the latter where another page puts it away at this moment
         return None
+
+
+def under_way(kind: str) -> tuple[str, ...]:
+    """The places where orders of a kind are being carried out."""
+    places = sorted(folder.name for folder in _root().glob(f"{kind}*"))
+    return tuple(place for place in places if (now := state(place)) and now.state in watch.UNDER_WAY)
 
 
 def order(place: str) -> Order:

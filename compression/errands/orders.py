@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from compression.data.adding import add
-from compression.data.sets import fetch
+from compression.data.fetching import fetch
 from compression.export import export_model
 from compression.library import add_model
 from compression.pipeline import run
@@ -60,12 +60,15 @@ class Fetch(Frozen):
 
 
 class Export(Frozen):
-    """Ship a model: the recipe's, whose weights are in this file, or are made by running the recipe."""
+    """Ship a model: the recipe's, whose weights are in this file, or are made by running the recipe.
+
+    ``stem``, which leads to no other folder, is what its files are called in the zip.
+    """
 
     kind: Literal["export"] = "export"
     recipe: Recipe
     weights: Path | None
-    stem: str
+    stem: str = Field(pattern=r"^[\w.-]*\w$")
     formats: tuple[str, ...]
 
 

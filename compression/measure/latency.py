@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from compression.measure.runtimes import RUNTIMES
-from compression.registry import UserError, pick
+from compression.registry import UserError, in_a_line, pick
 from compression.results import Latency
 
 Progress = Callable[[int, int], None]
@@ -128,7 +128,7 @@ def _save(model: nn.Module, path: Path, label: str) -> None:
     try:
         torch.save(model, path)
     except (pickle.PicklingError, AttributeError, TypeError) as fault:
-        reason = " ".join(str(fault).split())[:200]
+        reason = in_a_line(fault)
         raise UserError(f"The model '{label}' cannot be sent to the timing process: {reason}") from None
 
 

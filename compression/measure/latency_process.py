@@ -20,7 +20,7 @@ from torch import nn
 
 from compression.measure.runtimes import RUNTIMES, Run
 from compression.measure.timing import paired_stats, time_pairs
-from compression.registry import UserError
+from compression.registry import UserError, in_a_line
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -33,7 +33,7 @@ def main(folder: Path) -> int:
         with _alone():
             measure_all(folder, lambda event: print(json.dumps(event), file=lines))
     except Exception as fault:
-        message = " ".join(str(fault).split())[:300] or type(fault).__name__
+        message = in_a_line(fault, 300)
         print(json.dumps({"error": message, "user": isinstance(fault, UserError)}), file=lines)
         return 1
     return 0
@@ -70,7 +70,7 @@ def _built(path: Path, runtime: str, x: torch.Tensor, label: str) -> Run:
         run = RUNTIMES[runtime].build(model.float().eval(), x)
         run()
     except Exception as fault:
-        reason = " ".join(str(fault).split())[:200] or type(fault).__name__
+        reason = in_a_line(fault)
         raise RuntimeError(f"'{label}' does not run in {RUNTIMES[runtime].label}: {reason}") from None
     return run
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from compression.measure.tracing import evaluating
 from compression.models.quantized import Quantized
+from compression.registry import in_a_line
 
 _lock = threading.Lock()
 
@@ -50,7 +51,7 @@ def export_onnx(model: nn.Module, input_shape: tuple[int, ...], path: Path) -> N
                 _compare(model, x, path)
                 return
             except Exception as fault:
-                reason = " ".join(str(fault).split())[:200]
+                reason = in_a_line(fault)
     path.unlink(missing_ok=True)
     raise RuntimeError(f"The export to ONNX failed: {reason}")
 

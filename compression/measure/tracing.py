@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from compression.models.quantized import Quantized
-from compression.registry import UserError
+from compression.registry import UserError, in_a_line
 
 _FUSED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 _fused_lock = threading.Lock()
@@ -148,7 +148,7 @@ def _watched(model: nn.Module, input_shape: tuple[int, ...], owners: list[str] |
         try:
             model(x)
         except (RuntimeError, ValueError, IndexError) as fault:
-            given, reason = tuple(input_shape), " ".join(str(fault).split())[:200]
+            given, reason = tuple(input_shape), in_a_line(fault)
             raise UserError(f"input_shape is {given}; the model cannot run on it: {reason}") from None
     return watcher
 

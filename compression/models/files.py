@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from compression.models.architectures import ARCHITECTURES
 from compression.models.structure import remove, removed, restructure, structure
-from compression.normalisation import Normalisation, checked_normalisation
+from compression.normalisation import Normalisation, known_normalisation
 from compression.registry import UserError, pick, quoted
 
 MAX_INPUT = 4_000_000
@@ -119,9 +119,7 @@ def read_weights(content: bytes, where: str) -> Loaded:
 
 def _build(about: dict[str, Any], tensors: dict[str, Tensor]) -> Loaded:
     shape = tuple(about["input_shape"])
-    known = about.get("normalisation")
-    normalisation = checked_normalisation(**known, channels=shape[0]) if known else None
-    blueprint = Blueprint(about["architecture"], about["config"], shape, normalisation)
+    blueprint = Blueprint(about["architecture"], about["config"], shape, known_normalisation(about, shape[0]))
     if math.prod(blueprint.input_shape) > MAX_INPUT:
         raise UserError(f"input_shape is {blueprint.input_shape}; at most {MAX_INPUT:,} values are allowed")
     # Cloned, because the tensors of a file lie wherever its header ends: no fit place for vectors.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from compression.models.given import Given
 from compression.normalisation import checked_normalisation
-from compression.registry import UserError, brief, quoted
+from compression.registry import UserError, quoted
 
 LABELS = ("id2label", "label2id", "num_labels")
 """Settings that the number of classes replaces."""
@@ -59,8 +59,9 @@ def read_folder(folder: Path) -> Given:
             attn_implementation="eager",
         )  # fmt: skip
     except Exception as fault:  # whatever a stranger's configuration makes the library raise
+        reason = " ".join(f"{type(fault).__name__}: {fault}".split())[:200]
         raise UserError(
-            f"{quoted(str(folder))} is no image classifier that transformers can build ({brief(fault)})"
+            f"{quoted(str(folder))} is no image classifier that transformers can build ({reason})"
         ) from None
     wrong = [name for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for name in told[kind]]
     if wrong:
@@ -71,14 +72,13 @@ def read_folder(folder: Path) -> Given:
     settings = {key: value for key, value in model.config.to_diff_dict().items() if key not in LABELS}
     shown = _shown(folder / "preprocessor_config.json")
     channels = int(getattr(model.config, "num_channels", 3))
-    mean, std = shown.get("image_mean"), shown.get("image_std")
-    known = checked_normalisation(mean, std, channels) if mean and std and shown.get("do_normalize", True) else None
+    mean, std = (shown.get(name) if shown.get("do_normalize", True) else None for name in ("image_mean", "image_std"))
     return Given(
         Logits(model).state_dict(),
         where=str(folder),
         options={"settings": settings},
         input_shape=(channels, *_side(shown, model.config)),
-        normalisation=known,
+        normalisation=None if mean is None or std is None else checked_normalisation(mean, std, channels),
     )
 
 
@@ -108,7 +108,9 @@ def _shown(path: Path) -> dict[str, Any]:
 
 def _side(shown: dict[str, Any], config: Any) -> tuple[int, int]:
     """Height and width of an image: as cropped, else as resized, else as configured, else 224."""
-    for size in (shown.get("crop_size"), shown.get("size"), getattr(config, "image_size", None), 224):
+    steps = (("do_center_crop", "crop_size"), ("do_resize", "size"))
+    sizes = [shown.get(size) for step, size in steps if shown.get(step, True)]
+    for size in (*sizes, getattr(config, "image_size", None), 224):
         if isinstance(size, dict):
             size = (size.get("height"), size.get("width")) if "height" in size else size.get("shortest_edge")
         pair = tuple(size) if isinstance(size, (list, tuple)) else (size, size)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compression.data.quota import check_upload
 from compression.data.root import own_path
 from compression.models.files import MAX_INPUT, Blueprint, check_finite, initialised, state_of, without_memory
 from compression.models.given import Given
@@ -20,7 +21,7 @@ from compression.models.huggingface import read_folder
 from compression.models.pretrained import fetched
 from compression.models.weights import read_weights_file
 from compression.normalisation import checked_normalisation
-from compression.registry import UserError, brief, quoted, unknown
+from compression.registry import UserError, in_a_line, quoted, unknown
 
 OWN = ("mlp", "lenet5", "resnet", "vit")
 ELSEWHERE = ("torchvision:NAME", "timm:NAME", "hf:FOLDER", "package.module:function")
@@ -67,7 +68,7 @@ def import_model(
 
     Raises:
         UserError: an architecture that is unknown, cannot be built or does not run on such an input,
-            weights that cannot be read or do not fit, or no network to fetch them.
+            weights that cannot be read or do not fit, no network to fetch them, or more than one user may bring.
     """
     given = _given(architecture, weights, pretrained)
     state, notes, normalisation = given.state, [*given.notes], given.normalisation
@@ -89,6 +90,8 @@ def import_model(
         raise UserError(f"Architecture '{architecture}' needs a number of classes; give --classes")
     else:
         notes.append("random weights")
+    # Of the shapes alone: the module itself may already be more than there is memory for.
+    check_upload(torch.float32.itemsize * sum(shape.numel() for shape in _shapes(blueprint).values()))
     model = _built(blueprint, architecture)
     if state:
         notes += _fill(model, state, head, given.where)
@@ -211,7 +214,8 @@ def _built(blueprint: Blueprint, architecture: str) -> nn.Module:
 
 
 def _unbuilt(architecture: str, fault: Exception) -> str:
-    return f"Architecture {quoted(architecture)} cannot be built ({brief(fault)})"
+    reason = " ".join(f"{type(fault).__name__}: {fault}".split())
+    return f"Architecture {quoted(architecture)} cannot be built ({reason[:200]})"
 
 
 def without_prefix(state: Mapping[str, Tensor], expected: Collection[str]) -> tuple[dict[str, Tensor], str]:
@@ -251,7 +255,7 @@ def _fill(model: nn.Module, state: dict[str, Tensor], head: Collection[str], whe
     try:
         missing, unexpected = model.load_state_dict(state_of(model, state), strict=False)
     except RuntimeError as fault:  # shapes of tensors that are renamed on the way, as those of attention
-        reason = " ".join(str(fault).split())[:200]
+        reason = in_a_line(fault)
         raise UserError(f"{where} does not fit the architecture ({reason})") from None
     lost = [name for name in missing if not (other and name in head)]
     if lost or unexpected:
@@ -274,7 +278,7 @@ def _check(model: nn.Module, blueprint: Blueprint, architecture: str) -> None:
         with torch.inference_mode():
             found = model(images)
     except Exception as fault:  # whatever a stranger's forward may raise
-        reason = " ".join(str(fault).split())[:200]
+        reason = in_a_line(fault)
         raise UserError(f"Architecture {quoted(architecture)} does not run on {size} images ({reason})") from None
     field = "classes" if blueprint.architecture in OWN else "num_classes"
     wanted = (1, blueprint.config[field])

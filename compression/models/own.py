@@ -6,12 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from compression.data.root import own_root
+from compression.data.root import own_path, own_root
 from compression.models.samples import FOLDER, SAMPLES
 from compression.registry import UserError, pick, plain_name
 
 RESERVED = ("auto", "original", "present", "narrower", "shallower", "mlp", "same")
 """What recipes call teachers and students."""
+FACTS = {
+    *("name", "sentence", "data", "architecture", "config", "input_shape", "classes"),
+    *("params", "macs", "notes", "prune", "layers"),
+}
+"""What every card says."""
 
 
 def own_models() -> tuple[str, ...]:
@@ -20,10 +25,14 @@ def own_models() -> tuple[str, ...]:
 
 
 def weights_file(name: str) -> Path:
-    """Where the weights of a sample model, of a model of your own, or of a file by its path lie."""
+    """Where the weights of a sample model, of a file by its path, or of a model of your own lie, or would.
+
+    Raises:
+        UserError: a path that may not be followed.
+    """
     if name in SAMPLES:
         return FOLDER / f"{name}.safetensors"
-    return own_model_file(name) if name in own_models() else Path(name)
+    return own_path(name) if "/" in name or name.endswith(".safetensors") else own_model_file(name)
 
 
 def own_model_file(name: str) -> Path:
@@ -39,11 +48,23 @@ def own_card(name: str) -> dict[str, Any]:
     """
     path = _found(name).with_name(f"{name}.json")
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        card = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        raise UserError(
-            f"The card of model '{name}' is damaged; remove it: espalier models rm '{name}' --yes"
-        ) from None
+        card = {}
+    if not card.keys() >= FACTS:
+        raise UserError(f"The card of model '{name}' is damaged; remove it: espalier models rm '{name}' --yes")
+    return card
+
+
+def damaged() -> dict[str, str]:
+    """The models of your own that are here only to be removed, since their cards cannot be read; what is wrong."""
+    faults = {}
+    for name in own_models():
+        try:
+            own_card(name)
+        except UserError as fault:
+            faults[name] = str(fault)
+    return faults
 
 
 def home_data(name: str) -> str | None:

@@ -12,7 +12,7 @@ from compression.models.architectures import timm_library
 from compression.models.given import Given
 from compression.models.weights import read_weights_file
 from compression.normalisation import checked_normalisation
-from compression.registry import UserError, pick, quoted
+from compression.registry import UserError, in_a_line, pick, quoted
 
 
 def fetched(architecture: str, name: str) -> Given:
@@ -52,6 +52,8 @@ def _torchvision(model: str, name: str) -> Given:
 def _timm(model: str, name: str) -> Given:
     """The weights of a tag such as ``a1_in1k``, or of the first, ``DEFAULT``."""
     library = timm_library()
+    if model not in library.list_models():  # a name may otherwise be an address that timm would fetch from
+        raise UserError(f"timm has no model {quoted(model)}")
     tags = [full.partition(".")[2] for full in library.list_pretrained(f"{model}.*")]
     if name != "DEFAULT":
         pick(dict.fromkeys(["DEFAULT", *tags]), name, "pretrained weights")
@@ -81,5 +83,5 @@ def _fetch(url: str, path: Path) -> None:
     try:
         torch.hub.download_url_to_file(url, str(path), digest and digest[1], progress=False)
     except (OSError, RuntimeError) as fault:  # no network, or other bytes than were promised
-        reason = " ".join(str(fault).split())[:120]
+        reason = in_a_line(fault, 120)
         raise UserError(f"The weights cannot be fetched from {url} ({reason})") from None

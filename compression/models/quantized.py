@@ -9,6 +9,7 @@ Shapes: N images, C channels, H×W pixels, K classes.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,18 @@ from compression.registry import UserError, quoted
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 """Whose operators a file may use: those that ONNX Runtime itself brings."""
+
+SHAPE_BYTES = 4096
+"""More than any shape takes that is held as a tensor."""
+MOST_VALUES = 2**26
+"""Of a tensor that is made for one image, beyond one for each byte of the file."""
+UNSIZED = frozenset(
+    "Add AveragePool BatchNormalization Cast Clip Concat Conv ConvInteger DequantizeLinear Div DynamicQuantizeLinear "
+    "Einsum Equal Erf Exp Expand Flatten Gather Gelu Gemm GlobalAveragePool GreaterOrEqual HardSigmoid HardSwish "
+    "LayerNormalization LeakyRelu MatMul MatMulInteger MaxPool Mod Mul Not Pad Pow QuantizeLinear Range ReduceL2 "
+    "ReduceMean Relu Reshape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where".split()
+)
+"""Operators whose results may have a size that the graph does not tell, as between the windows of a Swin."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +124,7 @@ def check_graph(file: bytes) -> None:
 
     Raises:
         UserError: it is not ONNX, reads other files, uses operators that are not ONNX Runtime's own, has
-            loops or branches, or holds NaN or infinite values.
+            loops or branches, holds NaN or infinite values, or makes more of an image than any sound one does.
     """
     import onnx
 
@@ -119,7 +132,6 @@ def check_graph(file: bytes) -> None:
         model = onnx.load_from_string(file)
     except Exception as fault:  # of whatever reads protocol buffers here
         raise UserError(f"The quantised file is not ONNX ({type(fault).__name__})") from None
-    tensors = [*model.graph.initializer]
     for node in model.graph.node:
         if node.domain not in DOMAINS:
             raise UserError(
@@ -127,15 +139,55 @@ def check_graph(file: bytes) -> None:
             )
         if any(part.HasField("g") or part.graphs for part in node.attribute):
             raise UserError(f"The quantised file has a graph within its graph ({quoted(node.op_type)})")
-        tensors += [part.t for part in node.attribute if part.HasField("t")]
-    if model.functions or model.graph.sparse_initializer:
+    parts = [part for node in model.graph.node for part in node.attribute]
+    sparse = any(part.HasField("sparse_tensor") or part.sparse_tensors for part in parts)
+    if model.functions or model.graph.sparse_initializer or sparse:
         raise UserError("The quantised file has functions or sparse tensors of its own, which are not run")
-    for tensor in tensors:
+    held = [part.t for part in parts if part.HasField("t")] + [tensor for part in parts for tensor in part.tensors]
+    for tensor in (*model.graph.initializer, *held):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise UserError(f"The quantised file has tensor {quoted(tensor.name)} in another file")
         values = onnx.numpy_helper.to_array(tensor)
         if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
             raise UserError(f"The quantised file's tensor {quoted(tensor.name)} holds NaN or infinite values")
+    _check_sizes(model, MOST_VALUES + len(file))
+
+
+def _check_sizes(model: Any, most: int) -> None:
+    """Raise UserError where an operator makes more than so many values of one image, or may without its graph saying.
+
+    A few bytes can ask for any amount: a constant of a shape, the product of a column and a row.
+    """
+    import onnx
+
+    graph = model.graph
+    del graph.value_info[:]  # what a file says of its own tensors proves nothing
+    for end in graph.output:
+        end.type.tensor_type.ClearField("shape")
+    for end in graph.input:
+        if end.type.tensor_type.shape.dim:
+            end.type.tensor_type.shape.dim[0].dim_value = 1
+    for tensor in graph.initializer:
+        if len(tensor.raw_data) > SHAPE_BYTES:  # weights tell no shapes, and would be copied twice
+            tensor.ClearField("raw_data")
+    told = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    known = {value.name: _numbers(value.type.tensor_type) for value in (*told.value_info, *told.output)}
+    for node in graph.node:
+        for name in filter(None, node.output):
+            numbers = known.get(name)
+            if numbers is None and node.op_type not in UNSIZED:
+                raise UserError(f"The quantised file does not tell the size of what {quoted(node.op_type)} makes")
+            if numbers and numbers > most:
+                raise UserError(
+                    f"The quantised file makes {numbers:,} numbers of one image ({quoted(node.op_type)}); "
+                    f"at most {most:,} are made"
+                )
+
+
+def _numbers(kind: Any) -> int | None:
+    """How many numbers a tensor of this type has; None where its shape is not told."""
+    sizes = [size.dim_value for size in kind.shape.dim if size.HasField("dim_value")]
+    return math.prod(sizes) if kind.HasField("shape") and len(sizes) == len(kind.shape.dim) else None
 
 
 def _forget(model: nn.Module, _: object) -> None:

@@ -22,7 +22,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from compression.models.files import check_finite
-from compression.registry import UserError, quoted
+from compression.registry import UserError, in_a_line, quoted
 
 MAX_BYTES = 4 * 2**30
 """A larger file is refused."""
@@ -72,7 +72,7 @@ def _plain(path: Path) -> dict[str, Tensor]:
     try:
         return load(path.read_bytes())
     except (SafetensorError, KeyError) as fault:  # the latter for a type that torch lacks
-        reason = " ".join(str(fault).split())[:120]
+        reason = in_a_line(fault, 120)
         raise UserError(f"{quoted(str(path))} is not a whole safetensors file ({reason})") from None
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from compression.data.root import own_path
 from compression.models.files import Blueprint, Loaded, initialised, load_weights
-from compression.models.own import own_card, own_models, weights_file
+from compression.models.own import damaged, own_card, own_models, weights_file
 from compression.models.samples import FOLDER, SAMPLES, Sample, Training
+from compression.normalisation import known_normalisation
 from compression.owner import owner
 from compression.registry import UserError, quoted, unknown
 
@@ -23,6 +23,7 @@ __all__ = [
     "Training",
     "available",
     "blueprint_of",
+    "cards",
     "load",
     "load_model",
     "model_card",
@@ -34,7 +35,14 @@ __all__ = [
 def available() -> tuple[str, ...]:
     """The sample models whose weights are here (random ones always are), then your own, in the order of the menus."""
     samples = (name for name, sample in SAMPLES.items() if not sample.training or weights_file(name).is_file())
-    return (*samples, *own_models())
+    faults = damaged()
+    return (*samples, *(name for name in own_models() if name not in faults))
+
+
+def cards() -> list[dict[str, Any]]:
+    """The cards of all models that have names; of a damaged one what is wrong with it."""
+    faults = ({"name": name, "data": None, "sentence": fault} for name, fault in damaged().items())
+    return [*map(model_card, available()), *faults]
 
 
 def trained_with(name: str) -> str:
@@ -66,7 +74,8 @@ def blueprint_of(name: str) -> Blueprint:
     if sample := SAMPLES.get(name):
         return Blueprint(sample.architecture, sample.config, sample.input_shape)
     card = own_card(_known(name))
-    return Blueprint(card["architecture"], card["config"], tuple(card["input_shape"]))
+    shape = tuple(card["input_shape"])
+    return Blueprint(card["architecture"], card["config"], shape, known_normalisation(card, shape[0]))
 
 
 def load(name: str) -> Loaded:
@@ -75,11 +84,12 @@ def load(name: str) -> Loaded:
     Raises:
         UserError: an unknown name, a path that may not be followed, or a file that is missing, truncated or holds NaN.
     """
-    path, sample = weights_file(name), SAMPLES.get(name)
+    sample = SAMPLES.get(name)
     if sample is None:
-        return load_weights(own_path(path) if name.endswith(".safetensors") else weights_file(_known(name)))
+        return load_weights(weights_file(name if name.endswith(".safetensors") else _known(name)))
     if not sample.training:
         return Loaded(initialised(blueprint := blueprint_of(name)).eval(), blueprint)
+    path = weights_file(name)
     if not path.is_file():
         raise UserError(f"Model '{name}' has no weights at {path}; make them with: {rebuild(name)}")
     return load_weights(path)

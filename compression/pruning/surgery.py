@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from compression.models.structure import CONVOLUTIONS, Layer, copy_with, remove, resize, width_fields
-from compression.registry import UserError, pick
+from compression.registry import UserError, in_a_line, pick
 
 PER_CHANNEL = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.PReLU)
 """The layers that hold something of each channel and mix none of them."""
@@ -114,7 +114,7 @@ def cut(model: nn.Module, groups: Groups, kept: Kept) -> nn.Module:
     try:
         outputs(smaller, zero_input(smaller, groups.input_shape))
     except (RuntimeError, ValueError, IndexError) as fault:
-        reason = " ".join(str(fault).split())[:160]
+        reason = in_a_line(fault, 160)
         raise UserError(f"The model cannot be cut: with fewer units it does not run ({reason})") from None
     return smaller
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from compression.models.structure import Layer
 from compression.pruning.surgery import zero_input
-from compression.registry import UserError
+from compression.registry import UserError, in_a_line
 
 Items = Any
 """A coupled group as Torch-Pruning gives it: each item has a dependency, indices and root indices."""
@@ -63,7 +63,7 @@ def trace(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Any, Any]:
             verbose=False,
         )
     except Exception as fault:  # whatever a stranger's forward, or the tracer, may raise
-        reason = " ".join(str(fault).split())[:160]
+        reason = in_a_line(fault, 160)
         shape = "×".join(map(str, input_shape))
         raise UserError(
             f"The model's layers cannot be traced on an input of {shape} ({reason}); "

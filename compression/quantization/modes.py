@@ -11,30 +11,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from compression.recipe import Quantize
 from compression.registry import Method
 
-BATCH = 32
-"""Images of a calibration that pass at a time."""
 
-
-def static(source: Path, target: Path, stage: Quantize, images_NCHW: Tensor) -> None:
+def static(source: Path, target: Path, stage: Quantize, batches_NCHW: Iterator[Tensor]) -> None:
     """Write the file with the least and the greatest value of every activation on some images as its range."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         """Hands out the images, batch by batch."""
 
-        def __init__(self) -> None:
-            self.batches: Iterator[Tensor] = iter(torch.split(images_NCHW.contiguous(), BATCH))
-
         def get_next(self) -> dict[str, Any] | None:
             """The next batch by the name of its input; None after the last."""
-            batch = next(self.batches, None)
-            return None if batch is None else {"input": batch.numpy()}
+            batch = next(batches_NCHW, None)
+            return None if batch is None else {"input": batch.contiguous().numpy()}
 
     quantize_static(
         str(source),
@@ -48,7 +41,7 @@ def static(source: Path, target: Path, stage: Quantize, images_NCHW: Tensor) -> 
     )
 
 
-def dynamic(source: Path, target: Path, stage: Quantize, images_NCHW: Tensor) -> None:
+def dynamic(source: Path, target: Path, stage: Quantize, batches_NCHW: Iterator[Tensor]) -> None:
     """Write the file so that every batch finds the ranges of its own activations; no image is looked at."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

@@ -21,8 +21,11 @@ from compression.models.structure import CONVOLUTIONS
 from compression.quantization.compact import compact
 from compression.quantization.modes import MODES
 from compression.recipe import Quantize
-from compression.registry import UserError, pick
+from compression.registry import UserError, in_a_line, pick
 from compression.training import normalise
+
+BATCH = 32
+"""Images of a calibration that pass at a time."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +55,16 @@ def quantize(model: nn.Module, input_shape: tuple[int, ...], dataset: Dataset, s
         UserError: the module cannot be exported or quantised; one line says why.
     """
     way = pick(MODES, stage.mode, "mode")
-    shown = _drawn(dataset, stage.images, seed) if way.needs else torch.empty(0)
+    shown = _drawn(dataset, stage.images if way.needs else 0, seed)
     with tempfile.TemporaryDirectory(prefix="espalier-int8-") as name:
         folder = Path(name)
         try:
             export_onnx(model, input_shape, folder / "float.onnx")
             with _quiet():
                 _prepared(folder / "float.onnx", folder / "folded.onnx")
-                way.call(folder / "folded.onnx", folder / "int8.onnx", stage, shown)
+                way.call(folder / "folded.onnx", folder / "int8.onnx", stage, _batches(dataset, shown))
         except Exception as fault:  # the library meets what it cannot do in many ways
-            reason = " ".join(str(fault).split())[:200] or type(fault).__name__
+            reason = in_a_line(fault)
             raise UserError(f"The model cannot be quantised: {reason}") from None
         file, float_bytes = compact((folder / "int8.onnx").read_bytes()), (folder / "float.onnx").stat().st_size
     return _made(file, model, input_shape, _note(len(file), float_bytes, len(shown)))
@@ -81,9 +84,13 @@ def _quiet() -> Iterator[None]:
 
 
 def _drawn(dataset: Dataset, images: int, seed: int) -> Tensor:
-    """So many training images, drawn by the seed, as the network sees them."""
-    drawn = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))[:images]
-    return normalise(dataset.train.images[drawn], dataset)
+    """The positions of so many training images, drawn by the seed."""
+    return torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))[:images]
+
+
+def _batches(dataset: Dataset, shown: Tensor) -> Iterator[Tensor]:
+    """The training images at these positions as the network sees them; all at once would be four times their bytes."""
+    return (normalise(dataset.train.images[part], dataset) for part in torch.split(shown, BATCH))
 
 
 def _prepared(source: Path, target: Path) -> None:

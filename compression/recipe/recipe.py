@@ -25,7 +25,7 @@ from compression.recipe.stages import (
     Scope,
     Ticket,
 )
-from compression.registry import UserError, quoted, unknown
+from compression.registry import UserError, in_a_line, quoted, unknown
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -118,7 +118,7 @@ def yaml_fault(fault: Exception) -> str:
     mark, problem = getattr(fault, "problem_mark", None), getattr(fault, "problem", None)
     if mark and problem:
         return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
-    return " ".join(str(fault).split())[:200]
+    return in_a_line(fault)
 
 
 def refusal(kind: type[BaseModel], field: str, value: object) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -35,6 +36,7 @@ def curve_chart(
     theme: Theme,
     *,
     present: Mapping[str, float] | None = None,
+    drawn: Sequence[tuple[float, float]] = (),
     tolerance: float = titles.TOLERANCE,
     width: int = NARROW,
     height: int = 340,
@@ -42,7 +44,8 @@ def curve_chart(
     """Accuracy against sparsity with interval bands, the baseline, and the present point.
 
     ``table`` is a :func:`curve_table`. ``present`` holds sparsity and accuracy, and may hold
-    accuracy_low and accuracy_high: where the reader's own settings stand.
+    accuracy_low and accuracy_high: where the reader's own settings stand. ``drawn`` is the
+    curve, as sparsity and accuracy, that a reader expected.
     """
     rows = records(table)
     title = titles.curve_title(rows, tolerance)
@@ -51,7 +54,7 @@ def curve_chart(
         return empty_chart(title, "Run a sweep to see how accuracy falls with sparsity.", theme, width, height)
     subtitle = f"{titles.accuracy_words(rows)} · measured"
     frame = Frame(width, height, top=headroom(title, subtitle, width))
-    x, y = _scales(rows, present, frame)
+    x, y = _scales(rows, [present["accuracy"]] if present else [height for _, height in drawn], present, frame)
     looks = symbols(series)
     traces = [
         trace
@@ -60,13 +63,14 @@ def curve_chart(
     ]
     if present:
         traces.append(present_trace(present["sparsity"], present, f"{share(present['sparsity'])} sparsity", theme))
+    traces += [_drawn(drawn, theme)] if drawn else []
     starts = [row for row in rows if row["x"] == 0][:1]
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": _sparsity_of(rows)}, "range": x.range, "tickformat": "~%", "nticks": 7},
         "yaxis": {"range": y.range, "tickformat": "~%", "nticks": 7},
         "shapes": [level_line(row["accuracy"], theme) for row in starts],
     }
-    layout["annotations"], keyed = _words(series, looks, _remarks(starts, present, x), (x, y), theme)
+    layout["annotations"], keyed = _words(series, looks, _remarks(starts, present, drawn, x), (x, y), theme)
     if keyed:
         frame, legend = with_legend(list(series), frame)
         layout |= legend
@@ -85,8 +89,10 @@ def _words(
     return notes(placed[: len(remarks)] if keyed else placed, *scales, theme), keyed
 
 
-def _remarks(starts: list[Row], present: Mapping[str, float] | None, x: Scale) -> list[Label]:
-    labels = []
+def _remarks(
+    starts: list[Row], present: Mapping[str, float] | None, drawn: Sequence[tuple[float, float]], x: Scale
+) -> list[Label]:
+    labels = [Label("you drew", list(drawn))] if drawn else []
     if present:
         labels.append(present_label(present["sparsity"], present))
     for row in starts:
@@ -100,9 +106,11 @@ def _sparsity_of(rows: list[Row]) -> str:
     return f"Share of {' or '.join(words)} removed" if len(words) < 3 else "Sparsity"
 
 
-def _scales(rows: list[Row], present: Mapping[str, float] | None, frame: Frame) -> tuple[Scale, Scale]:
-    heights = [row["accuracy_high"] for row in rows] + ([present["accuracy"]] if present else [])
-    depths = [row["accuracy_low"] for row in rows] + ([present["accuracy"]] if present else [])
+def _scales(
+    rows: list[Row], own: Sequence[float], present: Mapping[str, float] | None, frame: Frame
+) -> tuple[Scale, Scale]:
+    heights = [row["accuracy_high"] for row in rows] + list(own)
+    depths = [row["accuracy_low"] for row in rows] + list(own)
     right = max([row["x"] for row in rows] + ([present["sparsity"]] if present else []))
     room = 0.06 * max(max(heights) - min(depths), 0.02)
     y = Scale(max(0.0, min(depths) - room), max(heights) + 2 * room, frame.upward)
@@ -142,6 +150,25 @@ def _hover(name: str, row: Row) -> str:
     spread = interval(row["accuracy_low"], row["accuracy_high"])
     change = "" if row["x"] == 0 else f"<br>{points(row['change'])} against the baseline"
     return f"<b>{head}</b><br>accuracy {percent(row['accuracy'])} ({spread}){change}"
+
+
+def _drawn(drawn: Sequence[tuple[float, float]], theme: Theme) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "you drew",
+        "showlegend": False,
+        "x": [x for x, _ in drawn],
+        "y": [y for _, y in drawn],
+        "line": {"color": theme.pruned, "width": 2, "dash": "dot"},
+        "hovertemplate": "you drew %{y:.0%} at %{x:.0%}<extra></extra>",
+    }
+
+
+def mean_gap(drawn: Sequence[tuple[float, float]], table: pd.DataFrame) -> float:
+    """How far a drawn curve is from a :func:`curve_table`'s, in accuracy, on average over the sparsities of both."""
+    measured = {row["x"]: row["accuracy"] for row in records(table)}
+    return fmean(abs(measured[x] - y) for x, y in drawn if x in measured)
 
 
 def _name(name: str, own: list[Row], symbol: str, theme: Theme) -> Label:

@@ -45,7 +45,7 @@ def softening_chart(
     both = [row[key] for row in shown for key in ("one", "soft")]
     least = _least(both) if log else 0.0
     subtitle = "Probability of each class (✓: the true one)" + _cut(len(shown), len(rows), "most probable")
-    subtitle += f"{_log_words(least)} · computed from the teacher's logits"
+    subtitle += f"{_log_words(least)} · computed from the logits"
     names = [_class_name(row) for row in shown]
     frame = _bar_frame(names, len(shown), width, title, subtitle)
     ceiling = 1 - HEAD_PX / frame.upward

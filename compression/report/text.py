@@ -141,10 +141,10 @@ def count(value: float) -> str:
 
 
 def part(value: float, whole: float) -> str:
-    """A count of a count, the unit said once: "48 of 64", "6.29 of 9.22 K"."""
+    """A count of a count, a unit that both have said once: "48 of 64", "55 of 8.64 K", "6.29 of 9.22 K"."""
     steps = ("", "K", "M", "G", "T")
     power = sum(abs(whole) >= 999.5 * 1000**step for step in range(len(steps) - 1))
-    if power == 0 or value < 0.01 * 1000**power:
+    if power == 0 or value < 1000**power:
         return f"{count(value)} of {count(whole)}"
     return f"{value / 1000**power:.3g} of {whole / 1000**power:.3g} {steps[power]}"
 

@@ -19,7 +19,7 @@ from compression.recipe import Gradual, Lottery, Prune, Quantize, Recalibrate, S
 from compression.registry import UserError
 from compression.results import Epoch
 from compression.stages.outcome import Outcome, Work, after, fitted
-from compression.subject import Subject, judge, prune_subject
+from compression.subject import Subject, at_chance, judge, prune_subject
 from compression.training import Diverged, recount
 
 AFTER_A_CUT = "biases compares with the model before a pruning; put recalibrate directly after a prune stage"
@@ -125,8 +125,8 @@ def quantised(before: Outcome, stage: Quantize, seed: int) -> Work:
 
 def _too_strong(subject: Subject) -> tuple[str, ...]:
     """A note where a model no longer tells the classes apart."""
-    measured, chance = judge(subject, subject.model)[1], 1 / len(subject.dataset.classes)
-    if measured.accuracy_low > chance:
+    measured = judge(subject, subject.model)[1]
+    if not at_chance(subject, measured):
         return ()
     return (f"Only {measured.accuracy:.1%} of the validation images are right, which is chance; lower strength.",)
 

@@ -14,7 +14,7 @@ from compression.models.zoo import available
 from compression.recipe import Distill, Recipe
 from compression.registry import UserError, unknown
 from compression.stages.outcome import Outcome, Work, fitted
-from compression.subject import Subject, as_trained, baseline, subject_of
+from compression.subject import Subject, as_trained, at_chance, baseline, subject_of
 
 
 def distilled(before: Outcome, stage: Distill, original: Subject, seed: int, number: int) -> Work:
@@ -85,11 +85,11 @@ def _goes_on(stage: Distill, present: Subject, original: Subject) -> bool:
 
 def better_than_chance(teacher: Subject) -> None:
     """Raise UserError where a teacher knows no more than chance: there is nothing to learn from it."""
-    measured, chance = baseline(teacher)[1], 1 / len(teacher.dataset.classes)
-    if measured.accuracy_low <= chance:
+    measured = baseline(teacher)[1]
+    if at_chance(teacher, measured):
         raise UserError(
             f"Teacher '{teacher.name}' is right on {measured.accuracy:.1%} of the validation images, no better than "
-            f"chance ({chance:.1%}); train it first or choose another"
+            f"chance ({1 / len(teacher.dataset.classes):.1%}); train it first or choose another"
         )
 
 

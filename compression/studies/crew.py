@@ -19,7 +19,7 @@ from dask.utils import format_bytes
 from distributed import Client, Future, KilledWorker, wait
 
 from compression.machine import versions
-from compression.registry import UserError
+from compression.registry import UserError, in_a_line
 from compression.studies.cluster import GPU
 from compression.studies.tasks import Task
 from compression.studies.trial import Made, Trial, differing
@@ -154,7 +154,7 @@ class Crew:
             with suppress(TimeoutError):
                 made = future.result(timeout=ARRIVAL)
         elif fault and not isinstance(fault, KilledWorker):  # the fate of that setting, not of the study
-            made = Made(reason=f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]}")
+            made = Made(reason=f"{type(fault).__name__}: {in_a_line(fault, 300)}")
         elif self._lost.get(future.key, bool(fault)):
             made = self._mourned(task, worker)
         future.release()

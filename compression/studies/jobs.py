@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
-from compression.data.own import own_digest
 from compression.data.root import own_root
 from compression.machine import versions
-from compression.models.own import weights_file
 from compression.recipe import validated
 from compression.registry import UserError, quoted
 from compression.results import Result
-from compression.studies import watch
+from compression.studies import keys, watch
 from compression.studies.launch import check_turn
 from compression.studies.lineage import Lineage
 from compression.studies.plan import Sweep
@@ -212,11 +209,8 @@ def _parsed(line: str) -> Row | None:
 
 
 def _name(plan: Plan) -> str:
-    path = weights_file(plan.model)
-    content = path.read_bytes() if os.path.isfile(path) else b""
-    key = plan.model_dump_json().encode() + json.dumps(versions()).encode() + content
-    key += own_digest(plan.data or "").encode()
-    return hashlib.sha256(key).hexdigest()[:12]
+    about = plan.model_dump_json() + json.dumps([versions(), keys.contents(plan)])
+    return hashlib.sha256(about.encode()).hexdigest()[:12]
 
 
 def _root() -> Path:

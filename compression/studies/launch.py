@@ -16,12 +16,12 @@ from compression.data.quota import allowed, check_disk
 from compression.owner import VARIABLE, environment, owner
 from compression.registry import UserError
 
-MODULES = ("compression.studies.engine", "compression.studies.sweep")
-"""What runs a study, and what runs a sweep, a lesson or a pipeline."""
+MODULES = ("compression.studies.engine", "compression.studies.sweep", "compression.errands")
+"""What runs a study; a sweep, a lesson or a pipeline; an export, an upload or a download."""
 
 
 def check_turn() -> None:
-    """Raise UserError where the present owner runs as many studies and jobs as may run at once, or the disk is full."""
+    """Raise UserError where the present owner runs as many processes as may run at once, or the disk is full."""
     check_disk()
     most = allowed("studies")
     if math.isfinite(most) and running() >= most:
@@ -29,7 +29,7 @@ def check_turn() -> None:
 
 
 def running() -> int:
-    """How many studies and jobs run on this machine for the present owner."""
+    """How many studies, jobs and errands run on this machine for the present owner."""
     return sum(map(_is_own, psutil.process_iter()))
 
 

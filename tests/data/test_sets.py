@@ -12,12 +12,12 @@ import torchvision
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from compression.data.fetching import fetch
 from compression.data.sets import (
     DATASETS,
     Dataset,
     Split,
     data_root,
-    fetch,
     load_data,
     stratified,
     thumbnail,
@@ -215,23 +215,35 @@ def test_the_root_is_the_variable_or_else_in_the_home(monkeypatch: pytest.Monkey
 def test_fetching_says_what_it_does_and_asks_torchvision_for_both_parts(
     data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[Path, dict[str, Any]]] = []
-    monkeypatch.setattr(torchvision.datasets, "MNIST", lambda root, **options: asked.append((root, options)))
+    asked: list[dict[str, Any]] = []
+
+    def download(root: str, **options: Any) -> None:
+        assert not DATASETS["mnist"].here() or cut_short.is_file(), "half a data set is none"
+        asked.append(options)
+        (Path(root) / "MNIST").mkdir(exist_ok=True)
+        (Path(root) / "MNIST" / "whole").touch()
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", download)
     said: list[str] = []
+    cut_short = data_root / "MNIST" / "cut short"
     assert fetch("mnist", said.append) == data_root
-    assert asked == [(data_root, {"train": train, "download": True}) for train in (True, False)]
-    assert said == [f"Fetching 'mnist' (12 MB) into {data_root}", f"'mnist' is in {data_root}"]
+    cut_short.touch()
+    fetch("mnist", said.append)
+    assert asked == [{"train": train, "download": True} for train in (True, False)] * 2
+    assert said == [f"Fetching 'mnist' (12 MB) into {data_root}", f"'mnist' is in {data_root}"] * 2
+    assert [str(path.relative_to(data_root)) for path in sorted(data_root.rglob("*"))] == ["MNIST", "MNIST/whole"]
 
 
 @pytest.mark.parametrize("fault", [OSError("no route\nto host"), TimeoutError(), RuntimeError("Error downloading x")])
 def test_a_failed_fetch_is_one_line(fault: Exception, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
+    def fail(root: str, **_: object) -> None:
+        (Path(root) / "MNIST" / "raw").mkdir(parents=True)
         raise fault
 
     monkeypatch.setattr(torchvision.datasets, "MNIST", fail)
     with pytest.raises(UserError, match=r"^Could not fetch 'mnist' \(.+\); put its files under .*'digits'") as line:
         fetch("mnist", lambda _: None)
-    assert "\n" not in str(line.value)
+    assert "\n" not in str(line.value) and not list(data_root.iterdir())
 
 
 def test_nothing_is_fetched_for_digits() -> None:

@@ -6,18 +6,23 @@ import hashlib
 import io
 import json
 import os
+import socket
 import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import nn
 
 from compression import errands
 from compression.data.own import own_names, own_report
+from compression.data.sets import DATASETS
 from compression.errands import AddData, AddModel, Export, Fetch, Order
 from compression.export import FORMATS, export_model
 from compression.models.files import save_weights
@@ -27,6 +32,8 @@ from compression.owner import working_for
 from compression.recipe import Prune, Recipe
 from compression.registry import UserError
 from compression.studies import watch
+from pages._errand import free
+from pages._take_away import stem_of
 from tests.data.given import good, zipped
 
 pytestmark = pytest.mark.usefixtures("data_root")
@@ -115,6 +122,20 @@ def test_what_is_cancelled_leaves_nothing(data_root: Path, tmp_path: Path) -> No
         errands.start(AddData(name="other"), {"images.zip": io.BytesIO(many)})
     errands.cancel(place)
     assert errands.state(place) is None and left(data_root) == set()
+
+
+def test_a_fetch_that_is_cancelled_leaves_nothing(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # which takes every request and answers none
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        place = errands.start(Fetch(name="mnist"))
+        while not list(data_root.glob("**/MNIST")):
+            present = errands.state(place)
+            assert present and present.state in watch.UNDER_WAY, present
+            time.sleep(0.02)
+        assert not DATASETS["mnist"].here()
+        errands.cancel(place)
+    assert not DATASETS["mnist"].here() and not list(data_root.glob("[!e]*")) and left(data_root) == set()
 
 
 def test_a_process_that_is_killed_is_told_and_can_be_begun_again(data_root: Path, tmp_path: Path) -> None:
@@ -209,3 +230,58 @@ def test_what_was_made_goes_after_a_day_and_what_cannot_be_read_is_begun_anew(da
     assert errands.state("fetch") is None
     assert ended(Fetch(name="digits")).state == "done"
     assert {folder.name for folder in room.iterdir()} == {"export-new", "fetch"}
+
+
+class Slow(io.BytesIO):
+    """A file that takes its time."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        time.sleep(0.5)
+        return super().read(size)
+
+
+def test_of_two_pages_that_begin_at_once_one_does(data_root: Path, tmp_path: Path) -> None:
+    content = a_zip(tmp_path)
+
+    def begin(name: str) -> str:
+        try:
+            return errands.start(AddData(name=name), {"images.zip": Slow(content)})
+        except UserError as fault:
+            return str(fault)
+
+    with ThreadPoolExecutor() as pages:
+        said = sorted(pages.map(begin, ("one", "two")))
+    assert said == ["One is under way already; wait for its end, or cancel it", "data"]
+    assert until_its_end("data").state == "done" and len(own_names()) == 1
+
+
+def test_exports_are_among_what_runs_at_once(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESPALIER_STUDIES", "1")
+    orders = [Export(recipe=Recipe(model="digits-mlp"), weights=None, stem=stem, formats=("onnx",)) for stem in "ab"]
+    with working_for("e" * 16):
+        place = errands.start(orders[0])
+        with pytest.raises(UserError, match="^You have 1 under way, as many as run for one person at once"):
+            errands.start(orders[1])
+        errands.cancel(place)
+        errands.cancel(errands.start(orders[1]))
+
+
+def test_what_was_stopped_half_way_can_be_asked_for_again(data_root: Path) -> None:
+    folder = data_root / "errands" / "fetch"
+    folder.mkdir(parents=True)
+    for state, again in (("waiting", False), ("done", False), ("failed", True), ("cancelled", True)):
+        watch.write_state(folder, watch.State.model_validate({"state": state}))
+        assert free("fetch") is again, state
+
+
+@pytest.mark.parametrize("stem", ["", "..", "../x", "/x", "a/b", "a\\b", "a b"])
+def test_an_export_writes_nowhere_else(stem: str) -> None:
+    with pytest.raises(ValidationError, match="stem"):
+        Export(recipe=Recipe(model="digits-mlp"), weights=None, stem=stem, formats=("onnx",))
+
+
+@pytest.mark.parametrize("model", ["/tmp/a/my net (1).safetensors", "../a/my net (1).safetensors"])
+def test_a_model_by_its_path_is_called_by_its_name_in_a_zip(model: str) -> None:
+    stem = stem_of(Recipe(model=model), "2:4", date(2026, 1, 2))
+    assert stem == "my-net--1--2of4-2026-01-02"
+    assert Export(recipe=Recipe(model=model), weights=None, stem=stem, formats=("onnx",)).stem == stem

@@ -101,6 +101,25 @@ def test_a_folder_gives_its_logits_shape_and_normalisation(folder: Path, asked: 
     assert all(one["attn_implementation"] == "eager" for one in asked) and os.environ["HF_HUB_OFFLINE"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("shown", "shape", "normalisation"),
+    [
+        ({"image_mean": 0.5, "image_std": 0.2}, (3, 2, 2), ((0.5,) * 3, (0.2,) * 3)),
+        ({"image_mean": 0, "image_std": 1}, (3, 2, 2), ((0.0,) * 3, (1.0,) * 3)),
+        ({"image_mean": 0.5, "image_std": 0.2, "do_normalize": False}, (3, 2, 2), None),
+        ({"size": 2, "crop_size": 9, "do_center_crop": False}, (3, 2, 2), None),
+        ({"size": 9, "crop_size": 2, "do_center_crop": True}, (3, 2, 2), None),
+        ({"size": 9, "do_resize": False}, (3, 2, 2), None),
+    ],
+)
+def test_images_are_prepared_as_the_folder_says(
+    folder: Path, asked: list[dict[str, Any]], shown: dict[str, Any], shape: tuple[int, ...], normalisation: Any
+) -> None:
+    (folder / "preprocessor_config.json").write_text(json.dumps(shown))
+    found = import_model(f"hf:{folder}").blueprint
+    assert (found.input_shape, found.normalisation) == (shape, normalisation)
+
+
 def test_it_is_pruned_saved_and_loaded_like_any_other(folder: Path, asked: list[dict[str, Any]]) -> None:
     made = import_model(f"hf:{folder}")
     half = prune(made.model, Prune(granularity="rows", sparsity=0.5, round_to=1), (3, 2, 2)).model
@@ -120,6 +139,8 @@ def test_what_is_wrong_with_a_folder_is_one_line(folder: Path, asked: list[dict[
     where = f"hf:{folder}"
     assert "There is no config.json" in complaint("hf:/nowhere")
     assert "weights that lie in the folder" in complaint(where, weights=folder / "model.safetensors")
+    (folder / "preprocessor_config.json").write_text('{"image_mean": true, "image_std": {}}')
+    assert "std is {}, {}, {}; give a number above 0" in complaint(where)
     (folder / "preprocessor_config.json").write_text("[")
     assert "is not a JSON object" in complaint(where)
     save_file({"hidden.weight": torch.zeros(8, 12)}, folder / "model.safetensors")

@@ -317,6 +317,8 @@ def test_trained_weights_of_timm_come_with_their_images_shape_and_normalisation(
         assert set(made.model.state_dict()["1.weight"].unique().tolist()) == {0.5}
         assert (made.blueprint.input_shape, made.blueprint.config["num_classes"]) == ((3, 2, 2), 3)
         assert made.blueprint.normalisation == ((0.5, 0.4, 0.3), (0.2, 0.2, 0.2)) and made.notes == (f"timm's {full}",)
+    stranger = "hf-hub:somebody/model"
+    assert complaint(f"timm:{stranger}", pretrained="DEFAULT") == f"timm has no model '{stranger}'"
     assert "choose one of: DEFAULT, tag, gone" in complaint("timm:small", pretrained="other")
     assert "timm cannot fetch the weights of 'small.gone' (OSError: no net" in complaint(
         "timm:small", pretrained="gone"

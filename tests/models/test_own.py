@@ -15,7 +15,7 @@ from compression.distillation.students import STUDENTS
 from compression.library import add_model
 from compression.models.own import RESERVED, home_data, own_card, own_models, remove_model
 from compression.models.samples import SAMPLES
-from compression.models.zoo import available, model_card
+from compression.models.zoo import available, blueprint_of, cards, model_card
 from compression.registry import UserError
 from compression.studies.keys import key_of
 from compression.studies.study import Study
@@ -98,6 +98,11 @@ def test_a_damaged_card_is_one_line_that_says_how_to_be_rid_of_it(data_root: Pat
     (data_root / "models" / "mine.json").write_text("[")
     with pytest.raises(UserError, match="^The card of model 'mine' is damaged; remove it: espalier models rm 'mine'"):
         model_card("mine")
+    (data_root / "models" / "mine.json").write_text('{"name": "mine"}')
+    with pytest.raises(UserError, match="^The card of model 'mine' is damaged"):
+        blueprint_of("mine")
+    assert "mine" not in available()
+    assert cards()[-1]["name"] == "mine" and "is damaged; remove it" in cards()[-1]["sentence"]
     remove_model("mine")
 
 
@@ -106,6 +111,17 @@ def test_an_import_that_fails_leaves_nothing(data_root: Path, tmp_path: Path) ->
     with pytest.raises(UserError, match="is not a whole file of tensors"):
         add_model("mine", "mlp", {"inputs": 64, "hidden": [8]}, data="digits", weights=tmp_path / "w.pt")
     assert own_models() == () and not list((data_root / "models").glob("*"))
+
+
+def test_a_model_that_is_too_large_is_refused_before_it_takes_memory(
+    data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[object] = []
+    monkeypatch.setattr("compression.models.imports.initialised", built.append)
+    monkeypatch.setenv("ESPALIER_UPLOADS_GB", "1")
+    with pytest.raises(UserError, match="^What you brought takes 0 GB of your 1 GB, and this needs 1.61 GB more"):
+        add_model("big", "mlp", {"inputs": 64, "hidden": [20_000, 20_000]}, data="digits")
+    assert not built
 
 
 def test_the_command_line_adds_lists_and_removes(data_root: Path, capsys: pytest.CaptureFixture[str]) -> None:

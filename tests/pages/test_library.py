@@ -78,7 +78,7 @@ def test_a_model_is_added_for_data_with_weights_and_used_on_every_page(open_app:
     shown = {metric.label: metric.value for metric in at.metric}
     assert shown["Parameters"] == count(own_card("mine")["params"]) and shown["Classes"] == "10"
     assert "mine" in at.selectbox(key="model").options
-    for page in ("prune", "pipeline", "tradeoffs"):
+    for page in ("prune", "distill", "sensitivity", "pipeline", "tradeoffs"):
         other = sound(open_app(page, model="mine"))
         assert not other.error and other.selectbox(key="data_digits").value == "digits"
 
@@ -116,6 +116,13 @@ def test_a_model_that_no_data_fits_says_what_is_missing(open_app: Open) -> None:
     add_model("lonely", "mlp", {"hidden": [4]}, 3, (1, 5, 5))
     at = sound(open_app("prune", model="lonely"))
     assert "it takes images of 1×5×5 in 3 classes" in at.info[0].value
+
+
+def test_a_model_that_only_guesses_is_told_from_one_that_knows(open_app: Open) -> None:
+    add_model("mine", "mlp", {"hidden": [4]}, data="digits")
+    at = sound(open_app("prune", model="mine"))
+    assert "no better than guessing among 10 classes" in at.warning[0].value
+    assert not sound(open_app("prune", model="digits-mlp")).warning
 
 
 def test_a_model_is_not_deleted_before_it_was_confirmed(open_app: Open) -> None:
@@ -158,6 +165,18 @@ def test_models_of_ones_own_come_first(open_app: Open) -> None:
     at = sound(open_app("library"))
     assert column(at, "model")[:2] == ["mine", "digits-cnn"]
     assert at.selectbox(key="library_model").options[:2] == ["mine", "digits-cnn"]
+
+
+def test_a_damaged_card_takes_no_page_down_and_its_model_can_be_deleted(open_app: Open, data_root: Path) -> None:
+    add_model("mine", "mlp", {"hidden": [4]}, data="digits")
+    (data_root / "models" / "mine.json").write_text("[")
+    at = sound(open_app("distill", model="digits-mlp"))
+    assert not at.error and "mine" not in at.selectbox(key="model").options
+    at = sound(open_app("library"))
+    at = sound(at.selectbox(key="library_model").set_value("mine").run())
+    assert "card of model 'mine' is damaged" in said(at)
+    at = sound(at.button(key="library_model_delete").click().run())
+    assert "Delete it" in {button.label for button in at.button}
 
 
 def test_what_is_deleted_meanwhile_gives_way_on_every_page(open_app: Open) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from safetensors.torch import load as read
 from compression import errands
 from compression.models.files import load_weights
 from compression.recipe import Prune, Recipe
-from compression.studies import jobs
+from compression.studies import jobs, watch
 from compression.studies.lineage import Lineage
 from compression.studies.sweep import main as carry_out
 from compression.subject import load_subject, prune_subject
@@ -55,3 +58,17 @@ def test_the_pipeline_page_hands_out_its_last_model_with_the_recipe_that_made_it
     kept = load_weights(jobs.weights(folder.name, 0)).model.state_dict()
     assert all(torch.equal(tensor, kept[name]) for name, tensor in read(files["model.safetensors"]).items())
     assert Recipe.from_yaml(files["recipe.yaml"].decode()) == recipe
+
+
+def test_what_the_page_showed_before_can_still_be_stopped(open_app: Open, data_root: Path) -> None:
+    folder = data_root / "errands" / "export-before"
+    folder.mkdir(parents=True)
+    watch.write_state(folder, watch.State(state="running", total=100, started=time.time()))
+    command = [sys.executable, "-c", "import time; time.sleep(200)", str(folder)]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        (folder / "pid").write_text(str(process.pid))
+        at = sound(open_app("prune", model="digits-mlp"))
+        at = sound(at.button(key="export-before_cancel").click().run())
+        process.wait(10)
+        assert not folder.exists()
+    assert "prune_make" in {button.key for button in at.button}

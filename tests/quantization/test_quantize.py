@@ -18,7 +18,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from compression.data.sets import load_data
+from compression.data.sets import Dataset, load_data
 from compression.measure import macs, sizes
 from compression.models.files import read_weights, weights_bytes
 from compression.models.imports import import_model
@@ -29,7 +29,7 @@ from compression.quantization import MODES, Made, quantize
 from compression.recipe import Mode, Prune, Quantize
 from compression.registry import UserError
 from compression.subject import load_subject, prune_subject
-from compression.training import inputs, predict
+from compression.training import inputs, normalise, predict
 
 DIGITS = "digits-cnn", "digits-mlp", "digits-vit"
 
@@ -122,19 +122,33 @@ def test_a_file_is_nearly_as_right_smaller_and_holds_no_float_weights(name: str,
 
 
 def test_static_looks_at_training_images_alone_drawn_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Tensor] = []
+    seen: list[list[Tensor]] = []
     real = MODES["static"].call
 
     def spying(*given: object) -> None:
-        seen.append(given[-1])  # type: ignore[arg-type]
-        real(*given)
+        *others, batches = given
+        seen.append(list(batches))  # type: ignore[call-overload]
+        real(*others, iter(seen[-1]))
 
     monkeypatch.setitem(MODES, "static", replace(MODES["static"], call=spying))
     files = [made.__wrapped__("digits-mlp", images=40, seed=seed).model.file for seed in (0, 0, 1)]
     assert files[0] == files[1] != files[2]
     train = {tuple(image.flatten().tolist()) for image in inputs(load_data("digits").train, load_data("digits"))}
-    assert [len(images) for images in seen] == [40, 40, 40]
-    assert {tuple(image.flatten().tolist()) for images in seen for image in images} <= train
+    assert [[len(batch) for batch in batches] for batches in seen] == [[32, 8]] * 3
+    assert {tuple(image.flatten().tolist()) for batches in seen for batch in batches for image in batch} <= train
+
+
+def test_no_more_than_a_batch_is_ever_normalised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    module = sys.modules["compression.quantization.quantize"]
+
+    def spying(images: Tensor, dataset: Dataset) -> Tensor:
+        asked.append(len(images))
+        return normalise(images, dataset)
+
+    monkeypatch.setattr(module, "normalise", spying)
+    made.__wrapped__("digits-mlp", images=1000)
+    assert sum(asked) == 1000 and max(asked) == 32
 
 
 def test_pruned_zeros_stay_zero_and_the_numbers_are_those_of_the_model_that_was_rounded() -> None:
@@ -238,6 +252,20 @@ def test_what_cannot_be_quantised_is_one_line(module: nn.Module, reason: str) ->
     assert "\n" not in str(told.value)
 
 
+NUMBERS = {
+    "six": [600_000_000],
+    "three": [[3]],
+    "column": np.zeros((40_000, 1), np.float32),
+    "row": np.zeros((1, 40_000), np.float32),
+}
+VAST: dict[str, list[tuple[str, list[str]]]] = {
+    "constant": [("ConstantOfShape", ["six"])],
+    "product": [("MatMul", ["column", "row"])],
+    "chosen": [("NonZero", ["three"]), ("Shape", ["made0"]), ("Tile", ["row", "made1"])],
+}
+"""Nodes that make much of little: their operators, and what each is given."""
+
+
 def tampered(kind: str) -> bytes:
     """A sound file's graph with one thing in it that nobody should run."""
     model = onnx.load_from_string(made("digits-mlp", "dynamic").model.file)
@@ -255,6 +283,9 @@ def tampered(kind: str) -> bytes:
     elif kind == "loop":
         branch = onnx.helper.make_attribute("body", onnx.helper.make_graph([], "g", [], []))
         graph.node.add(op_type="Loop").attribute.append(branch)
+    elif kind in VAST:
+        graph.initializer.extend(numpy_helper.from_array(np.array(one), name) for name, one in NUMBERS.items())
+        graph.node.extend(onnx.helper.make_node(op, given, [f"made{i}"]) for i, (op, given) in enumerate(VAST[kind]))
     elif kind == "noise":
         return b"no graph at all" * 100
     return bytes(model.SerializeToString())
@@ -267,6 +298,9 @@ def tampered(kind: str) -> bytes:
         ("foreign", "domain 'evil'"),
         ("nan", "NaN or infinite"),
         ("loop", "a graph within its graph"),
+        ("constant", "makes 600,000,000 numbers of one image"),
+        ("product", "makes 1,600,000,000 numbers of one image"),
+        ("chosen", "does not tell the size of what 'NonZero' makes"),
         ("noise", "is not ONNX"),
     ],
 )

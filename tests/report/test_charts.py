@@ -10,6 +10,7 @@ import pytest
 
 from compression.report import charts
 from compression.report.bins import filter_grid, histogram_table, unit_table
+from compression.report.curve import mean_gap
 from compression.report.drawing import Frame, laid_over
 from compression.report.drawing import chart as drawn
 from compression.report.tables import (
@@ -125,6 +126,16 @@ def test_every_chart_is_valid_small_and_in_words(name, theme):
     assert shown == f"<b>{chart.title}</b>"
     other = LIGHT if theme is DARK else DARK
     assert other.text not in text and other.palette[0] not in text, "colours of one theme only"
+
+
+def test_a_curve_drawn_by_hand_is_beside_the_measured_one_and_its_gap_is_their_mean_distance():
+    table = curve_table(sweep())
+    measured = dict(zip(*(table[table["granularity"] == "weights"][key] for key in ("x", "accuracy")), strict=True))
+    drawn = [(x, accuracy - step) for (x, accuracy), step in zip(measured.items(), (0.0, 0.1, 0.2, 0.3), strict=False)]
+    line = named(charts.curve_chart(table, LIGHT, drawn=drawn), "you drew")
+    assert (list(line.x), list(line.y)) == tuple(map(list, zip(*drawn, strict=True)))
+    only = table[table["granularity"].isin(["weights", "baseline"])]
+    assert mean_gap([*drawn, (0.123, 0.0)], only) == pytest.approx(np.mean([0.0, 0.1, 0.2, 0.3][: len(drawn)]))
 
 
 def test_histograms_are_tiny():

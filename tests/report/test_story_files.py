@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -236,3 +239,15 @@ def test_a_trial_off_the_first_view_is_drawn_where_it_is_presented() -> None:
     assert low < 0.7 < high
     (chart,) = [part.chart for part in sections(replace(made(FAST))) if part.key == "tradeoff" and part.chart]
     assert chart.figure.layout.yaxis.range[0] > 0.7
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("soffice"), reason="LibreOffice, which would open the deck, is not here")
+def test_an_office_opens_the_deck_and_lays_out_every_slide(tmp_path: Path) -> None:
+    told = made(SLOW, FAST, POOR)
+    (tmp_path / "deck.pptx").write_bytes(slides.deck(told, Cover()))
+    home = f"-env:UserInstallation=file://{tmp_path}/office"
+    command = ["soffice", home, "--headless", "--convert-to", "pdf", "--outdir", str(tmp_path), f"{tmp_path}/deck.pptx"]
+    subprocess.run(command, check=True, capture_output=True, timeout=110)
+    pages = re.findall(rb"/Type\s*/Page\b", (tmp_path / "deck.pdf").read_bytes())
+    assert len(pages) == len(opened(told).slides) == 1 + len(sections(told))

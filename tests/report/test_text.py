@@ -23,7 +23,7 @@ def test_counts(value, written):
 
 @pytest.mark.parametrize(
     ("value", "whole", "written"),
-    [(48, 64, "48 of 64"), (6_290, 9_216, "6.29 of 9.22 K"), (30, 999_600, "30 of 1 M")],
+    [(48, 64, "48 of 64"), (6_290, 9_216, "6.29 of 9.22 K"), (55, 8_640, "55 of 8.64 K"), (30, 999_600, "30 of 1 M")],
 )
 def test_parts_say_their_unit_once(value, whole, written):
     assert text.part(value, whole) == written

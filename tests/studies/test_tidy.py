@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from compression.cli import main
 from compression.data.root import own_root
+from compression.models.own import FACTS
 from compression.owner import working_for
 from compression.registry import UserError
 from compression.studies import store
@@ -20,6 +22,7 @@ from compression.studies.tidy import clean, old
 
 ANNA, BEN = "a" * 16, "b" * 16
 STUDY = Study(name="ours", model="digits-mlp", data="used", recipes={"recipe": ({"kind": "prune", "sparsity": 0.5},)})
+NETS = ("swept-net", "taught", "learns")
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +38,8 @@ def brought(name: str, days: float, whom: str = ANNA, folder: str = "own") -> Pa
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     then = time.time() - days * 86_400
-    os.utime(path, (then, then))
+    for changed in (path, path.parent):
+        os.utime(changed, (then, then))
     return path
 
 
@@ -45,16 +49,24 @@ def test_what_is_old_goes_and_what_is_young_or_used_stays() -> None:
         job = own_root() / "sweeps" / "abc"
         job.mkdir(parents=True)
         (job / "plan.json").write_text(Sweep(model="digits-mlp", data="swept", sparsities=(0.5,)).model_dump_json())
+        card = own_root() / "models" / "swept-net.json"
+        card.parent.mkdir()
+        card.write_text(json.dumps(dict.fromkeys(FACTS) | {"data": "home"}))
+        lesson = {"kind": "distill", "teacher": {"choose": ["taught", "original"]}, "student": "learns"}
+        store.create(Study(name="taught", model="swept-net", recipes={"recipe": (lesson,)}))
         (job.parent / "broken").mkdir()
         (job.parent / "broken" / "plan.json").write_text("{")
     gone = [
         brought("old.safetensors", 31), brought("used.safetensors", 31, BEN),  # which another one's study has
         brought("net.safetensors", 31, folder="models"), brought("net.json", 31, folder="models"),
         brought("mine.safetensors", 31, ""), brought(".half.safetensors.77", 1.1),
+        brought("shipped.zip", 1.1, folder="errands/export-1"),
     ]  # fmt: skip
     stay = [
         brought("used.safetensors", 400), brought("swept.safetensors", 400), brought("young.safetensors", 29),
-        brought(".half.safetensors.78", 0.5), brought("weights.safetensors", 400, folder="studies"),
+        brought("home.safetensors", 400), *(brought(f"{name}.safetensors", 400, folder="models") for name in NETS),
+        brought(".half.safetensors.78", 0.5),
+        brought("shipped.zip", 0.5, folder="errands/export-2"), brought("weights.safetensors", 400, folder="studies"),
     ]  # fmt: skip
     assert sorted(old(30)) == sorted(gone) and all(path.exists() for path in gone)
     assert sorted(clean(30)) == sorted(gone)
