@@ -26,10 +26,7 @@ def data_sets() -> None:
         st.session_state[CHOSEN] = order.name
     say_deleted()
     known, own = sources(), own_names()
-    st.dataframe(
-        _table(known, own), hide_index=True, key="library_sets",
-        column_config={"what it is": st.column_config.TextColumn(width="large")},
-    )  # fmt: skip
+    st.dataframe(_table(known, own), hide_index=True, key="library_sets")
     add_data()
     _fetching()
     lost(CHOSEN, tuple(known), "data set")

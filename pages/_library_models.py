@@ -31,10 +31,7 @@ def models() -> None:
     own = own_models()
     known = sorted(cards(), key=lambda card: card["name"] in SAMPLES)
     names = tuple(card["name"] for card in known)
-    st.dataframe(
-        _table(known, own), hide_index=True, key="library_models",
-        column_config={"what it is": st.column_config.TextColumn(width="large")},
-    )  # fmt: skip
+    st.dataframe(_table(known, own), hide_index=True, key="library_models")
     add_model()
     lost(CHOSEN, names, "model")
     name = st.selectbox(
@@ -45,6 +42,7 @@ def models() -> None:
     if fault := damaged().get(name):
         st.error(inert(fault), icon=":material/error:")
         return _delete(name)
+    st.text(known[names.index(name)]["sentence"])
     with st.spinner(f"Looking at {name}"):
         card = card_of(name)
     _actions(name, card, name in own)

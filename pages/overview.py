@@ -22,6 +22,7 @@ with numbers:
 first_chart(chosen, place)
 st.divider()
 ways = {
+    ("learn", "Learn", "lightbulb"): "Twelve lessons that ask for a guess first, and pictures to move.",
     ("prune", "Prune", "content_cut"): "Move a slider and watch what falls: weights, layers, classes, single images.",
     ("sensitivity", "Sensitivity", "tune"): "Cut each layer alone, then spend a budget where it hurts least.",
     ("distill", "Distill", "school"): "A teacher's answers soften with the temperature; students alone and taught.",
