@@ -47,6 +47,8 @@ def _report_tables(report: Report) -> None:
     print(f"every image {report.transform}\n")
     rows = [(label, *map(str, row)) for label, *row in zip(report.classes, *report.counts.values(), strict=True)]
     table(("class", *report.counts), [*rows, ("all", *(str(sum(row)) for row in report.counts.values()))])
+    if report.put_aside:
+        print(report.put_aside)
     if report.repeated:
         print(f"repeated: {report.repeated:,} images have the pixels of another one of their split")
     pairs = [f"in two splits: {quoted(one)} and {quoted(other)} have equal pixels" for one, other in report.across]
@@ -79,7 +81,9 @@ def _clean(arguments: argparse.Namespace) -> None:
     if arguments.json:
         return print_json([str(path) for path in gone])
     _lines([f"{'removed' if arguments.yes else 'old'}: {path}" for path in gone], len(gone))
-    if not arguments.yes:
+    if not gone:
+        print(f"nothing that no study uses is {arguments.days:g} days old", file=sys.stderr)
+    elif not arguments.yes:
         print(f"{len(gone)} files are old; say --yes to remove them", file=sys.stderr)
 
 

@@ -39,4 +39,4 @@ def export(arguments: argparse.Namespace) -> None:
         for name, about in card["files"].items()
     ]
     table((f"in {arguments.to}", "size", "largest difference", ""), rows)
-    print(f"differences from PyTorch's logits, as a share of the largest, on {card['compared_on']}")
+    print(f"differences from the model's own logits, as a share of the largest, on {card['compared_on']}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 import tomllib
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from compression.data.quota import QUOTAS, allowed
+from compression.data.quota import QUOTAS, allowed, amount
 from compression.data.root import data_root
 from compression.owner import NOBODY, working_for
 from compression.registry import UserError, quoted
@@ -30,8 +31,6 @@ def serve(arguments: argparse.Namespace) -> NoReturn:
     Raises:
         UserError: the pages are not here, or what was asked for would let strangers in.
     """
-    if not 1 <= arguments.port <= 65535:
-        raise UserError(f"port is {arguments.port}; it must lie in 1 to 65535")
     if not (ROOT / "pages" / "_serve.py").is_file():
         raise UserError(f"The pages are not in {ROOT}: a package has the commands alone; serve from a checkout")
     variables = _quotas(arguments) | {"ESPALIER_DATA": str(data_root().absolute())}  # it runs in another folder
@@ -41,7 +40,10 @@ def serve(arguments: argparse.Namespace) -> NoReturn:
         variables[VARIABLE] = str(arguments.allow.resolve())
     else:
         options += _alone(arguments)
+    _check_port(arguments.address, arguments.port)
     if arguments.keep_days is not None:
+        if not arguments.keep_days >= 1:
+            raise UserError(f"--keep-days is {arguments.keep_days:g}; it must be at least 1")
         from compression.studies.tidy import clean  # here, since it loads Optuna, which this needs for nothing else
 
         print(f"espalier: removed {len(clean(arguments.keep_days))} old files that no study uses", file=sys.stderr)
@@ -51,13 +53,30 @@ def serve(arguments: argparse.Namespace) -> NoReturn:
 
 
 def _quotas(arguments: argparse.Namespace) -> dict[str, str]:
-    """The variables that hold what may be taken, those given here first; what they hold is checked."""
-    given = {quota.variable: getattr(arguments, key) for key, quota in QUOTAS.items()}
-    variables = {name: value for name, value in given.items() if value is not None}
-    with working_for(NOBODY):
-        for key in QUOTAS:
-            allowed(key, {**os.environ, **variables})
+    """The variables that hold what may be taken, as given here; what they hold now is checked too."""
+    variables = {}
+    for key, quota in QUOTAS.items():
+        if (given := getattr(arguments, key)) is None:
+            with working_for(NOBODY):
+                allowed(key)
+        else:
+            amount(quota, given, f"--{key}")
+            variables[quota.variable] = given
     return variables
+
+
+def _check_port(address: str, port: int) -> None:
+    """Raise UserError where nothing can listen there: the port is taken, or the address is not this machine's."""
+    if not 1 <= port <= 65535:
+        raise UserError(f"--port is {port}; it must lie in 1 to 65535")
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            tried.bind((address, port))
+    except OSError as fault:
+        raise UserError(
+            f"Nothing can listen at --address {quoted(address)} --port {port} ({fault.strerror}); choose another"
+        ) from None
 
 
 def _alone(arguments: argparse.Namespace) -> list[str]:

@@ -23,6 +23,7 @@ def waited_for(place: str) -> bool:
         _progress(place)
     if present.state == "failed":
         st.error(inert(present.message), icon=":material/error:")
+        put_away(place, "Dismiss", icon="close")
     return present.state == "done"
 
 
@@ -33,7 +34,7 @@ def free(place: str) -> bool:
 
 
 def put_away(place: str, label: str, icon: str = "add") -> None:
-    """A button that forgets an errand that is done, so that the next can be asked for."""
+    """A button that forgets an errand that has ended, so that the next can be asked for."""
     st.button(label, key=f"{place}_put_away", icon=f":material/{icon}:", on_click=errands.cancel, args=(place,))
 
 

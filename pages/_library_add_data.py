@@ -6,29 +6,18 @@ import streamlit as st
 
 from compression import errands
 from compression.data.adding import check_name
+from compression.data.own import own_names
 from compression.errands import AddData
-from compression.registry import UserError
-from pages._errand import UPLOAD_MB, free, put_away, waited_for
-from pages._link import inert
+from pages._errand import UPLOAD_MB
+from pages._library_add import adding, needed
 
 SIDES = {"as they are": None, "8×8": 8, "28×28": 28, "32×32": 32, "64×64": 64, "96×96": 96, "224×224": 224}
-PLACE = "data"
 KEY = "library_data_"
 
 
-def add_data(opened: bool) -> None:
-    """The form, or in its place how far the data set is that was asked for."""
-    if not free(PLACE):
-        if waited_for(PLACE):
-            st.success(f"{inert(errands.found(PLACE)['name'])} is a data set now.", icon=":material/check:")
-            put_away(PLACE, "Add another")
-        return
-    with st.expander("Add your own images", icon=":material/add:", expanded=opened or errands.state(PLACE) is not None):
-        waited_for(PLACE)
-        try:
-            _form()
-        except UserError as fault:
-            st.error(inert(str(fault)), icon=":material/error:")
+def add_data() -> None:
+    """The form, and how far the data set is that was asked for."""
+    adding("data", "Add your own images", "data set", own_names(), _form)
 
 
 def _form() -> None:
@@ -50,10 +39,9 @@ def _form() -> None:
         grey = third.toggle("Grey", key=f"{KEY}grey", help="One channel, also where images have colours.")
         if not st.form_submit_button("Add data set", type="primary", icon=":material/add:"):
             return
+    needed(zip=upload, name=name)
     check_name(name)
-    if upload is None:
-        raise UserError("No zip has been chosen yet; drop one on the form")
     side = SIDES[size]
-    order = AddData(name=name, size=(side, side) if side else None, grey=grey or None)
+    order = AddData(name=name, upload=upload.name, size=(side, side) if side else None, grey=grey or None)
     errands.start(order, {"images.zip": upload})
     st.rerun()

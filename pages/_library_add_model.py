@@ -12,33 +12,21 @@ from compression.data.sets import sources
 from compression.errands import AddModel
 from compression.library import options_of, shape_of
 from compression.models.imports import OWN, architectures
-from compression.models.own import check_model_name
+from compression.models.own import check_model_name, own_models
 from compression.recipe import validated
 from compression.registry import UserError
-from pages._errand import UPLOAD_MB, free, put_away, waited_for
-from pages._link import inert
+from pages._errand import UPLOAD_MB
+from pages._library_add import adding, needed
 
 KINDS = {"torchvision": "torchvision", "timm": "timm", "own": "Espalier's own"}
 WEIGHTS = {"random": "Random", "file": "From a file", "pretrained": "torchvision's own"}
 OTHER = "other images"
-PLACE = "model"
 KEY = "library_model_"
 
 
-def add_model(opened: bool) -> None:
-    """The form, or in its place how far the model is that was asked for."""
-    if not free(PLACE):
-        if waited_for(PLACE):
-            name = inert(errands.found(PLACE)["name"])
-            st.success(f"{name} is a model now: its card is below.", icon=":material/check:")
-            put_away(PLACE, "Add another")
-        return
-    with st.expander("Add a model", icon=":material/add:", expanded=opened or errands.state(PLACE) is not None):
-        waited_for(PLACE)
-        try:
-            _form()
-        except UserError as fault:
-            st.error(inert(str(fault)), icon=":material/error:")
+def add_model() -> None:
+    """The form, and how far the model is that was asked for."""
+    adding("model", "Add a model", "model", own_models(), _form)
 
 
 def _form() -> None:
@@ -49,13 +37,13 @@ def _form() -> None:
         help='Of the architecture, such as {"width_mult": 0.5} or, for an mlp, {"hidden": [64]}.',
     )  # fmt: skip
     if st.button("Add model", type="primary", icon=":material/add:", key=f"{KEY}go", disabled=not architecture):
+        needed(name=name, weights_file=upload or "weights" not in weights)
         check_model_name(name)
-        if "weights" in weights and upload is None:
-            raise UserError("No weights file has been chosen yet; drop one on the form")
         fields = {"name": name, "architecture": architecture, "config": options_of(options, "Options")}
         if "input_shape" in images:
             images["input_shape"] = shape_of(images["input_shape"], "Input")
-        order = validated(AddModel, fields | images | weights)
+        sent = {"upload": upload.name} if upload else {}
+        order = validated(AddModel, fields | images | weights | sent)
         errands.start(order, {order.weights: upload} if upload else {})
         st.rerun()
 

@@ -14,7 +14,8 @@ from compression.errands import AddData, Fetch
 from compression.report.text import count
 from pages._errand import just_done, put_away, waited_for
 from pages._library_add_data import add_data
-from pages._link import inert, lost
+from pages._library_delete import confirm, say_deleted
+from pages._link import lost
 
 CHOSEN = "library_data"
 
@@ -23,9 +24,10 @@ def data_sets() -> None:
     """A table of all data sets, the facts of one, and the form for another."""
     if isinstance(order := just_done("data"), AddData):
         st.session_state[CHOSEN] = order.name
+    say_deleted()
     known, own = sources(), own_names()
     st.dataframe(_table(known, own), hide_index=True, key="library_sets")
-    add_data(opened=not own)
+    add_data()
     _fetching()
     lost(CHOSEN, tuple(known), "data set")
     name = st.selectbox(
@@ -45,7 +47,8 @@ def data_sets() -> None:
             st.rerun()
     elif name in own:
         if st.button("Delete", icon=":material/delete:", key="library_data_delete", type="tertiary"):
-            _confirm(name)
+            stays = "goes with its images. Models that were trained on it stay."
+            confirm(name, stays, CHOSEN, next(iter(sources())), remove)
         _own(own_report(name))
     else:
         st.text(f"Classes: {', '.join(source.classes)}")
@@ -68,8 +71,6 @@ def _table(known: dict[str, Source], own: tuple[str, ...]) -> pd.DataFrame:
 def _fetching() -> None:
     if waited_for("fetch"):
         st.success("It is here now.", icon=":material/check:")
-    present = errands.state("fetch")
-    if present and present.state in ("done", "failed"):
         put_away("fetch", "Fetch another")
 
 
@@ -81,7 +82,7 @@ def _own(report: Report) -> None:
         st.metric("Left out", f"{report.left_out_count:,}", help="Files that could not be used, each with its reason.")
         st.metric("Equal images", f"{report.repeated:,}", help="With the pixels of another one of their split.")
         st.metric("In two splits", f"{report.across_count:,}", help="Images to judge by that training sees too.")
-    st.caption(f"Every image was {report.transform}.")
+    st.caption(" ".join((f"Every image was {report.transform}.", report.put_aside)))
     st.dataframe(pd.DataFrame({"class": report.classes, **report.counts}), hide_index=True, key="library_counts")
     if report.left_out:
         st.markdown(f"**Left out**, the first {len(report.left_out):,} of {report.left_out_count:,}")
@@ -93,14 +94,3 @@ def _own(report: Report) -> None:
 
 def _pairs(pairs: Sequence[tuple[str, str]], columns: tuple[str, str], key: str) -> None:
     st.dataframe(pd.DataFrame(pairs, columns=columns), hide_index=True, key=key)
-
-
-@st.dialog("Delete this data set?")
-def _confirm(name: str) -> None:
-    st.markdown(f"**{inert(name)}** goes with its images. Models that were trained on it stay.")
-    with st.container(horizontal=True):
-        if st.button("Delete it", type="primary", key="library_data_delete_yes"):
-            remove(name)
-            st.rerun()
-        if st.button("Keep it", key="library_data_delete_no"):
-            st.rerun()

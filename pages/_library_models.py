@@ -10,12 +10,13 @@ import streamlit as st
 
 from compression.errands import AddModel
 from compression.models.own import damaged, own_models, remove_model
-from compression.models.zoo import cards
+from compression.models.zoo import SAMPLES, available, cards
 from compression.pruning import GRANULARITIES
 from compression.report.text import count, percent
 from pages._cache import card_of
 from pages._errand import just_done
 from pages._library_add_model import add_model
+from pages._library_delete import confirm, say_deleted
 from pages._link import inert, lost
 
 Card = dict[str, Any]
@@ -26,11 +27,12 @@ def models() -> None:
     """A table of all models, the card of one, and the form for another."""
     if isinstance(order := just_done("model"), AddModel):
         st.session_state[CHOSEN] = order.name
+    say_deleted()
     own = own_models()
-    known = cards()
-    st.dataframe(_table(known, own), hide_index=True, key="library_models")
-    add_model(opened=not own)
+    known = sorted(cards(), key=lambda card: card["name"] in SAMPLES)
     names = tuple(card["name"] for card in known)
+    st.dataframe(_table(known, own), hide_index=True, key="library_models")
+    add_model()
     lost(CHOSEN, names, "model")
     name = st.selectbox(
         "Card of", names, key=CHOSEN, bind="query-params", width=380,
@@ -40,6 +42,7 @@ def models() -> None:
     if fault := damaged().get(name):
         st.error(inert(fault), icon=":material/error:")
         return _delete(name)
+    st.text(known[names.index(name)]["sentence"])
     with st.spinner(f"Looking at {name}"):
         card = card_of(name)
     _actions(name, card, name in own)
@@ -78,22 +81,12 @@ def _actions(name: str, card: Card, own: bool) -> None:
 
 def _delete(name: str) -> None:
     if st.button("Delete", icon=":material/delete:", key="library_model_delete", type="tertiary"):
-        _confirm(name)
+        stays = "goes with its weights and card. Studies that used it keep what they measured."
+        confirm(name, stays, CHOSEN, next(one for one in available() if one != name), remove_model)
 
 
 def _use(name: str) -> None:
     st.session_state["model"] = name
-
-
-@st.dialog("Delete this model?")
-def _confirm(name: str) -> None:
-    st.markdown(f"**{inert(name)}** goes with its weights and card. Studies that used it keep what they measured.")
-    with st.container(horizontal=True):
-        if st.button("Delete it", type="primary", key="library_model_delete_yes"):
-            remove_model(name)
-            st.rerun()
-        if st.button("Keep it", key="library_model_delete_no"):
-            st.rerun()
 
 
 def _card(card: Card) -> None:

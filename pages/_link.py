@@ -27,9 +27,12 @@ def foreign(words: str) -> str:
 
 
 def lost(key: str, known: Sequence[str], what: str) -> None:
-    """Say that what a link names is not here, before the menu of this key falls back to the first that is."""
+    """Say that what a link names is not here, before the menu of this key falls back to the first that is.
+
+    Where the menu shows something else already, chosen since, the link is of no matter.
+    """
     named = st.query_params.get(key)
-    if named and named not in known:
+    if named and named not in known and st.session_state.get(key) not in known:
         st.warning(f"The link's {what} {foreign(named)} is not here; this is {known[0]}.", icon=":material/link_off:")
 
 

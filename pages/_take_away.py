@@ -29,9 +29,11 @@ def take_away(
     """
     with st.popover("Take it away", icon=":material/package_2:", key=f"{key}_away", width=width):
         about = "\n".join(f"- **{form.label}**: {form.sentence}" for form in FORMATS.values())
+        int8 = any(stage.kind == "quantize" for stage in recipe.stages)  # it is an ONNX file, whatever holds it
         formats = st.pills(
-            "Formats", tuple(FORMATS), selection_mode="multi", default=["safetensors", "onnx"], key=f"{key}_formats",
-            format_func=lambda form: FORMATS[form].label, wrap=True, help=about,
+            "Formats", tuple(FORMATS), selection_mode="multi", default=["onnx"] if int8 else ["safetensors", "onnx"],
+            key=f"{key}_formats{'_int8' if int8 else ''}", format_func=lambda form: FORMATS[form].label, wrap=True,
+            help=about,
         )  # fmt: skip
         if not formats:
             st.info("Choose one or more formats.", icon=":material/touch_app:")
@@ -79,8 +81,9 @@ def _made(place: str, stem: str) -> None:
         column_config={"bytes": st.column_config.NumberColumn(format="localized")},
     )  # fmt: skip
     st.caption(
-        f"Differences from PyTorch's logits, as a share of the largest, on {inert(card['compared_on'])}. Beside them: "
-        "card.json, recipe.yaml and, where it could be written, load_model.py, which needs torch alone."
+        f"Differences from the model's own logits, as a share of the largest, on {inert(card['compared_on'])}. Beside "
+        "them: card.json, recipe.yaml and, where it could be written, load_model.py, which needs torch and safetensors "
+        "and nothing of Espalier."
     )
     for note in card["notes"]:
         st.caption(inert(note))

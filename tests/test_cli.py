@@ -462,7 +462,7 @@ PRUNE = "model: digits-mlp\nstages:\n- {kind: prune, "
         (("sweep", "--model", "digits-mlp", "--seeds", "0"), "seeds is '0'; it should be greater than or equal to 1"),
         (("sweep", "--model", "digits-mlp", "--split", "train"), "Unknown split 'train'; choose one of: val, test"),
         (("serve", "--port", "http"), "espalier serve: argument --port: invalid int value: 'http'"),
-        (("serve", "--port", "0"), "port is 0; it must lie in 1 to 65535"),
+        (("serve", "--port", "0"), "--port is 0; it must lie in 1 to 65535"),
     ],
 )
 def test_bad_arguments_are_one_line(complaint: Call, arguments: tuple[str, ...], message: str, data_root: Path) -> None:
@@ -639,6 +639,16 @@ def test_export_faults_are_one_line(complaint: Call, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "File exists" in complaint("export", "digits-mlp", "--to", str(tmp_path / "file"))
     assert "--to" in complaint("export", "digits-mlp")
+
+
+def test_a_folder_is_no_model_and_the_file_in_it_is_named(complaint: Call, tmp_path: Path) -> None:
+    assert "is a folder; give the file in it, model.safetensors" in complaint("measure", str(tmp_path))
+
+
+def test_where_nothing_is_old_nothing_is_asked_for(espalier: Call, data_root: Path) -> None:
+    told = "nothing that no study uses is 1 days old\n"
+    assert espalier("data", "clean", "--days", "1", said=told) == ""
+    assert espalier("data", "clean", "--days", "1", "--yes", said=told) == ""
 
 
 # What the README says

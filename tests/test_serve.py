@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,7 @@ def start(monkeypatch: pytest.MonkeyPatch, data_root: Path) -> Start:
         started.append((command[3:], variables))
 
     monkeypatch.chdir("/")
+    monkeypatch.setattr(cli_serve, "_check_port", lambda address, port: None)  # tests beside this one may listen
     monkeypatch.setattr(os, "execve", become)
 
     def run(*arguments: str) -> tuple[list[str], dict[str, str]]:
@@ -106,6 +108,16 @@ def test_without_the_pages_it_says_so(
 ) -> None:
     monkeypatch.setattr(cli_serve, "ROOT", tmp_path)
     assert refused(capsys, monkeypatch).startswith(f"The pages are not in {tmp_path}: a package has the commands alone")
+
+
+def test_a_port_that_is_taken_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, data_root: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert refused(capsys, monkeypatch, "--port", str(port)) == (
+            f"Nothing can listen at --address '127.0.0.1' --port {port} (Address already in use); choose another"
+        )
 
 
 # With one
@@ -204,7 +216,7 @@ def test_quotas_given_go_to_the_server_and_are_checked(
         "--disk is given without --team; it limits what users take who have rooms of their own"
     )
     assert refused(capsys, monkeypatch, "--disk", "much") == (
-        "ESPALIER_DISK_GB is 'much'; give the GB that all users together take as a number of 0 or more"
+        "--disk is 'much'; give the GB that all users together take as a number of 0 or more"
     )
 
 
@@ -228,4 +240,4 @@ def test_old_files_go_before_the_server_starts(start: Start, data_root: Path) ->
 
 
 def test_fewer_days_than_one_are_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert refused(capsys, monkeypatch, "--keep-days", "0.5") == "days is 0.5; it must be at least 1"
+    assert refused(capsys, monkeypatch, "--keep-days", "0.5") == "--keep-days is 0.5; it must be at least 1"

@@ -95,7 +95,7 @@ def check_name(name: str) -> None:
     if plain_name(name) in taken:
         raise UserError(f"name is '{name}', which has a meaning of its own; choose another than {', '.join(taken)}")
     if name in own_names():
-        raise UserError(f"There is a data set '{name}' already; remove it first with: espalier data rm '{name}' --yes")
+        raise UserError(f"There is a data set '{name}' already; choose another name, or delete that one first")
 
 
 def _splits(items: Sequence[Item]) -> list[str]:

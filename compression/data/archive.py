@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from compression.data.names import File, LeftOut, fault_of, kind_fault, passed_over
+from compression.data.names import File, LeftOut, empty_folders, fault_of, kind_fault, passed_over
 from compression.registry import UserError, in_a_line, quoted
 
 MOST_FILES = 200_000
@@ -74,20 +74,21 @@ def _check(archive: zipfile.ZipFile, size: int) -> None:
 
 def in_zip(archive: zipfile.ZipFile) -> tuple[list[File], list[LeftOut]]:
     """The entries that may be images, and the others with the reason, but for hidden ones."""
-    files, left_out = [], []
+    files, left_out, names = list[File](), list[LeftOut](), list[str]()
     for entry in archive.infolist():
         name = entry.orig_filename.removeprefix("./")  # zipfile cuts its own name off at a zero byte
-        if name.endswith("/"):
-            continue
-        fault = fault_of(name)
+        fault = fault_of(name.removesuffix("/"))
         if not fault and passed_over(name):
+            continue
+        names.append(name)
+        if name.endswith("/") and not fault:
             continue
         fault = fault or _entry_fault(entry) or kind_fault(name)
         if fault:
             left_out.append(LeftOut(name, fault))
         else:
             files.append(File(name, partial(_read, archive, entry)))
-    return files, left_out
+    return files, [*left_out, *empty_folders(names)]
 
 
 def _entry_fault(entry: zipfile.ZipInfo) -> str:

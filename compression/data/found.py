@@ -77,6 +77,8 @@ def _in_folder(root: Path) -> tuple[list[File], list[LeftOut]]:
             else:
                 files.append(File(name, _reader(path)))
         subfolders[:] = [name for name in subfolders if not passed_over(name)]
+        if not names and not subfolders and folder != str(root):
+            left_out.append(LeftOut(f"{os.path.relpath(folder, root)}/", "is an empty folder"))
         if len(files) + len(left_out) > MOST_FILES:
             raise UserError(f"{quoted(str(root))} has more files than {MOST_FILES:,}")
     return files, left_out

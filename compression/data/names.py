@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import BinaryIO, NamedTuple, TypeVar
 
 from compression.data.images import SUFFIXES
@@ -92,11 +93,19 @@ def passed_over(name: str) -> bool:
     return any(part.startswith(".") or part in LEAVINGS for part in name.split("/"))
 
 
+def empty_folders(names: Iterable[str]) -> list[LeftOut]:
+    """The folders among names, which end in a slash, that hold none of the others."""
+    pairs = pairwise((*sorted(names), ""))  # what a folder holds comes right after it
+    return [LeftOut(one, "is an empty folder") for one, held in pairs if one.endswith("/") and not held.startswith(one)]
+
+
 def kind_fault(name: str) -> str:
     """Why a file is no image by its name; empty where it may be one."""
     name = name.lower()
     if name.endswith(ARCHIVES):
         return "is an archive, and archives within a data set are not opened"
+    if name.endswith(".csv"):
+        return "is a table, which is given by itself, beside its images"
     return "" if name.endswith(SUFFIXES) else f"is no image by its name ({', '.join(SUFFIXES)})"
 
 

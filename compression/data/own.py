@@ -65,6 +65,15 @@ class Report:
         return f"{height}×{width}{' grey' if channels == 1 else ''}"
 
     @property
+    def put_aside(self) -> str:
+        """What becomes of the training images where they came without some other split; empty where they did not."""
+        lacking = [words for split, words in (("val", "validation"), ("test", "test")) if split not in self.counts]
+        if not lacking:
+            return ""
+        each = " each" if len(lacking) > 1 else ""
+        return f"When it is loaded, a fifth{each} of the training images becomes {' and '.join(lacking)} images."
+
+    @property
     def note(self) -> str:
         """What a reader of numbers must know; empty where the splits share no image."""
         return f"images in two splits: {self.across_count:,}" if self.across_count else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,22 +36,26 @@ QUOTAS: dict[str, Quota] = {
 }
 
 
-def allowed(key: str, variables: Mapping[str, str] = os.environ) -> float:
+def allowed(key: str) -> float:
     """How much of a quota may be taken: what its variable says, else its default; no end of it without an owner.
 
     Raises:
         UserError: the variable holds no number of 0 or more.
     """
     quota = QUOTAS[key]
-    given = variables.get(quota.variable)
-    if not given:
-        return quota.default if owner() else math.inf
+    if given := os.environ.get(quota.variable):
+        return amount(quota, given, quota.variable)
+    return quota.default if owner() else math.inf
+
+
+def amount(quota: Quota, given: str, called: str) -> float:
+    """How much of a quota somebody gave. Raises UserError where it is no number of 0 or more."""
     try:
         number = float(given)
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf:
-        raise UserError(f"{quota.variable} is {quoted(given)}; give the {quota.sentence} as a number of 0 or more")
+        raise UserError(f"{called} is {quoted(given)}; give the {quota.sentence} as a number of 0 or more")
     return number
 
 

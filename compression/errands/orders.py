@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,7 +18,7 @@ from compression.export import export_model
 from compression.library import add_model
 from compression.pipeline import run
 from compression.recipe import Frozen, Recipe
-from compression.registry import UserError
+from compression.registry import UserError, quoted
 
 Say = Callable[[float, str], None]
 """Hears which share is done, and what is being done."""
@@ -27,19 +28,21 @@ SHIPPED = Path("..", "shipped.zip")
 
 
 class AddData(Frozen):
-    """Make a data set of the images in ``images.zip``."""
+    """Make a data set of the images in ``images.zip``, which its owner calls ``upload``; nothing is opened by that."""
 
     kind: Literal["data"] = "data"
     name: str
+    upload: str = "images.zip"
     size: tuple[int, int] | None = None
     grey: bool | None = None
 
 
 class AddModel(Frozen):
-    """Make a model of your own, with the weights in the file ``weights``, if one is named."""
+    """Make a model of your own, with the weights in the file ``weights``, if one is named; ``upload`` as above."""
 
     kind: Literal["model"] = "model"
     name: str
+    upload: str = ""
     architecture: str
     config: dict[str, Any] = {}
     classes: int | None = None
@@ -72,16 +75,27 @@ class Export(Frozen):
 Order = Annotated[AddData | AddModel | Fetch | Export, Field(discriminator="kind")]
 
 
+@contextmanager
+def _as_uploaded(kept: str, upload: str) -> Iterator[None]:
+    """Have errors name a file as its owner does, where it is kept by a name of ours."""
+    try:
+        yield
+    except UserError as fault:
+        raise UserError(str(fault).replace(repr(kept), quoted(upload or kept))) from None
+
+
 def _add_data(order: AddData, say: Say) -> Found:
-    report = add(Path("images.zip"), order.name, order.size, order.grey, lambda done: say(done, "reading the images"))
-    return asdict(report)
+    kept = "images.zip"
+    with _as_uploaded(kept, order.upload):
+        return asdict(add(Path(kept), order.name, order.size, order.grey, lambda done: say(done, "reading the images")))
 
 
 def _add_model(order: AddModel, say: Say) -> Found:
     say(0.0, f"building {order.architecture}")
     weights = Path(order.weights) if order.weights else None
     fields = ("name", "architecture", "config", "classes", "input_shape", "pretrained", "data")
-    return add_model(**{field: getattr(order, field) for field in fields}, weights=weights)
+    with _as_uploaded(order.weights, order.upload):
+        return add_model(**{field: getattr(order, field) for field in fields}, weights=weights)
 
 
 def _fetch(order: Fetch, say: Say) -> Found:

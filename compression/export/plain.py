@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from compression.measure.tracing import evaluating
-from compression.registry import UserError
+from compression.registry import UserError, in_a_line
 
 TEMPLATE = Template('''\
 """$title, in plain torch: nothing else of Espalier is needed.
@@ -104,7 +104,7 @@ def _written(model: nn.Module, shape: tuple[int, ...], title: str, weights: str)
     try:
         graph = fx.Tracer().trace(model)
     except Exception as fault:  # whatever a module does that depends on its input's values
-        raise _refused(_short(fault)) from None
+        raise _refused(in_a_line(fault)) from None
     for node in graph.nodes:
         node.type = None
         if node.op == "placeholder":
@@ -203,14 +203,10 @@ def _compare(model: nn.Module, images: Tensor, text: str) -> None:
             again.load_state_dict(model.state_dict())
             same = all(torch.equal(again.eval()(batch), model(batch)) for batch in (images, images[:1]))
     except Exception as fault:
-        raise _refused(_short(fault)) from None
+        raise _refused(in_a_line(fault)) from None
     if not same:
         raise _refused("its text gives other outputs")
 
 
 def _refused(reason: str) -> UserError:
     return UserError(f"The model cannot be written as plain Python ({reason})")
-
-
-def _short(fault: Exception) -> str:
-    return " ".join(f"{type(fault).__name__}: {fault}".split())[:200]

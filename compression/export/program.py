@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from compression.registry import UserError
+from compression.registry import UserError, in_a_line
 
 
 def save_program(model: nn.Module, images: Tensor, path: Path) -> None:
@@ -30,8 +30,7 @@ def save_program(model: nn.Module, images: Tensor, path: Path) -> None:
             program = torch.export.export(model, (images[:2].contiguous(),), dynamic_shapes=free)
             torch.export.save(program, path)
     except Exception as fault:
-        reason = " ".join(f"{type(fault).__name__}: {fault}".split())[:200]
-        raise UserError(f"The export with torch.export failed ({reason})") from None
+        raise UserError(f"The export with torch.export failed ({in_a_line(fault)})") from None
 
 
 def program_outputs(path: Path, images: Tensor) -> Tensor:

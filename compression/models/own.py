@@ -80,7 +80,7 @@ def check_model_name(name: str) -> None:
         taken = ", ".join((*SAMPLES, *RESERVED))
         raise UserError(f"name is '{name}', which has a meaning of its own; choose no file's name and none of: {taken}")
     if name in own_models():
-        raise UserError(f"There is a model '{name}' already; remove it first: espalier models rm '{name}' --yes")
+        raise UserError(f"There is a model '{name}' already; choose another name, or delete that model first")
 
 
 def remove_model(name: str) -> None:

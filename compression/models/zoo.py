@@ -13,7 +13,8 @@ from compression.models.files import Blueprint, Loaded, initialised, load_weight
 from compression.models.own import damaged, own_card, own_models, weights_file
 from compression.models.samples import FOLDER, SAMPLES, Sample, Training
 from compression.normalisation import known_normalisation
-from compression.registry import UserError, unknown
+from compression.owner import owner
+from compression.registry import UserError, quoted, unknown
 
 __all__ = [
     "FOLDER",
@@ -108,6 +109,8 @@ def load_model(name: str | Path) -> nn.Module:
 def _known(name: str) -> str:
     """The name of a model of your own. Raises UserError for an unknown one."""
     if name not in own_models():
+        if not owner() and os.path.isdir(name):  # users of a shared server learn nothing of its folders
+            raise UserError(f"{quoted(name)} is a folder; give the file in it, model.safetensors of a run or an export")
         raise UserError(unknown("model", name, (*SAMPLES, *own_models())))
     return name
 

@@ -41,7 +41,7 @@ def old(days: float) -> list[Path]:
         UserError: the days are fewer than one, or the studies cannot be read, so that what they use is not known.
     """
     if days < 1:
-        raise UserError(f"days is {days:g}; it must be at least 1")
+        raise UserError(f"--days is {days:g}; it must be at least 1")
     found: list[Path] = []
     for room in (owner(), *rooms()):
         with working_for(room):

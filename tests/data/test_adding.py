@@ -76,6 +76,29 @@ def test_folders_within_a_class_belong_to_it_and_hidden_files_to_nothing(tmp_pat
     assert report.counts == {"train": (5, 4)} and report.left_out == ()
 
 
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_an_empty_folder_and_a_table_among_images_are_told(form: str, tmp_path: Path, data_root: Path) -> None:
+    files = good() | {"labels.csv": b"path,label"}
+    if form == "zip":
+        given = zipped(tmp_path / "z.zip", files | {"a/": b"", "c/": b"", "c/deep/": b"", "__MACOSX/": b""})
+    else:
+        given = unpacked(tmp_path / "z", files)
+        (given / "c" / "deep").mkdir(parents=True)
+    report = add(given, "mine")
+    assert report.classes == ("a", "b") and sorted(report.left_out) == [
+        ("c/deep/", "is an empty folder"),
+        ("labels.csv", "is a table, which is given by itself, beside its images"),
+    ]
+
+
+def test_what_becomes_of_training_images_is_said_as_it_is_done(tmp_path: Path, data_root: Path) -> None:
+    report = add(zipped(tmp_path / "z.zip", good(n=10)), "mine")
+    assert [len(split) for _, split in load_data("mine").splits()] == [12, 4, 4]
+    assert "a fifth each of the training images becomes validation and test images" in report.put_aside
+    report = add(zipped(tmp_path / "z.zip", good(n=10, folder="train/") | good(n=2, folder="test/", first=50)), "two")
+    assert report.put_aside.endswith("a fifth of the training images becomes validation images.")
+
+
 def test_beside_train_and_test_nothing_is_a_class(tmp_path: Path, data_root: Path) -> None:
     report = add(unpacked(tmp_path / "x", {**PARTED, "c/0.png": encoded(noise(7, 6, 8, 3))}), "mine")
     assert report.classes == ("a", "b")
@@ -233,7 +256,7 @@ def test_a_name_is_given_once_until_it_is_free_again(tmp_path: Path, data_root: 
     unpacked(tmp_path / "x", good())
     for name in ("my cats", "v1.0"):
         add(tmp_path / "x", name)
-    with pytest.raises(UserError, match=r"^There is a data set 'v1.0' already; remove it first with: espalier data rm"):
+    with pytest.raises(UserError, match=r"^There is a data set 'v1.0' already; choose another name, or delete that"):
         add(tmp_path / "x", "v1.0")
     assert own_names() == ("my cats", "v1.0") and [*sources()][-2:] == ["my cats", "v1.0"]
     remove("v1.0")

@@ -139,6 +139,37 @@ def test_what_was_exported_can_be_exported_again_over_itself(tmp_path: Path) -> 
     assert Recipe.from_yaml((tmp_path / "recipe.yaml").read_text()) == Recipe(model="digits-mlp")
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_nothing_of_a_former_export_stays_beside_another_model(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    export_model("digits-mlp", tmp_path, ("safetensors", "packed"))
+    loaded = load("digits-mlp")
+    path = saved(loaded.model, loaded.blueprint, tmp_path.parent / f"{tmp_path.name}.safetensors")
+    export_model(path, tmp_path, ("onnx",))
+    assert set(files_of(tmp_path)) == {"notes.txt", "model.onnx", "card.json"}
+
+
+def test_a_folder_that_holds_another_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"a run's")
+    with pytest.raises(UserError, match=r"holds model\.safetensors, which no export wrote; choose another folder$"):
+        export_model("digits-mlp", tmp_path, ("onnx",))
+    assert files_of(tmp_path) == {"model.safetensors": b"a run's"}
+
+
+def test_an_export_that_fails_leaves_the_former_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_model("digits-mlp", tmp_path)
+    before = files_of(tmp_path)
+    wrong = replace(FORMATS["onnx"], outputs=lambda loaded, images, path: images.flatten(1)[:, :10])
+    monkeypatch.setitem(module.FORMATS, "onnx", wrong)
+    for folder in (tmp_path, tmp_path / "new"):
+        with pytest.raises(UserError, match=r"^model\.onnx gives other logits"):
+            export_model("digits-mlp", folder, ("safetensors", "onnx"))
+    assert files_of(tmp_path) == before
+
+
 def test_a_file_alone_has_no_data_and_is_compared_on_noise(tmp_path: Path) -> None:
     loaded = load("digits-mlp")
     path = saved(loaded.model, loaded.blueprint, tmp_path / "mine.safetensors")
@@ -176,8 +207,8 @@ def test_a_file_with_other_logits_is_taken_away(key: str, tmp_path: Path, monkey
     for spoil in (lambda y: y + 0.1 * y.abs().max(), lambda y: y * float("nan")):
         wrong = replace(honest, outputs=lambda *given, spoil=spoil: spoil(honest.outputs(*given)))
         monkeypatch.setitem(module.FORMATS, key, wrong)
-        with pytest.raises(UserError, match=f"^{honest.file} gives other logits than PyTorch: .* is allowed$"):
-            export_model("digits-mlp", tmp_path, (key,))
+        with pytest.raises(UserError, match=f"^{honest.file} gives other logits than the model: .* is allowed$"):
+            export_model("digits-mlp", tmp_path / "out", (key,))
         assert not list(tmp_path.iterdir())
 
 

@@ -79,9 +79,9 @@ def test_what_means_harm_in_a_zip_is_left_out_and_shown_as_text(
 @pytest.mark.parametrize(
     ("content", "called", "words"),
     [
-        (b"", "empty.zip", "'images.zip' is not a zip file"),
-        (b"Rar!\x1a\x07\x00" + bytes(99), "renamed.zip", "'images.zip' is not a zip file"),
-        (b"PK\x03\x04" + bytes(99), "../../cut.zip", "'images.zip' is not a readable zip file"),
+        (b"", "empty.zip", "'empty.zip' is not a zip file"),
+        (b"Rar!\x1a\x07\x00" + bytes(99), "renamed.zip", "'renamed.zip' is not a zip file"),
+        (b"PK\x03\x04" + bytes(99), "../../cut.zip", "'../../cut.zip' is not a readable zip file"),
         ("bomb", "bomb.zip", "times its size, as zip bombs do; at most 200 are read"),
     ],
     ids=["empty", "renamed", "cut", "bomb"],
@@ -101,8 +101,8 @@ def test_a_file_that_is_no_sound_zip_makes_nothing(
     [
         ("code", "weights.pt", "holds code or objects"),
         ("module", "weights.pt", "holds code or objects, torch.nn.modules.linear.Linear"),
-        ("code", "renamed.safetensors", "is not a whole safetensors file"),
-        ("zip", "renamed.pt", "is not a whole file of tensors"),
+        ("code", "renamed.safetensors", "'renamed.safetensors' is not a whole safetensors file"),
+        ("zip", "renamed.pt", "'renamed.pt' is not a whole file of tensors"),
         ("empty", "weights.pt", "'weights.pt' is empty"),
         ("nan", "weights.safetensors", "holds NaN or infinite values"),
         ("stride", "weights.pt", "would take"),

@@ -83,7 +83,7 @@ def test_a_name_that_is_not_plain_is_one_line_and_writes_nothing(name: str, data
 
 def test_a_name_is_taken_once_and_free_again_when_removed(data_root: Path) -> None:
     small()
-    with pytest.raises(UserError, match="^There is a model 'mine' already; remove it first: espalier models rm 'mine'"):
+    with pytest.raises(UserError, match="^There is a model 'mine' already; choose another name, or delete that"):
         small()
     remove_model("mine")
     assert own_models() == () and not list((data_root / "models").iterdir())

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from compression import errands
 from compression.data.adding import add
 from compression.data.own import own_names, own_report
+from compression.errands import AddData
 from compression.library import add_model
 from compression.models.own import own_card, own_models, remove_model
 from compression.models.zoo import load
@@ -49,7 +50,8 @@ def test_a_zip_becomes_a_data_set_whose_report_is_shown(open_app: Open, tmp_path
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("mine", None, "No zip has been chosen yet"),
+        ("mine", None, "Still needed: a zip"),
+        ("", None, "Still needed: a zip and a name"),
         ("digits", b"PK", "has a meaning of its own"),
         ("../up", b"PK", "it must be 1 to 64 letters"),
     ],
@@ -129,6 +131,40 @@ def test_a_model_is_not_deleted_before_it_was_confirmed(open_app: Open) -> None:
     at = sound(at.selectbox(key="library_model").set_value("mine").run())
     at = sound(at.button(key="library_model_delete").click().run())
     assert {"Delete it", "Keep it"} <= {button.label for button in at.button} and own_models() == ("mine",)
+
+
+def test_what_was_deleted_is_told_and_neither_a_lost_link_nor_new_any_more(open_app: Open, tmp_path: Path) -> None:
+    content = zipped(tmp_path / "z.zip", good(n=5)).read_bytes()
+    at = ended(add_data(opened(open_app, "data"), "mine", content), "data")
+    at = sound(at.button(key="library_data_delete").click().run())
+    at = press(at, "Delete it")
+    assert own_names() == () and at.selectbox(key="library_data").value == "digits"
+    assert [one.value for one in at.success] == ["mine was deleted."] and not at.warning and not at.error
+    assert not sound(at.run()).success
+
+
+def test_what_a_second_page_sends_meanwhile_is_refused_and_kept(open_app: Open, tmp_path: Path) -> None:
+    content = zipped(tmp_path / "z.zip", good(n=5)).read_bytes()
+    second = opened(open_app, "data")
+    errands.start(AddData(name="first"), {"images.zip": zipped(tmp_path / "many.zip", good(n=2000)).open("rb")})
+    second = add_data(second, "second", content)
+    assert "One is under way already" in said(second)
+    assert second.text_input(key="library_data_name").value == "second"
+    ended(press(ended(second, "data"), "Add data set"), "data")
+    assert own_names() == ("first", "second")
+
+
+def test_what_failed_is_dismissed_and_the_form_keeps_what_was_given(open_app: Open) -> None:
+    at = ended(add_data(opened(open_app, "data"), "mine", b"no zip", "pics.zip"), "data")
+    assert "'pics.zip' is not a zip file" in said(at) and at.text_input(key="library_data_name").value == "mine"
+    assert not press(at, "Dismiss").error
+
+
+def test_models_of_ones_own_come_first(open_app: Open) -> None:
+    add_model("mine", "mlp", {"hidden": [4]}, data="digits")
+    at = sound(open_app("library"))
+    assert column(at, "model")[:2] == ["mine", "digits-cnn"]
+    assert at.selectbox(key="library_model").options[:2] == ["mine", "digits-cnn"]
 
 
 def test_a_damaged_card_takes_no_page_down_and_its_model_can_be_deleted(open_app: Open, data_root: Path) -> None:
