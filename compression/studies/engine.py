@@ -63,6 +63,8 @@ def _carried_out(study: Study, cluster: str | None, told: Told) -> bool:
     wanted, last = tasks(study), confirming(study)
     first, whole = next(wanted, None) or next(last, None), True
     if first:  # else there is nothing to do, and no cluster to start for it: importing Dask alone takes a second
+        if not cluster:
+            prepare_forks()
         from compression.studies.cluster import connected
         from compression.studies.dispatch import search
 
@@ -143,8 +145,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cluster", help="address of a Dask scheduler; by default a local one is started")
     parser.add_argument("--insecure", action="store_true", help="allow plain tcp to another machine")
     given = parser.parse_args(arguments)
-    if not given.cluster:
-        prepare_forks()
     try:
         run_study(given.name, given.cluster, given.insecure)
     except UserError as fault:

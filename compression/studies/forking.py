@@ -1,6 +1,6 @@
 """The process that local workers are forked from: it imports torch once for all of them.
 
-That takes seconds, so an engine starts it before it reads what there is to do, on another core.
+That takes seconds, so an engine starts it as soon as there is something to do, before it imports Dask itself.
 """
 
 from __future__ import annotations
