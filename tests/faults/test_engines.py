@@ -82,7 +82,7 @@ def test_two_starts_at_once_are_one_engine(cluster: str) -> None:
 @pytest.mark.faults
 def test_the_dashboard_is_killed_and_its_study_goes_on_as_a_second_process_reads(own_store: Path) -> None:
     """A browser only reads: closing one is the end of a reader, and a new one reads the same."""
-    study = made(LONG.replace("epochs: 4", "epochs: 12"))
+    study = made(LONG.replace("epochs: 4", "epochs: 36"))  # longer than a second process takes to start
     port = str(free_port())
     with (own_store / "server.log").open("w") as log:
         server = subprocess.Popen(
