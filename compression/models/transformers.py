@@ -77,7 +77,7 @@ class Attention(nn.Module):
     def _split(self, x_NTD: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, each N×h×T×d."""
         parts_NT3hd: Tensor = self.qkv(x_NTD).unflatten(-1, (3, self.heads, self.head_dim))
-        q_NhTd, k_NhTd, v_NhTd = (part.transpose(-3, -2) for part in parts_NT3hd.unbind(-3))
+        q_NhTd, k_NhTd, v_NhTd = parts_NT3hd.transpose(-4, -2).unbind(-3)
         if self.scale is not None:
             biases_3h1d = self.qkv.bias.view(3, self.heads, 1, self.head_dim)
             q_NhTd = F.normalize(q_NhTd, dim=-1) * self.scale.weight.clamp(max=math.log(100)).exp()
