@@ -15,6 +15,7 @@ from compression.models.imports import Imported, import_model
 from compression.models.own import check_model_name, home_data, own_model_file
 from compression.models.zoo import blueprint_of
 from compression.registry import UserError, pick, quoted
+from compression.writing import write_whole
 
 
 def add_model(
@@ -83,8 +84,6 @@ def fitting_data(model: str) -> tuple[str, ...]:
 def write_model(path: Path, made: Imported, about: Mapping[str, Any] | None = None) -> Card:
     """Write a model's file and, beside it, its card with what else is known ``about`` it; the card."""
     card = model_card_of(path.stem, made.model, made.blueprint, made.notes) | dict(about or {})
-    path.with_name(f"{path.stem}.json").write_text(
-        json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    write_whole(path.with_name(f"{path.stem}.json"), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
     save_weights(made.model, made.blueprint, path)  # last: a model is there once its weights are
     return card

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,26 @@ def data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root.mkdir()
     monkeypatch.setenv("ESPALIER_DATA", str(root))
     return root
+
+
+@pytest.fixture
+def empty_store(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No studies: those of a file under the empty data root, which is let go of afterwards."""
+    from compression.studies import store
+
+    monkeypatch.delenv(store.VARIABLE, raising=False)
+    yield
+    store.let_go()
+
+
+@pytest.fixture
+def no_errands(data_root: Path) -> Iterator[None]:
+    """What a page has sent on its way under the empty data root is stopped in the end."""
+    from compression import errands
+
+    yield
+    for folder in (data_root / "errands").glob("*"):
+        errands.cancel(folder.name)
 
 
 @pytest.fixture

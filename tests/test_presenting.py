@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,26 +19,14 @@ from compression.studies import records, store
 from compression.studies.study import Study
 from compression.subject import load_subject
 from compression.training import inputs, predict
-from tests.studies.plans import made, measured
+from tests.studies.plans import CUT_ROWS, made, measured
 
-PLAN = """
-name: cut rows
-model: digits-mlp
-stages: [{kind: prune, granularity: rows, scope: layer, sparsity: {choose: [0.25, 0.75]}}]
-constraints: [accuracy >= 50 %]
-"""
-
-
-@pytest.fixture(autouse=True)
-def own_store(data_root: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv(store.VARIABLE, raising=False)
-    yield
-    store.let_go()
+pytestmark = pytest.mark.usefixtures("empty_store")
 
 
 @pytest.fixture
 def filled() -> Study:
-    return measured(PLAN)
+    return measured(CUT_ROWS)
 
 
 def test_a_study_is_told_as_the_store_has_it(filled: Study) -> None:
@@ -84,7 +71,7 @@ def test_a_point_that_was_deleted_is_one_line(filled: Study) -> None:
 
 
 def test_a_study_of_which_nothing_could_be_measured_says_so() -> None:
-    measured(PLAN.replace("rows, scope: layer, sparsity: {choose: [0.25, 0.75]}", "blocks, sparsity: 0.5"))
+    measured(CUT_ROWS.replace("rows, scope: layer, sparsity: {choose: [0.25, 0.75]}", "blocks, sparsity: 0.5"))
     with pytest.raises(UserError, match="has no finished trial to present; 1 could not be measured"):
         presenting.told("cut rows")
 
@@ -134,7 +121,7 @@ def test_without_a_file_the_command_prints_the_story(filled: Study, capsys: pyte
 )
 def test_a_report_that_cannot_be_is_one_line(arguments: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     if "empty" in arguments:
-        made(PLAN.replace("cut rows", "empty"))
+        made(CUT_ROWS.replace("cut rows", "empty"))
     try:
         status = main(["report", *arguments.split()])
     except SystemExit as left:

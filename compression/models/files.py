@@ -23,6 +23,7 @@ from compression.models.architectures import ARCHITECTURES
 from compression.models.structure import remove, removed, restructure, structure
 from compression.normalisation import Normalisation, known_normalisation
 from compression.registry import UserError, pick, quoted
+from compression.writing import write_whole
 
 MAX_INPUT = 4_000_000
 """Values of one input, C×H×W: a file that names a larger one is refused."""
@@ -74,12 +75,7 @@ def weights_bytes(model: nn.Module, blueprint: Blueprint) -> bytes:
 
 def save_weights(model: nn.Module, blueprint: Blueprint, path: Path) -> None:
     """Write the safetensors file; a write that is cut off leaves the old file as it was."""
-    partial = path.with_suffix(".partial")
-    try:
-        partial.write_bytes(weights_bytes(model, blueprint))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, weights_bytes(model, blueprint))
 
 
 def load_weights(path: Path) -> Loaded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,18 @@ def own_card(name: str) -> dict[str, Any]:
     """
     path = _found(name).with_name(f"{name}.json")
     try:
-        card = dict(json.loads(path.read_text(encoding="utf-8")))
+        card = dict(_card(path, path.stat().st_mtime_ns))
     except (OSError, ValueError, TypeError):
         card = {}
     if not card.keys() >= FACTS:
         raise UserError(f"The card of model '{name}' is damaged; remove it: espalier models rm '{name}' --yes")
     return card
+
+
+@lru_cache(maxsize=256)
+def _card(path: Path, changed: int) -> dict[str, Any]:
+    """A card as it was at a time: every menu of every page asks for all of them."""
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def damaged() -> dict[str, str]:

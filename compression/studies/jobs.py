@@ -23,6 +23,7 @@ from compression.studies.lineage import Lineage
 from compression.studies.plan import Sweep
 from compression.studies.teaching import Teaching
 from compression.studies.watch import UNDER_WAY, State
+from compression.writing import write_whole
 
 Row = dict[str, Any]
 Plan = Sweep | Teaching | Lineage
@@ -181,9 +182,7 @@ def weights(name: str, number: int, of: str = "point") -> Path:
 
 def keep_result(folder: Path, point: int, result: Result) -> None:
     """Write what was measured along a point's stages; a later, fuller one takes its place."""
-    partial = folder / f"{point}.result.partial"
-    partial.write_text(result.model_dump_json(exclude={"weights"}))
-    partial.replace(folder / f"{point}.result.json")
+    write_whole(folder / f"{point}.result.json", result.model_dump_json(exclude={"weights"}).encode())
 
 
 def result(name: str, point: int) -> Result | None:

@@ -15,6 +15,7 @@ from typing import Any
 from compression.data.quota import check_disk
 from compression.data.root import own_root
 from compression.registry import UserError
+from compression.writing import write_whole
 
 Row = dict[str, Any]
 
@@ -35,8 +36,8 @@ def keep(key: str, weights: bytes, row: Row, about: Mapping[str, Any]) -> Row:
     check_disk(len(weights))
     whole = {**about, "weights": f"studies/{key}.safetensors"}
     try:
-        _write(folder() / f"{key}.safetensors", weights)
-        _write(folder() / f"{key}.json", json.dumps({"row": row, "about": whole}).encode())
+        write_whole(folder() / f"{key}.safetensors", weights)
+        write_whole(folder() / f"{key}.json", json.dumps({"row": row, "about": whole}).encode())
     except OSError as fault:
         raise UserError(f"The results of studies cannot be written to {own_root()}: {fault.strerror}") from None
     return whole
@@ -59,7 +60,7 @@ def forget(key: str) -> None:
 def leave_words(name: str, message: str) -> None:
     """Say why this process cannot go on with a study, where the store cannot be told; nothing takes it back."""
     with suppress(OSError):
-        _write(folder() / f"{name}.fault", json.dumps({"pid": os.getpid(), "message": message}).encode())
+        write_whole(folder() / f"{name}.fault", json.dumps({"pid": os.getpid(), "message": message}).encode())
 
 
 def last_words(name: str, pid: object) -> str:
@@ -69,10 +70,3 @@ def last_words(name: str, pid: object) -> str:
     except (OSError, ValueError):
         return ""
     return str(found["message"]) if found["pid"] == pid else ""
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file in one step."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)

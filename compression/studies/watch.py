@@ -17,6 +17,7 @@ import psutil
 from compression.recipe import Frozen
 from compression.registry import UserError
 from compression.studies.launch import launch
+from compression.writing import write_whole
 
 UNDER_WAY = ("waiting", "running")
 
@@ -84,9 +85,7 @@ def write_state(folder: Path, present: State) -> None:
     if not present.started and path.is_file():
         started = json.loads(path.read_text())["started"]
     body = present.model_copy(update={"started": started, "updated": time.time()})
-    partial = folder / "state.partial"
-    partial.write_text(body.model_dump_json())
-    partial.replace(path)
+    write_whole(path, body.model_dump_json().encode())
 
 
 def stop(folder: Path, what: str) -> None:

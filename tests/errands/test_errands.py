@@ -9,7 +9,6 @@ import os
 import socket
 import time
 import zipfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -36,14 +35,7 @@ from pages._errand import free
 from pages._take_away import stem_of
 from tests.data.given import good, zipped
 
-pytestmark = pytest.mark.usefixtures("data_root")
-
-
-@pytest.fixture(autouse=True)
-def nothing_goes_on(data_root: Path) -> Iterator[None]:
-    yield
-    for folder in (data_root / "errands").glob("*"):
-        errands.cancel(folder.name)
+pytestmark = pytest.mark.usefixtures("data_root", "no_errands")
 
 
 def ended(order: Order, **files: bytes) -> watch.State:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from compression import errands
 from compression.data.own import own_names, own_report
 from compression.models.own import own_models
 from tests.data.given import good, png, zipped
@@ -22,6 +20,7 @@ from tests.pages.forms import Open, add_data, add_mlp, column, ended, opened, sa
 
 __all__ = ["open_app"]
 pytestmark = [
+    pytest.mark.usefixtures("no_errands"),
     pytest.mark.slow,
     pytest.mark.timeout(300),
     # AppTest runs the script in a thread of its own, which ends with the process.
@@ -39,13 +38,6 @@ NAMES = {
     "a/empty.png": "cannot identify its format",
     "a/huge.png": "at most 25,000,000 are read",
 }
-
-
-@pytest.fixture(autouse=True)
-def nothing_goes_on(data_root: Path) -> Iterator[None]:
-    yield
-    for folder in (data_root / "errands").glob("*"):
-        errands.cancel(folder.name)
 
 
 def saved(body: object) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,17 +21,11 @@ from tests.data.given import good, zipped
 from tests.pages.forms import Open, add_data, add_mlp, column, ended, opened, press, said, sound
 
 pytestmark = [
+    pytest.mark.usefixtures("no_errands"),
     pytest.mark.timeout(300),
     # AppTest runs the script in a thread of its own, which ends with the process.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def nothing_goes_on(data_root: Path) -> Iterator[None]:
-    yield
-    for folder in (data_root / "errands").glob("*"):
-        errands.cancel(folder.name)
 
 
 def test_a_zip_becomes_a_data_set_whose_report_is_shown(open_app: Open, tmp_path: Path) -> None:

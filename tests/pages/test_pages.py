@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,20 +20,15 @@ from compression.studies.teaching import Teaching
 from compression.subject import _judged, baseline, load_subject, preview, prune_subject
 from pages._serve import warm
 from pages._stages import packed
+from tests.pages.forms import Open, sound
 
 ROOT = Path(__file__).parents[2]
-Open = Callable[..., AppTest]
 
 pytestmark = [
     pytest.mark.timeout(300),
     # AppTest runs the script in a thread of its own, which ends with the process.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
-
-
-def sound(at: AppTest) -> AppTest:
-    assert not at.exception, [fault.value for fault in at.exception]
-    return at
 
 
 def shown(at: AppTest) -> dict[str, str]:

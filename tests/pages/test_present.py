@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -13,33 +11,19 @@ from compression.report.savings import Assumptions
 from compression.report.story_tables import assumption_cells, before_after_cells
 from compression.studies import store
 from compression.studies.study import Study
-from tests.studies.plans import made, measured
+from tests.pages.forms import Open, sound
+from tests.studies.plans import CUT_ROWS, made, measured
 
-Open = Callable[..., AppTest]
-pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore::ResourceWarning")]
-PLAN = """
-name: cut rows
-model: digits-mlp
-stages: [{kind: prune, granularity: rows, scope: layer, sparsity: {choose: [0.25, 0.75]}}]
-constraints: [accuracy >= 50 %]
-"""
-
-
-@pytest.fixture(autouse=True)
-def own_store(data_root: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv(store.VARIABLE, raising=False)
-    yield
-    store.let_go()
+pytestmark = [
+    pytest.mark.usefixtures("empty_store"),
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 
 @pytest.fixture
 def filled() -> Study:
-    return measured(PLAN)
-
-
-def sound(at: AppTest) -> AppTest:
-    assert not at.exception, [fault.value for fault in at.exception]
-    return at
+    return measured(CUT_ROWS)
 
 
 def text_of(at: AppTest) -> str:
@@ -91,7 +75,7 @@ def test_a_point_or_study_that_is_gone_is_one_line(open_app: Open, filled: Study
     at = open_app("present", model="digits-mlp")
     at = at.multiselect(key="present_points").set_value([1]).run()
     store.delete("cut rows")
-    measured(PLAN.replace("[0.25, 0.75]", "[0.5]"))
+    measured(CUT_ROWS.replace("[0.25, 0.75]", "[0.5]"))
     at = sound(at.run())
     assert "is not in this study; it may have been deleted meanwhile" in at.warning[0].value
     assert at.multiselect(key="present_points").value == []
@@ -101,7 +85,7 @@ def test_a_point_or_study_that_is_gone_is_one_line(open_app: Open, filled: Study
 
 
 def test_a_study_in_which_nothing_is_finished_says_what_to_do(open_app: Open) -> None:
-    made(PLAN.replace("cut rows", "empty"))
+    made(CUT_ROWS.replace("cut rows", "empty"))
     at = sound(open_app("present", model="digits-mlp"))
     assert [fault.value for fault in at.error] == ["The study 'empty' has no finished trial to present"]
     assert "go on with this one on the Trade-offs page" in at.info[0].value

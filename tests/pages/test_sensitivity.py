@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from compression.report.text import percent
 from compression.subject import judge, layer_names, load_subject, preview, prune_subject
 from compression.training import inputs
 from pages import _sensitivity_scan as scans
+from tests.pages.forms import Open, sound
 
 ROOT = Path(__file__).parents[2]
-Open = Callable[..., AppTest]
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -50,11 +50,6 @@ def open_app(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]
     yield opened
     for found in scans._scans.values():
         found.stop.set()
-
-
-def sound(at: AppTest) -> AppTest:
-    assert not at.exception, [fault.value for fault in at.exception]
-    return at
 
 
 def charts(at: AppTest) -> int:

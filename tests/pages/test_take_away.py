@@ -5,14 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load as read
 
-from compression import errands
 from compression.models.files import load_weights
 from compression.recipe import Prune, Recipe
 from compression.studies import jobs, watch
@@ -22,17 +20,11 @@ from compression.subject import load_subject, prune_subject
 from tests.pages.forms import Open, handed_out, sound
 
 pytestmark = [
+    pytest.mark.usefixtures("no_errands"),
     pytest.mark.timeout(300),
     # AppTest runs the script in a thread of its own, which ends with the process.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def nothing_goes_on(data_root: Path) -> Iterator[None]:
-    yield
-    for folder in (data_root / "errands").glob("*"):
-        errands.cancel(folder.name)
 
 
 def test_the_prune_page_hands_out_the_model_that_it_shows(open_app: Open, data_root: Path) -> None:

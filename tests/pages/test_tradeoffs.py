@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,14 @@ from compression.studies import control, records, store
 from compression.studies.presets import autotune, first_look
 from compression.studies.study import Study
 from compression.subject import load_subject
-from tests.pages.forms import handed_out
+from tests.pages.forms import Open, handed_out, sound
 from tests.studies.plans import measured
 
-Open = Callable[..., AppTest]
-pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+pytestmark = [
+    pytest.mark.usefixtures("empty_store"),
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 PLAN = """
 name: cut rows
 model: digits-mlp
@@ -30,13 +32,6 @@ stages: [{kind: prune, granularity: rows, scope: {choose: [layer, global]}, spar
 constraints: [accuracy >= 90 %]
 """
 SETTING = {"recipe.1.prune.scope": "layer", "recipe.1.prune.sparsity": 0.5}
-
-
-@pytest.fixture(autouse=True)
-def own_store(data_root: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv(store.VARIABLE, raising=False)
-    yield
-    store.let_go()
 
 
 @pytest.fixture
@@ -49,11 +44,6 @@ def until_done(name: str) -> None:
     while control.status(name).state in control.UNDER_WAY:
         assert time.monotonic() < end, control.status(name)
         time.sleep(0.2)
-
-
-def sound(at: AppTest) -> AppTest:
-    assert not at.exception, [fault.value for fault in at.exception]
-    return at
 
 
 def text_of(at: AppTest) -> str:

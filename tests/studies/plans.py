@@ -23,6 +23,12 @@ name: grid
 model: digits-mlp
 stages: [{kind: prune, granularity: {choose: [weights, rows]}, sparsity: {choose: [0.3, 0.5, 0.9]}}]
 """
+CUT_ROWS = """
+name: cut rows
+model: digits-mlp
+stages: [{kind: prune, granularity: rows, scope: layer, sparsity: {choose: [0.25, 0.75]}}]
+constraints: [accuracy >= 50 %]
+"""
 LONG = """
 name: long
 model: digits-mlp
