@@ -36,6 +36,9 @@ SETTINGS = {
     # A paused worker would wait for memory that nobody frees; the limit itself still holds.
     "distributed.worker.memory.pause": False,
     "distributed.worker.profile.enabled": False,
+    # Fifty times a second, every server would see whether it is late, and take time from the trials.
+    "distributed.admin.tick.interval": "500 ms",
+    "distributed.admin.system-monitor.interval": "5 s",
 }
 SPAWN = "distributed.nanny.pre-spawn-environ"
 """What Dask sets in the environment of its workers."""

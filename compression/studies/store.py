@@ -8,6 +8,7 @@ reads ours. Trained weights lie beside the database, each file named by its tria
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
@@ -19,7 +20,7 @@ from typing import Any, Literal
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import text
+from sqlalchemy import column, table, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -41,6 +42,8 @@ GIVEN_UP = (LOST, STOPPED, REPEATED)
 """Why a trial has no numbers where its setting is not to blame: it is run again, or another of the setting counts."""
 TIMED = "timed."
 """What a study's attributes of timings are called, before the trial's number."""
+_STATE = text("SELECT state FROM trials WHERE trial_id = :number")
+_KEPT = table("trial_user_attributes", column("trial_id"), column("key"), column("value_json"))
 _INDEX = text("CREATE INDEX IF NOT EXISTS espalier_keys ON trial_user_attributes (value_json) WHERE key = 'key'")
 """Whether a recipe is known is asked before every trial, and would else take longer with each."""
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -136,10 +139,11 @@ def begin(name: str, key: str, recipe: Recipe, given: Mapping[str, Open], values
         state=TrialState.RUNNING,
         params=dict(values),
         distributions={parameter: distribution(one) for parameter, one in given.items()},
-        user_attrs=head(key, recipe, values),
     )
     with talking() as storage:
-        return int(storage.create_new_trial(_id(storage, name), trial))
+        number = int(storage.create_new_trial(_id(storage, name), trial))
+        _keep(storage, number, head(key, recipe, values))
+        return number
 
 
 @patiently
@@ -196,8 +200,7 @@ def add_timing(name: str, number: int, row: Row) -> None:
 def note(number: int, attributes: Row) -> None:
     """Keep more about a trial that is running."""
     with talking() as storage:
-        for attribute, value in attributes.items():
-            storage.set_trial_user_attr(number, attribute, value)
+        _keep(storage, number, attributes)
 
 
 def ask(name: str, what: Literal["run", "pause", "cancel"]) -> None:
@@ -317,10 +320,20 @@ def _constrain(number: int, name: str, excess: float) -> None:
 
 def _settle(number: int, attributes: Mapping[str, Any], state: TrialState, values: list[float] | None = None) -> None:
     # A try before this one may have come through, though its answer was lost.
-    with talking() as storage, suppress(optuna.exceptions.UpdateFinishedTrialError):
-        for attribute, value in attributes.items():
-            storage.set_trial_user_attr(number, attribute, value)
-        storage.set_trial_state_values(number, state, values)
+    with talking() as storage:
+        with storage.engine.connect() as connection:
+            found = connection.execute(_STATE, {"number": number}).scalar_one()
+        if not TrialState[found].is_finished():
+            _keep(storage, number, attributes)
+            storage.set_trial_state_values(number, state, values)
+
+
+def _keep(storage: RDBStorage, number: int, attributes: Mapping[str, Any]) -> None:
+    """Keep attributes of a trial at once: one by one, as Optuna does it, each takes as long as all of them."""
+    kept = [{"trial_id": number, "key": name, "value_json": json.dumps(value)} for name, value in attributes.items()]
+    with storage.engine.begin() as connection:
+        connection.execute(_KEPT.delete().where(_KEPT.c.trial_id == number, _KEPT.c.key.in_(list(attributes))))
+        connection.execute(_KEPT.insert(), kept)
 
 
 def _ids(storage: RDBStorage) -> dict[str, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from compression.registry import UserError
 from compression.studies import control, records
 from compression.studies.control import Status
-from compression.studies.engine import run_study
+from compression.studies.driver import run_study
 from compression.studies.study import Study
 from tests.studies.plans import WAIT, once, until
 

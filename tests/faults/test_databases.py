@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from compression.registry import UserError
-from compression.studies import control, engine, records, spool, store
+from compression.studies import control, driver, records, spool, store
 from tests.faults.account import ROOT, account, running, some_measured
 from tests.faults.spoiled import FAULTS
 from tests.studies.plans import LONG, made, once, until
@@ -53,7 +53,7 @@ def test_a_database_that_is_locked_for_long_stops_the_study_which_can_be_resumed
     own_store: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "SECONDS", 0.2)
-    monkeypatch.setattr(engine, "WAIT", 1)
+    monkeypatch.setattr(driver, "WAIT", 1)
     study = made(LONG)
     faults: list[str] = []
     with running(study, cluster, faults):
@@ -64,8 +64,8 @@ def test_a_database_that_is_locked_for_long_stops_the_study_which_can_be_resumed
     (fault,) = faults
     assert "studies.db cannot be reached: database is locked" in fault
     assert account(study, "lost", len(before), before).message == fault
-    monkeypatch.setattr(engine, "WAIT", 60)
-    assert engine.run_study("long", cluster) == "done"
+    monkeypatch.setattr(driver, "WAIT", 60)
+    assert driver.run_study("long", cluster) == "done"
     assert account(study, "done", 3, before).failed == ()
 
 

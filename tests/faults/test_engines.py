@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.browsing import free_port
 from compression.registry import UserError
-from compression.studies import control, engine, records, spool, store
+from compression.studies import control, driver, records, spool, store
 from tests.faults.account import ROOT, account, some_measured
 from tests.studies.plans import GRID, LONG, made, once, until
 
@@ -47,7 +47,7 @@ def test_an_engine_that_is_killed_goes_on_where_it_was(cluster: str) -> None:
         first.send_signal(signal.SIGKILL)
     assert 0 < len(before) < 3
     account(study, "lost", len(once(study)), before)
-    assert engine.run_study("long", cluster) == "done"
+    assert driver.run_study("long", cluster) == "done"
     assert account(study, "done", 3, before).failed == ()
     assert all(trial.state.is_finished() for trial in store.trials("long"))
 
@@ -59,7 +59,7 @@ def test_what_was_measured_when_the_engine_was_killed_is_not_measured_again(own_
     account(study, "lost", 0)
     (key,) = [path.stem for path in (own_store / "studies").glob("*.json")]
     row, about = spool.left(key) or ({}, {})
-    assert engine.run_study("long", cluster) == "done"
+    assert driver.run_study("long", cluster) == "done"
     account(study, "done", 3)
     kept = [one.kept for one in records.records("long", "key", "row", "seconds") if one.kept.get("key") == key]
     assert kept[-1] == {"key": key, "row": row, "seconds": about["seconds"]} and spool.left(key) is None
@@ -68,11 +68,11 @@ def test_what_was_measured_when_the_engine_was_killed_is_not_measured_again(own_
 def test_two_starts_at_once_are_one_engine(cluster: str) -> None:
     study = made(LONG.replace("epochs: 4", "epochs: 12"))
     outcome: list[str] = []
-    other = threading.Thread(target=lambda: outcome.append(engine.run_study("long", cluster)))
+    other = threading.Thread(target=lambda: outcome.append(driver.run_study("long", cluster)))
     other.start()
     until(lambda: store.told("long"))
     with pytest.raises(UserError, match="The study 'long' is being run by another engine"):
-        engine.run_study("long", cluster)
+        driver.run_study("long", cluster)
     assert control.status("long").state == "running"
     other.join()
     assert outcome == ["done"] and len(store.trials("long")) == 3

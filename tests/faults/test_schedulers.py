@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compression.registry import UserError
-from compression.studies import engine, store
+from compression.studies import driver, store
 from tests.faults.account import account, process, some_measured
 from tests.studies.plans import GRID, LONG, made, once, until
 
@@ -28,7 +28,7 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.Monkey
     monkeypatch.setattr(store, "SECONDS", 0.5)
     study = made(GRID)
     with pytest.raises(UserError, match="No scheduler answers at tcp://127.0.0.1:1 within 0.5 s"):
-        engine.run_study("grid", "tcp://127.0.0.1:1")
+        driver.run_study("grid", "tcp://127.0.0.1:1")
     assert "No scheduler answers" in account(study, "failed", 0).message
 
 
@@ -44,5 +44,5 @@ def test_a_scheduler_that_is_lost_ends_the_study_which_goes_on_elsewhere(own_sto
     present = account(study, "failed", len(once(study)), before)
     assert present.message.startswith(f"The scheduler at {said.read_text()} was lost; resume the study")
     assert present.failed == ()
-    assert engine.run_study("long", cluster) == "done"
+    assert driver.run_study("long", cluster) == "done"
     assert account(study, "done", 3, before).failed == ()

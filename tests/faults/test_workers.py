@@ -14,7 +14,7 @@ from distributed import Client
 
 from compression.registry import UserError
 from compression.studies import cluster as clusters
-from compression.studies import crew, dispatch, engine
+from compression.studies import crew, dispatch, driver
 from compression.studies.trial import Made, Trial, carry_out
 from tests.faults.account import account, process, running
 from tests.studies.plans import GRID, LONG, made, team, until
@@ -76,14 +76,14 @@ def stray(address: str, folder: Path) -> Iterator[None]:
 def test_a_worker_killed_in_the_middle_of_a_trial_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     study = made(GRID)
     monkeypatch.setattr(dispatch, "carry_out", unlucky)
-    assert engine.run_study("grid") == "done"
+    assert driver.run_study("grid") == "done"
     assert account(study, "done", 6).failed == ()
 
 
 def test_a_poison_setting_is_marked_after_two_tries_and_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     study = made(GRID)
     monkeypatch.setattr(dispatch, "carry_out", poisoned)
-    assert engine.run_study("grid") == "done"
+    assert driver.run_study("grid") == "done"
     assert sorted(account(study, "done", 4).failed) == [
         f"1.prune.granularity {style}, 1.prune.sparsity 0.5: it took 2 workers with it" for style in ("rows", "weights")
     ]
@@ -93,7 +93,7 @@ def test_a_setting_that_goes_over_the_memory_limit_says_so(monkeypatch: pytest.M
     study = made(GRID.replace("{choose: [weights, rows]}", "rows"))
     monkeypatch.setenv(clusters.MEMORY, "1.2 GB")
     monkeypatch.setattr(dispatch, "carry_out", greedy)
-    assert engine.run_study("grid") == "done"
+    assert driver.run_study("grid") == "done"
     (failed,) = account(study, "done", 2).failed
     assert failed == "1.prune.sparsity 0.5: it took 2 of 2 workers over their memory limit of 1.12 GiB"
 
@@ -102,14 +102,14 @@ def test_a_memory_limit_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch
     study = made(GRID)
     monkeypatch.setenv(clusters.MEMORY, "plenty")
     with pytest.raises(UserError, match="ESPALIER_WORKER_MEMORY is 'plenty'; give a size such as 2 GB"):
-        engine.run_study("grid")
+        driver.run_study("grid")
     assert "give a size such as 2 GB" in account(study, "failed", 0).message
 
 
 def test_a_worker_with_other_versions_gets_nothing_and_is_named(cluster: str, own_store: Path) -> None:
     study = made(LONG)
     with stray(cluster, own_store):
-        assert engine.run_study("long", cluster) == "done"
+        assert driver.run_study("long", cluster) == "done"
         present = account(study, "done", 3)
     assert present.failed == ()
     assert present.message.startswith("The worker tcp://127.0.0.1:") and "torch 1.0 instead of" in present.message
@@ -119,7 +119,7 @@ def test_a_study_with_none_but_workers_of_other_versions_fails_at_once(own_store
     study = made(LONG)
     with team(0) as address, stray(address, own_store):
         with pytest.raises(UserError, match=r"The worker tcp://127\.0\.0\.1:\d+ has .*torch 1\.0 instead of"):
-            engine.run_study("long", address)
+            driver.run_study("long", address)
     assert "give it the same versions" in account(study, "failed", 0).message
 
 

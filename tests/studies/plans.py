@@ -12,7 +12,7 @@ import dask
 from distributed import LocalCluster
 from optuna.trial import TrialState
 
-from compression.studies import engine, making, records, spool, store
+from compression.studies import making, records, spool, store, tasks
 from compression.studies.cluster import SETTINGS
 from compression.studies.forking import prepare_forks
 from compression.studies.study import Study
@@ -47,7 +47,7 @@ def made(text: str) -> Study:
 def measured(text: str) -> Study:
     """A study that is done, measured in this process."""
     study = made(text)
-    for task in engine.tasks(study):
+    for task in tasks.tasks(study):
         done = making.made(task.trial)
         if not done.row:
             store.fail(task.number, done.reason)

@@ -10,7 +10,7 @@ import torch
 from distributed import Client, get_worker
 
 from compression.machine import cores, gpus
-from compression.studies import dispatch, engine, records
+from compression.studies import dispatch, driver, records
 from compression.studies.cluster import GPU, connected, workers_of
 from compression.studies.making import made as make
 from compression.studies.trial import Made, Trial
@@ -33,7 +33,7 @@ def test_a_worker_that_says_it_has_an_accelerator_gets_one_trial_on_it_at_a_time
     made(GRID)
     monkeypatch.setattr(dispatch, "carry_out", told)
     with team(1, **({"resources": {GPU: 1}} if has else {})) as address:
-        assert engine.run_study("grid", address) == "done"
+        assert driver.run_study("grid", address) == "done"
     where = [one.kept["hardware"] for one in records.records("grid", "hardware")]
     assert len(where) == 6 and all(one == where[0] for one in where)
     assert where[0] == ({"device": "cuda", "left": 0} if has else {"device": "cpu", "left": None})

@@ -17,7 +17,7 @@ from compression.measure import latencies
 from compression.pipeline import run
 from compression.registry import UserError
 from compression.results import Latency
-from compression.studies import control, engine, records, store, timing
+from compression.studies import control, driver, records, store, timing
 from compression.studies.cluster import connected
 from compression.studies.space import recipe_at
 from tests.studies.plans import GRID, LONG, WAIT, made, once, until
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("own_store")]
 
 def test_a_grid_is_measured_as_its_recipes_are(cluster: str) -> None:
     study = made(GRID)
-    assert engine.run_study("grid", cluster) == "done"
+    assert driver.run_study("grid", cluster) == "done"
     rows = records.rows("grid")
     assert len(rows) == study.space.size == 6
     for name, values in study.space.grid():
@@ -39,7 +39,7 @@ def test_a_grid_is_measured_as_its_recipes_are(cluster: str) -> None:
 
 def test_the_baseline_is_measured_once_and_leads_the_points(cluster: str) -> None:
     study = made(GRID)
-    engine.run_study("grid", cluster)
+    driver.run_study("grid", cluster)
     direct = run(study.base, split="val").final
     first, *others = records.points("grid")
     assert (first["trial"], first["granularity"], first["accuracy"]) == (records.BASELINE, "baseline", direct.accuracy)
@@ -51,24 +51,36 @@ def test_the_baseline_is_measured_once_and_leads_the_points(cluster: str) -> Non
 def test_a_model_that_cannot_be_loaded_fails_the_study_at_once(cluster: str) -> None:
     made(GRID.replace("digits-mlp", "digits-none"))
     with pytest.raises(UserError, match="Unknown model 'digits-none'"):
-        engine.run_study("grid", cluster)
+        driver.run_study("grid", cluster)
     assert control.status("grid").state == "failed" and "digits-none" in control.status("grid").message
 
 
-def test_an_engine_starts_without_torch() -> None:
-    """Its workers need it; an engine that waited for it too would lose a second before the first of them starts."""
-    command = [sys.executable, "-c", "import sys, compression.studies.engine; sys.exit('torch' in sys.modules)"]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+@pytest.mark.parametrize(("module", "missing"), [("engine", "torch sqlalchemy distributed"), ("driver", "torch")])
+def test_an_engine_imports_no_more_than_it_needs(module: str, missing: str) -> None:
+    """Every worker imports the engine again; and one that waited for torch would start its workers a second later."""
+    code = f"import sys, compression.studies.{module}; sys.exit(bool(set(sys.modules) & set('{missing}'.split())))"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_the_process_of_forks_is_ended_with_its_engine() -> None:
+    """It would go on importing torch, and hold the output open that somebody reads to its end."""
+    code = (
+        "import psutil; from compression.studies.forking import *; prepare_forks(); "
+        "forks = [one for one in psutil.Process().children() if 'forkserver' in ' '.join(one.cmdline())]; "
+        "end_forks(); psutil.wait_procs(forks, timeout=10); print(len(forks), sum(one.is_running() for one in forks))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], capture_output=True)
+    assert done.stdout.split() == [b"1", b"0"]
 
 
 def test_what_is_measured_is_not_measured_again(cluster: str) -> None:
     made(GRID)
-    engine.run_study("grid", cluster)
+    driver.run_study("grid", cluster)
     first = len(store.trials("grid"))
-    engine.run_study("grid", cluster)
+    driver.run_study("grid", cluster)
     assert len(store.trials("grid")) == first
     other = made(GRID.replace("name: grid", "name: other").replace("0.9]", "0.9, 0.95]"))
-    engine.run_study("other", cluster)
+    driver.run_study("other", cluster)
     reused = [trial.user_attrs.get("reused", False) for trial in store.trials("other")]
     assert (len(once(other)), sum(reused)) == (8, 6)
 
@@ -83,11 +95,11 @@ def test_latencies_come_last_once_for_each_shape(cluster: str, monkeypatch: pyte
 
     monkeypatch.setattr(timing, "latencies", quick)
     made(GRID + "latency: true\n")
-    assert engine.run_study("grid", cluster) == "done"
+    assert driver.run_study("grid", cluster) == "done"
     rows = records.rows("grid")
     assert all(row["speedup_low"] <= row["speedup"] <= row["speedup_high"] for row in rows)
     assert len(timed) == len({row["params"] for row in rows}) == 4  # three times zeros in one shape, and three shapes
-    engine.run_study("grid", cluster)
+    driver.run_study("grid", cluster)
     assert len(timed) == 4
 
 
@@ -95,7 +107,7 @@ def test_latencies_come_last_once_for_each_shape(cluster: str, monkeypatch: pyte
 def test_a_search_ends_with_its_budget(search: str, cluster: str) -> None:
     text = GRID.replace("{choose: [0.3, 0.5, 0.9]}", "{low: 0.1, high: 0.9}") + f"search: {search}\ntrials: 6\n"
     made(text)
-    assert engine.run_study("grid", cluster) == "done"
+    assert driver.run_study("grid", cluster) == "done"
     trials = store.trials("grid")
     assert len(trials) == 6 and {trial.state for trial in trials} == {TrialState.COMPLETE}
     assert all(0.1 <= trial.params["recipe.1.prune.sparsity"] <= 0.9 for trial in trials)
@@ -103,7 +115,7 @@ def test_a_search_ends_with_its_budget(search: str, cluster: str) -> None:
 
 def test_a_setting_that_cannot_be_is_left_out_with_its_reason(cluster: str) -> None:
     made(GRID.replace("[weights, rows]", "[weights, '2:4']"))
-    engine.run_study("grid", cluster)
+    driver.run_study("grid", cluster)
     present = control.status("grid")
     assert (present.state, present.done, present.total) == ("done", 4, 4)
     assert len(present.failed) == 2 and "the pattern 2:4 fixes it at 0.5" in present.failed[0]
@@ -112,7 +124,7 @@ def test_a_setting_that_cannot_be_is_left_out_with_its_reason(cluster: str) -> N
 @pytest.mark.slow
 def test_a_paused_study_goes_on(cluster: str) -> None:
     study = made(LONG.replace("epochs: 4", "epochs: 6").replace("digits-mlp", "digits-cnn"))
-    engine_thread = threading.Thread(target=engine.run_study, args=("long", cluster))
+    engine_thread = threading.Thread(target=driver.run_study, args=("long", cluster))
     engine_thread.start()
     until(lambda: store.told("long").get("running"))
     control.pause("long")
@@ -120,7 +132,7 @@ def test_a_paused_study_goes_on(cluster: str) -> None:
     assert not engine_thread.is_alive()
     assert control.status("long").state == "paused" and len(once(study)) < 3
     store.ask("long", "run")
-    engine.run_study("long", cluster)
+    driver.run_study("long", cluster)
     assert len(once(study)) == 3
 
 
@@ -133,13 +145,13 @@ def test_workers_keep_what_memory_they_freed() -> None:
 
 def test_a_cluster_over_plain_tcp_must_be_asked_for() -> None:
     with pytest.raises(UserError, match="which is not encrypted; use tls://, or say --insecure"):
-        engine.check_address("tcp://10.0.0.7:8786", insecure=False)
+        driver.check_address("tcp://10.0.0.7:8786", insecure=False)
     with pytest.raises(UserError, match="not encrypted"):
-        engine.check_address("tcp://127.0.0.1.example.org:8786", insecure=False)
-    engine.check_address("tcp://10.0.0.7:8786", insecure=True)
-    engine.check_address("tls://10.0.0.7:8786", insecure=False)
-    engine.check_address("tcp://127.0.0.1:8786", insecure=False)
-    engine.check_address(None, insecure=False)
+        driver.check_address("tcp://127.0.0.1.example.org:8786", insecure=False)
+    driver.check_address("tcp://10.0.0.7:8786", insecure=True)
+    driver.check_address("tls://10.0.0.7:8786", insecure=False)
+    driver.check_address("tcp://127.0.0.1:8786", insecure=False)
+    driver.check_address(None, insecure=False)
 
 
 RACE = """
@@ -154,21 +166,21 @@ halving: true
 
 def test_a_trial_that_falls_behind_is_stopped_and_says_when(cluster: str) -> None:
     made(RACE)
-    assert engine.run_study("race", cluster) == "done"
+    assert driver.run_study("race", cluster) == "done"
     *others, last = records.records("race", "rungs", "reason", "setting")
     assert all([rung["rung"] for rung in one.kept["rungs"]] == [0, 1, 2, 4, 8, 16, 32, 64, 128] for one in others)
     assert last.kept["setting"]["recipe.1.prune.criterion"] == "random" and last.state == TrialState.PRUNED
     assert last.kept["reason"].startswith("stopped before training: ") and len(last.kept["rungs"]) < 9
     present = control.status("race")
     assert (present.state, present.done, present.behind, present.failed) == ("done", 2, 1, ())
-    engine.run_study("race", cluster)
+    driver.run_study("race", cluster)
     assert len(store.trials("race")) == 3  # who was stopped is not run again
 
 
 def test_the_best_of_a_search_are_run_with_the_other_seeds(cluster: str) -> None:
     text = GRID.replace("{choose: [0.3, 0.5, 0.9]}}", "{low: 0.1, high: 0.9}}, {kind: recalibrate, biases: true}")
     study = made(text + "search: random\ntrials: 8\nseeds: 3\n")
-    assert engine.run_study("grid", cluster) == "done"
+    assert driver.run_study("grid", cluster) == "done"
     rows = records.rows("grid")
     own = [row for row in rows if row["seed"] == 0]
     front = [
@@ -180,6 +192,6 @@ def test_the_best_of_a_search_are_run_with_the_other_seeds(cluster: str) -> None
     again = Counter(row["recipe.1.prune.sparsity"] for row in rows if row["seed"] > 0)
     assert len(own) == 8 and set(again.values()) == {2}
     assert set(again) <= {row["recipe.1.prune.sparsity"] for row in front} and len(again) == min(5, len(front))
-    engine.run_study("grid", cluster)
+    driver.run_study("grid", cluster)
     assert len(store.trials("grid")) == len(rows)
     assert study.seeds == 3
