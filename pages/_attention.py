@@ -48,7 +48,7 @@ def _looks(subject: Subject, found: Preview, look: Theme) -> None:
             "Validation image", 0, len(part) - 1, 0, key="prune_image", bind="query-params", width=180,
             help="Each picture shows the image, coloured where a head takes its values from.",
         )  # fmt: skip
-        st.image(thumbnail(part, int(index)), width=64, alt=f"a {subject.dataset.classes[int(part.labels[index])]}")
+        st.image(thumbnail(part, int(index)), width=64, alt=f"class {subject.dataset.classes[int(part.labels[index])]}")
     image_1CHW = normalise(part.images[index : index + 1], subject.dataset)
     before, after = (_maps(model, image_1CHW) for model in (subject.model, found.pruned.model))
     stays = {layer: _stays(layer, len(heads), after, found.pruned.kept) for layer, heads in before.items()}

@@ -15,13 +15,13 @@ from compression.measure import changed
 from compression.pruning import sparsity_at, threshold_of
 from compression.recipe import Prune
 from compression.report import charts, distill_tables
-from compression.report.compare import headline
+from compression.report.compare import headline, records
 from compression.report.curve import mean_gap
 from compression.report.sensitivity_charts import sensitivity_chart
 from compression.report.sensitivity_tables import sensitivity_table
 from compression.report.tables import class_table, curve_table, speed_table, tradeoff_table
 from compression.report.text import capital, interval, named, percent, points, size, times
-from compression.report.titles import furthest
+from compression.report.titles import furthest, hit_hardest
 from compression.subject import Preview, Subject, baseline, load_subject
 from pages._cache import fallen, layer_readings, live_plan, live_rows, timed_styles, tried, weights_of
 from pages._draw import draw, gallery, pairs
@@ -77,7 +77,8 @@ def timing(model: str, granularities: list[str], sparsity: float) -> Answer:
         spread = f"{times(row['speedup_low'])} to {times(row['speedup_high'])}"
         st.markdown(
             f"- **{capital(named(row['granularity']))}**: {times(row['speedup'])} the speed ({spread}), "
-            f"{size(row['packed_bytes'])} packed against {size(start['packed_bytes'])}"
+            f"{size(row['packed_bytes'])} packed against {size(start['packed_bytes'])}, "
+            f"{percent(row['accuracy'])} of validation images right against {percent(start['accuracy'])}"
         )
     return Answer(
         others[0]["speedup"], ", ".join(f"{speed} the speed with {named(kind)} gone" for kind, speed in told.items())
@@ -107,8 +108,8 @@ def temperature(model: str, temperature: float) -> Answer:
     one = logits[index]
     first, second = pairs(2)
     with first:
-        st.image(thumbnail(subject.dataset.val, index), width=96, alt=f"A validation image of a {classes[label]}")
-        st.caption(f"A {classes[label]}: the image of which this teacher is least sure at T = {temperature:g}.")
+        st.image(thumbnail(subject.dataset.val, index), width=96, alt=f"A validation image of class {classes[label]}")
+        st.caption(f"Class {classes[label]}: the image of which this teacher is least sure at T = {temperature:g}.")
     with second:
         cold, soft = (softened(one, t).tolist() for t in (1.0, at))
         table = distill_tables.softening_table(classes, cold, soft, label)
@@ -132,13 +133,15 @@ def harm(model: str, granularity: str, sparsity: float) -> Answer:
     with first:
         table = class_table(before.class_accuracy, after.class_accuracy)
         draw(charts.class_chart(table, theme(), split="validation", n=after.n), f"{KEY}classes")
+    part = subject.dataset.val
     with second:
-        part = subject.dataset.val
         gallery(subject.dataset, part, before_NK, chosen.logits, changed(before_NK, chosen.logits, part.labels))
     classes = class_table(before.class_accuracy, asked.measurement.class_accuracy)
     worst, mean = classes["change"].min(), asked.measurement.accuracy - before.accuracy
-    who, ratio = classes["name"].iloc[0], worst / mean
-    return Answer(ratio, f"class {who} {points(worst)}, the whole {points(mean)}: {times(ratio)} as much")
+    who, ratio = hit_hardest(records(classes)), worst / mean
+    images = [int((part.labels == subject.dataset.classes.index(name)).sum()) for name in who]
+    told = " and ".join(f"{name} ({round(-worst * n)} of {n} images)" for name, n in zip(who, images, strict=True))
+    return Answer(ratio, f"class {told} {points(worst)}, the whole {points(mean)}: {times(ratio)} as much")
 
 
 def _cut(subject: Subject, granularity: str, sparsity: float) -> Preview:

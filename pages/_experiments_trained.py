@@ -12,6 +12,7 @@ from compression.report.drift_charts import drift_table, free_table
 from compression.report.seeds_chart import advantage, seeds_chart, seeds_table
 from compression.report.text import percent, points
 from compression.results import StageResult
+from compression.subject import baseline, load_subject
 from pages._cache import live_runs
 from pages._draw import draw, pairs
 from pages._lessons import Answer
@@ -46,12 +47,17 @@ def penalties(model: str, strength: float, epochs: int, lr: float, threshold: fl
     first = _seed()
     stages = {kind: Sparsify(penalty=kind, strength=strength, epochs=epochs, lr=lr) for kind in ("l1", "l2")}
     found = live_runs([Recipe(model=model, seed=first, stages=(stage,)) for stage in stages.values()])
+    before = percent(baseline(load_subject(model))[1].accuracy)
     below = {kind: _below(stage, threshold) for kind, stage in zip(stages, found, strict=True)}
     for place, (kind, stage) in zip(pairs(2), zip(stages, found, strict=True), strict=True):
         with place:
-            st.markdown(f"**{kind.upper()}**: {percent(stage.measurement.accuracy)} of validation images right")
-            draw(charts.free_chart(free_table(stage.drift), theme(), penalty=kind), f"learn_free_{kind}")
-            draw(charts.drift_chart(drift_table(stage.drift), theme(), penalty=kind, width=300), f"learn_drift_{kind}")
+            st.markdown(
+                f"**{kind.upper()}**: {percent(stage.measurement.accuracy)} of validation images right, {before} before"
+            )
+            free = charts.free_chart(free_table(stage.drift), theme(), penalty=kind, threshold=threshold)
+            draw(free, f"learn_free_{kind}")
+            drift = charts.drift_chart(drift_table(stage.drift), theme(), penalty=kind, bars=1, width=300)
+            draw(drift, f"learn_drift_{kind}")
     return Answer(
         below["l1"], f"{percent(below['l1'])} with L1, {percent(below['l2'])} with L2, lie below {threshold:g}"
     )

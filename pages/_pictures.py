@@ -52,7 +52,8 @@ def softmax() -> None:
     moved = torch.tensor(values)
     bits, most = float(entropy(moved, at)), float(entropy(torch.zeros(len(values)), at))
     st.caption(
-        f"What {TEACHER} says of a {classes[label]}. Drag a logit, or focus it and use the arrow keys. "
+        f"What {TEACHER} says of an image of class {classes[label]}, its logits rounded to 0.1. "
+        "Drag a logit, or focus it and use the arrow keys. "
         f"The entropy at this temperature is {bits:.2f} bits, of at most {most:.2f}."
     )
     cold, soft = (softened(moved, t).tolist() for t in (1.0, at))

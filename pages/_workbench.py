@@ -57,6 +57,7 @@ def choose() -> tuple[str, str | None]:
     begin()
     names = available()
     lost("model", names, "model")
+    _say_again("model")
     with st.sidebar:
         name = st.selectbox(
             "Model",
@@ -67,6 +68,7 @@ def choose() -> tuple[str, str | None]:
         )
         name = name if name in names else names[0]  # a link can hold anything
         known, fitting = sources(), fitting_data(name)
+        _say_again(data_key(name))
         data = st.selectbox(
             "Data",
             fitting,
@@ -76,6 +78,12 @@ def choose() -> tuple[str, str | None]:
             help="Data sets whose images and classes fit this model, the one that it was made for first.",
         )
     return name, data
+
+
+def _say_again(menu: str) -> None:
+    """Keep what a menu of every page holds: on the next page after a link's, Streamlit shows its first choice else."""
+    if menu in st.session_state:
+        st.session_state[menu] = st.session_state[menu]
 
 
 def _wanted(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
@@ -64,8 +65,13 @@ def free_table(drift: Sequence[Drift]) -> pd.DataFrame:
     )
 
 
-def drift_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int = WIDE, height: int = 380) -> Chart:
-    """How large what the penalty draws is: a histogram that plays through the epochs of a :func:`drift_table`."""
+def drift_chart(
+    table: pd.DataFrame, theme: Theme, *, penalty: str, bars: int | None = None, width: int = WIDE, height: int = 380
+) -> Chart:
+    """How large what the penalty draws is: a histogram that plays through the epochs of a :func:`drift_table`.
+
+    The title counts what lies in the first ``bars``; None takes as many as have won most.
+    """
     rows = records(table)
     if not rows:
         return empty_chart("No penalty has drawn anything yet", "Run a sparsify stage.", theme, width, 200)
@@ -74,11 +80,11 @@ def drift_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int =
     what, first, last = DRAWN[penalty], by[epochs[0]], by[epochs[-1]]
     total = sum(row["count"] for row in first)
     was, now = (list(accumulate(row["count"] / total for row in run)) for run in (first, last))
-    most_moved = max(range(len(now)), key=lambda i: round(now[i] - was[i], 6))
+    told = bars - 1 if bars else max(range(len(now)), key=lambda i: round(now[i] - was[i], 6))
     plural = "s" if epochs[-1] > 1 else ""
     title = (
-        f"After {epochs[-1]} epoch{plural} {percent(now[most_moved])} of the {what} are smaller than "
-        f"{brief((most_moved + 1) * first[0]['step'])}; before, {percent(was[most_moved])}"
+        f"After {epochs[-1]} epoch{plural} {percent(now[told])} of the {what} are smaller than "
+        f"{brief((told + 1) * first[0]['step'])}; before, {percent(was[told])}"
     )
     subtitle = f"Size of {total:,} {what}, after the epoch that the slider names · counted, log scale"
     frame = Frame(width, height, left=60, top=headroom(title, subtitle, width), bottom=110)
@@ -90,7 +96,7 @@ def drift_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int =
     most = max(row["count"] for row in rows)
     layout = {
         "xaxis": {"title": {"text": f"size of {what}"}, "range": [0, first[-1]["size"]]},
-        "yaxis": {"type": "log", "range": [-0.3, _power(most)], "dtick": 1},
+        "yaxis": {"type": "log", "range": [-0.3, math.log10(most) + 0.2], "dtick": 1},
         "sliders": [_slider(epochs, theme)],
         "updatemenus": [_play(theme)],
     }
@@ -101,19 +107,30 @@ def drift_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int =
     return drawn
 
 
-def free_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int = 280, height: int = 300) -> Chart:
-    """Which sparsity a threshold gives for free, before and after the training. ``table`` is a :func:`free_table`."""
+def free_chart(
+    table: pd.DataFrame,
+    theme: Theme,
+    *,
+    penalty: str,
+    threshold: float | None = None,
+    width: int = 280,
+    height: int = 300,
+) -> Chart:
+    """Which sparsity a threshold gives for free, before and after the training.
+
+    ``table`` is a :func:`free_table`. The title tells of one of its thresholds; None takes the one that won most.
+    """
     rows = records(table)
     if not rows:
         return empty_chart("No penalty has drawn anything yet", "Run a sparsify stage.", theme, width, 200)
     at = {(row["run"], row["threshold"]): row["below"] for row in rows}
     tried = unique(row["threshold"] for row in rows)
-    probe = max(tried, key=lambda t: at["after", t] - at["before", t])
+    probe = threshold or max(tried, key=lambda t: at["after", t] - at["before", t])
     title = (
         f"A threshold of {brief(probe)} now takes {percent(at['after', probe])} of the {DRAWN[penalty]}, "
         f"before {percent(at['before', probe])}"
     )
-    if at["after", probe] - at["before", probe] < LITTLE:
+    if threshold is None and at["after", probe] - at["before", probe] < LITTLE:
         title = f"No threshold takes more of the {DRAWN[penalty]} than before"
     subtitle = f"Share of the {DRAWN[penalty]} below each threshold · counted"
     frame = Frame(width, height, left=52, right=44, top=headroom(title, subtitle, width))
@@ -137,10 +154,6 @@ def free_chart(table: pd.DataFrame, theme: Theme, *, penalty: str, width: int = 
         "yaxis": {"range": [0, 1.18], "tickformat": ".0%", "nticks": 5},
     }
     return chart(traces, theme, title, subtitle, frame, layout)
-
-
-def _power(value: float) -> float:
-    return len(str(int(value))) - 0.3
 
 
 def _play(theme: Theme) -> Row:

@@ -33,6 +33,10 @@ from compression.report.text import (
 Rows = Sequence[dict[str, Any]]
 TOLERANCE = 0.01
 """The loss of accuracy, one point, that titles and recommendations allow."""
+MOST_NAMED = 3
+"""Classes that a title names."""
+EQUAL = 1e-9
+"""Changes of accuracy that differ by less are one."""
 ONLY_BASELINE = "Only the baseline has been measured so far"
 NOTHING_YET = "Nothing has been measured yet"
 
@@ -88,22 +92,31 @@ def cost_words(rows: Rows, best: dict[str, Any]) -> str:
     return f"costs {loss:.1f} points" + (", within noise" if within_noise(start, best) else "")
 
 
+def _within(rows: Rows, budget: float) -> Rows:
+    """The rows whose cost keeps to the budget."""
+    sign = -1 if rows and AXES[rows[0]["axis"]].more_is_better else 1
+    return [row for row in rows if sign * row["x"] <= sign * budget]
+
+
 def best_within(rows: Rows, budget: float) -> dict[str, Any] | None:
     """The most accurate row whose cost keeps to the budget, the cheaper of equals; None if none does."""
     sign = -1 if rows and AXES[rows[0]["axis"]].more_is_better else 1
-    fit = [row for row in rows if sign * row["x"] <= sign * budget]
-    return max(fit, key=lambda row: (row["accuracy"], -sign * row["x"])) if fit else None
+    return max(_within(rows, budget), key=lambda row: (row["accuracy"], -sign * row["x"]), default=None)
 
 
 def budget_title(rows: Rows, best: dict[str, Any] | None, budget: float) -> str:
-    """What is most accurate within the budget: "Within 100 KB: removing 60 % of channels is best, 95.8 %"."""
+    """What is most accurate within the budget, and how many others are as good up to noise.
+
+    "Within 100 KB: removing 60 % of channels leads, 95.8 %; 3 others within noise".
+    """
     axis = AXES[rows[0]["axis"]] if rows else AXES["packed_bytes"]
     bound = f"{'At least' if axis.more_is_better else 'Within'} {amount(budget, axis.scale)}"
     if best is None:
         return f"{bound}: no measured model keeps to this budget"
-    if best["baseline"]:
-        return f"{bound}: the baseline itself is best, {percent(best['accuracy'])}"
-    return f"{bound}: {lowered(removing(best['granularity'], best['sparsity']))} is best, {percent(best['accuracy'])}"
+    rivals = sum(within_noise(row, best) for row in _within(rows, budget) if row is not best)
+    who = "the baseline" if best["baseline"] else lowered(removing(best["granularity"], best["sparsity"]))
+    others = f"; {rivals} other{'s' if rivals > 1 else ''} within noise" if rivals else ""
+    return f"{bound}: {who} {'leads' if rivals else 'is best'}, {percent(best['accuracy'])}{others}"
 
 
 def tradeoff_subtitle(rows: Rows, least: float = 0.0) -> str:
@@ -234,12 +247,21 @@ def layer_title(rows: Rows) -> str:
 
 
 def class_title(rows: Rows) -> str:
-    """The class that loses most, by name, and how many others lose."""
-    worst, losing = rows[0], sum(row["change"] < 0 for row in rows)
+    """The classes that lose most, by name, and how many lose."""
+    losing = sum(row["change"] < 0 for row in rows)
     if not losing:
         return "No class loses accuracy"
-    lost = points(worst["change"])
-    return f"Class {shortened(str(worst['name']))} loses most, {lost}; {losing} of {len(rows)} classes lose"
+    names = [shortened(name) for name in hit_hardest(rows)]
+    who = f"Class {names[0]} loses" if len(names) == 1 else f"Classes {', '.join(names[:-1])} and {names[-1]} lose"
+    if len(names) > MOST_NAMED:
+        who = f"{len(names)} classes lose"
+    return f"{who} most, {points(rows[0]['change'])}; {losing} of {len(rows)} classes lose"
+
+
+def hit_hardest(rows: Rows) -> list[str]:
+    """The classes that lose most; those that lose just as much are not left out by the order of their names."""
+    worst = min(row["change"] for row in rows)
+    return [str(row["name"]) for row in rows if row["change"] - worst < EQUAL]
 
 
 def filter_title(grid: FilterGrid) -> str:

@@ -59,6 +59,16 @@ def test_a_link_to_a_model_that_is_not_here_says_so(open_page: Open) -> None:
     expect(page.get_by_text("The link's model 'nope' is not here; this is digits-cnn.")).to_be_visible(timeout=WAIT_MS)
 
 
+def test_a_link_s_model_goes_along_to_the_next_page(open_page: Open) -> None:
+    page = open_page("sensitivity?model=digits-mlp")
+    model = page.locator(".st-key-model input")
+    expect(model).to_have_value("digits-mlp", timeout=WAIT_MS)
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Distill").click()
+    page.wait_for_url("**/distill*", timeout=WAIT_MS)
+    settle(page)
+    expect(model).to_have_value("digits-mlp")
+
+
 @pytest.mark.slow
 def test_a_study_from_click_to_chart_and_away(open_page: Open) -> None:
     page = open_page("tradeoffs?model=digits-mlp&sweep_count=3")

@@ -141,13 +141,13 @@ def test_the_softened_teacher_moves_with_the_temperature(open_app: Open) -> None
     for temperature in (4.0, 10.0):
         at = sound(at.slider(key="distill_temperature").set_value(temperature).run())
         most = int(instructive(logits, temperature, 1)[0])
-        assert any(caption.value.startswith(f"No. {most}: a ") for caption in at.caption)
+        assert any(caption.value.startswith(f"No. {most}: class ") for caption in at.caption)
         assert len(charts(at)) == 5
     at = sound(at.slider(key="distill_rank").set_value(3).run())
     third = int(instructive(logits, 10.0, 3)[2])
-    assert any(caption.value.startswith(f"No. {third}: a ") for caption in at.caption)
+    assert any(caption.value.startswith(f"No. {third}: class ") for caption in at.caption)
     again = sound(open_app("distill", model="digits-mlp", distill_temperature="10", distill_rank="3"))
-    assert any(caption.value.startswith(f"No. {third}: a ") for caption in again.caption)
+    assert any(caption.value.startswith(f"No. {third}: class ") for caption in again.caption)
     at = sound(at.segmented_control(key="distill_way").set_value("number").run())
     assert len(charts(at)) == 5
 

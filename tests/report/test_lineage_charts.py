@@ -141,11 +141,22 @@ def test_a_drift_names_the_size_below_which_most_has_come() -> None:
     assert chart.title == "After 1 epoch 60.0 % of the weights are smaller than 0.25; before, 0.0 %"
     frames = [list(frame["data"][0]["y"]) for frame in chart.figure.to_dict()["frames"]]
     assert frames == [[0, 2, 8, 0], [6, 2, 2, 0]]
+    first = charts.drift_chart(drift_charts.drift_table(DRIFT), LIGHT, penalty="l1", bars=2)
+    assert first.title == "After 1 epoch 80.0 % of the weights are smaller than 0.5; before, 20.0 %"
+
+
+@pytest.mark.parametrize("count", [9, 11, 95])
+def test_no_bar_of_a_drift_is_cut_off(count: int) -> None:
+    drift = (Drift(epoch=0, reach=1.0, counts=(count, 1), below=((1.0, 1.0),)),)
+    chart = charts.drift_chart(drift_charts.drift_table(drift), LIGHT, penalty="l1").figure.to_dict()
+    assert 10 ** chart["layout"]["yaxis"]["range"][1] > count
 
 
 def test_the_free_sparsity_is_told_where_it_grew_most() -> None:
     chart = charts.free_chart(drift_charts.free_table(DRIFT), DARK, penalty="group_lasso")
     assert chart.title == "A threshold of 0.5 now takes 80.0 % of the units, before 20.0 %"
+    asked = charts.free_chart(drift_charts.free_table(DRIFT), DARK, penalty="l2", threshold=0.1)
+    assert asked.title == "A threshold of 0.1 now takes 50.0 % of the weights, before 0.0 %"
     still = charts.free_chart(drift_charts.free_table((DRIFT[0], DRIFT[0])), DARK, penalty="l1")
     assert still.title == "No threshold takes more of the weights than before"
 

@@ -76,7 +76,8 @@ def test_within_a_budget_the_most_accurate_is_best():
     rows = records(tradeoff_table(sweep()))
     best = titles.best_within(rows, 50_000)
     assert (best["granularity"], best["sparsity"]) == ("channels", 0.3)
-    assert titles.budget_title(rows, best, 50_000) == "Within 50 KB: removing 30 % of channels is best, 97.5 %"
+    alone = [row for row in rows if row is best or row["accuracy"] < 0.9]
+    assert titles.budget_title(alone, best, 50_000) == "Within 50 KB: removing 30 % of channels is best, 97.5 %"
     assert titles.best_within(rows, 5_000) is None
     assert titles.budget_title(rows, None, 5_000) == "Within 5 KB: no measured model keeps to this budget"
     whole = titles.best_within(rows, 100_000)
@@ -84,6 +85,13 @@ def test_within_a_budget_the_most_accurate_is_best():
     fast = records(tradeoff_table(sweep(), "speedup"))
     assert titles.best_within(fast, 2.0)["sparsity"] == 0.5
     assert titles.budget_title(fast, titles.best_within(fast, 2.0), 2.0).startswith("At least 2.0×: removing 50 %")
+
+
+def test_what_leads_within_a_budget_is_not_called_best_where_others_are_within_noise():
+    near = [row("weights", s, n, packed_bytes=9_000) for s, n in ((0.5, 390), (0.6, 388), (0.9, 200))]
+    rows = records(tradeoff_table(near))
+    title = titles.budget_title(rows, titles.best_within(rows, 10_000), 10_000)
+    assert title == "Within 10 KB: removing 50 % of weights leads, 97.5 %; 1 other within noise"
 
 
 def test_the_subtitle_says_where_numbers_come_from():
@@ -164,6 +172,15 @@ def test_classes():
     rows = records(class_table({"cat": 0.9, "dog": 0.9}, {"cat": 0.8, "dog": 0.95}))
     assert titles.class_title(rows) == "Class cat loses most, −10.0 points; 1 of 2 classes lose"
     assert titles.class_title(records(class_table({"cat": 0.9}, {"cat": 0.9}))) == "No class loses accuracy"
+
+
+def test_classes_that_lose_as_much_are_all_named():
+    before = {"ant": 0.9, "cat": 0.8, "dog": 0.7, "eel": 0.9}
+    rows = records(class_table(before, {"ant": 0.9, "cat": 0.7, "dog": 0.6, "eel": 0.85}))
+    assert titles.hit_hardest(rows) == ["cat", "dog"]
+    assert titles.class_title(rows) == "Classes cat and dog lose most, −10.0 points; 3 of 4 classes lose"
+    alike = records(class_table(dict.fromkeys("abcde", 0.9), dict.fromkeys("abcde", 0.8)))
+    assert titles.class_title(alike) == "5 classes lose most, −10.0 points; 5 of 5 classes lose"
 
 
 def test_filters():
