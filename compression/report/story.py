@@ -16,6 +16,7 @@ from compression.report.compare import answers_change, records
 from compression.report.gains import gain
 from compression.report.savings import Assumptions, Saving, savings
 from compression.report.study_cloud import cloud_table
+from compression.report.study_tables import nearest_miss
 from compression.report.study_view import StudyView, study_view
 from compression.report.text import AXES, printable
 
@@ -245,9 +246,12 @@ def _cloud(studied: Studied, view: StudyView, axis: str, assumed: Assumptions) -
 
 
 def _suggested(table: pd.DataFrame, studied: Studied) -> int:
+    """The trial that the chart names: the best one, else the nearest to the constraints, else the most accurate."""
     rows = records(table)
     trials = [row for row in rows if not row["baseline"]]
-    return int((best_of(rows, studied.constraints) or max(trials, key=lambda row: row["accuracy"]))["trial"])
+    nearest, _ = nearest_miss(trials, studied.constraints) or (None, ())
+    most = max(trials, key=lambda row: (row["accuracy"], row["ratio"] if row["ratio"] == row["ratio"] else 0))
+    return int((best_of(rows, studied.constraints) or nearest or most)["trial"])
 
 
 def _row(view: StudyView, number: int, name: str) -> Row:

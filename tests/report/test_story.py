@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from compression.goals import Constraint
 from compression.recipe import validated
 from compression.registry import UserError
 from compression.report import story_tables as tables
@@ -305,6 +306,14 @@ def test_the_suggestion_is_what_the_chart_names_else_the_most_accurate() -> None
     assert made(constraints=(), rows=poor).points[0].row["trial"] == POOR
     with pytest.raises(UserError, match="Unknown axis 'colour'; choose one of: packed_bytes"):
         made(axis="colour")
+
+
+def test_where_nothing_is_fit_the_suggestion_is_the_nearest_and_of_equals_the_smaller() -> None:
+    accurate, small = Constraint.read("accuracy >= 99 %"), Constraint.read("packed_bytes <= 40 KB")
+    assert made(constraints=(accurate, small)).points[0].row["trial"] == FAST, "two points short, and small enough"
+    poor = [row for row in rows() if row["trial"] in (-1, POOR)]
+    larger = poor[1] | {"trial": 0, "1.prune.sparsity": 0.5, "packed_bytes": poor[1]["packed_bytes"] * 2}
+    assert made(constraints=(), rows=[poor[0], larger, poor[1]]).points[0].row["trial"] == POOR
 
 
 def test_models_are_not_asked_before_it_is_known_that_there_is_something_to_tell() -> None:
