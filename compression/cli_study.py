@@ -15,7 +15,7 @@ from compression.cli_tables import interval, print_json, progress, table
 from compression.goals import feasible
 from compression.registry import UserError, pick, quoted
 from compression.report.study_tables import settings_of
-from compression.report.text import count, percent, size
+from compression.report.text import count, percent, size, times
 from compression.studies import control, records, store
 from compression.studies.presets import STUDY_PRESETS
 from compression.studies.study import Study
@@ -102,16 +102,10 @@ def _show(arguments: argparse.Namespace, name: str = "") -> None:
         print(f"left out: {line}", file=sys.stderr)
     settings = settings_of(rows)
     best = sorted(rows, key=lambda row: (feasible(row, plan.bounds), row["accuracy"]), reverse=True)
+    timed = ("speed-up",) if plan.latency else ()
+    measures = ("accuracy", "95 % interval", "packed size", "MACs", *timed, "meets")
     table(
-        (
-            "trial",
-            *(key.split(".", 1)[-1] for key in settings),
-            "accuracy",
-            "95 % interval",
-            "packed size",
-            "MACs",
-            "meets",
-        ),
+        ("trial", *(key.split(".", 1)[-1] for key in settings), *measures),
         [
             (
                 str(row["trial"]),
@@ -120,11 +114,19 @@ def _show(arguments: argparse.Namespace, name: str = "") -> None:
                 interval(row["accuracy_low"], row["accuracy_high"]),
                 size(row["packed_bytes"]),
                 count(row["macs"]),
+                *(_speed(row) for _ in timed),
                 "yes" if feasible(row, plan.bounds) else "no",
             )
             for row in best[: arguments.most]
         ],
     )
+
+
+def _speed(row: Row) -> str:
+    """The paired speed-up with its interval: "2.4× [2.3, 2.5]"; nothing where a model was not timed."""
+    if not row.get("speedup"):
+        return ""
+    return f"{times(row['speedup'])} [{row['speedup_low']:.1f}, {row['speedup_high']:.1f}]"
 
 
 def _named(arguments: argparse.Namespace, what: str = "the name of a study") -> str:

@@ -14,6 +14,8 @@ from compression.recipe import Frozen
 
 Row = Mapping[str, Any]
 DAYS = 365
+SAME = 0.05
+"""The share up to which a time is called the same: its speed-up is written as 1.0×."""
 MS_AN_HOUR, MJ_A_KWH = 3.6e6, 3.6e9
 
 
@@ -81,8 +83,9 @@ class Saving:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval of what is saved leaves out zero."""
-        return not self.low <= 0 <= self.high
+        """Whether something is saved or added: the interval leaves out zero, and what was timed is more than SAME."""
+        sure = self.low == self.high or abs(self.saved) > SAME * self.before
+        return sure and not self.low <= 0 <= self.high
 
 
 def savings(start: Row, row: Row, assumed: Assumptions) -> dict[str, Saving]:

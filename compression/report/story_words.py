@@ -40,7 +40,7 @@ def headline(story: Story, point: Point) -> str:
     parts = [ratio_words(story.start["packed_bytes"] / point.row["packed_bytes"], "smaller", "larger", "same size")]
     speedup = point.savings.get("hours")
     if speedup and speedup.clear:
-        parts.append(ratio_words(point.row["speedup"], "faster", "slower", "same speed"))
+        parts.append(ratio_words(point.row["speedup"], "faster", "slower", "of the same speed"))
     return f"{capital(' and '.join(parts))}, {change_words(point.change)}"
 
 

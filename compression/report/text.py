@@ -150,8 +150,8 @@ def part(value: float, whole: float) -> str:
 
 
 def quantity(value: float) -> str:
-    """Any amount as everybody reads it: "8·10⁻⁵", "0.0153", "47.7", "6,470", "1.72 million"."""
-    if 0 < abs(value) < 1e-3:
+    """Any amount as everybody reads it: "8·10⁻⁵", "0.00083", "0.0153", "47.7", "6,470", "1.72 million"."""
+    if 0 < abs(value) < 1e-4:
         return powered(value)
     if abs(value) < 999_500:
         return f"{float(f'{value:.3g}'):,.10g}"

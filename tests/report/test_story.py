@@ -323,6 +323,14 @@ def test_models_are_not_asked_before_it_is_known_that_there_is_something_to_tell
     assert asked == []
 
 
+def test_a_speed_up_that_is_written_as_one_saves_nothing_however_sure_it_is() -> None:
+    sure = [row | {"speedup": 1.01, "speedup_low": 1.005, "speedup_high": 1.015} for row in rows()]
+    told = made(SLOW, rows=[rows()[0], *sure[1:]])
+    assert words.headline(told, told.points[0]) == "2.0× smaller, −2.1 ± 1.1 points"
+    assert "no machine time is saved" in words.savings_words(told, told.points[0])[0]
+    assert words.break_even_words(told, told.points[0])[1] == "Nothing is clearly saved to pay for it."
+
+
 def test_the_evidence_adds_up() -> None:
     assert (SEEN.n, SEEN.right, SEEN.lost, SEEN.won) == (1000, 983, 26, 5)
     assert [one.name for one, *_ in SEEN.changes()] == ["b", "a", "c"]

@@ -31,7 +31,8 @@ def test_parts_say_their_unit_once(value, whole, written):
 
 @pytest.mark.parametrize(
     ("value", "written"),
-    [(0, "0"), (-7.92e-5, "-8·10⁻⁵"), (0.01534, "0.0153"), (47.698, "47.7"), (6_473, "6,470"), (999_499, "999,000"),
+    [(0, "0"), (-7.92e-5, "-8·10⁻⁵"), (7.85e-4, "0.000785"), (0.01534, "0.0153"), (47.698, "47.7"),
+     (6_473, "6,470"), (999_499, "999,000"),
      (1e6, "1 million"), (1.724e9, "1.72 billion"), (1e15, "1000 trillion")],
 )  # fmt: skip
 def test_quantities(value, written):

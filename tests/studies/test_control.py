@@ -18,6 +18,7 @@ from compression.report.text import percent
 from compression.studies import control, records, store
 from compression.studies.presets import STUDY_PRESETS
 from compression.studies.study import Study
+from compression.studies.tasks import tasks
 from compression.subject import load_subject
 
 pytestmark = pytest.mark.usefixtures("own_store")
@@ -48,6 +49,20 @@ def test_a_study_from_a_file_to_a_table(own_store: Path, capsys: pytest.CaptureF
     assert main(["study", "rm", "first look"]) == 2
     assert main(["study", "rm", "first look", "--yes"]) == 0
     assert store.names() == ()
+
+
+def test_speed_ups_are_shown_where_the_plan_asks_for_them(capsys: pytest.CaptureFixture[str]) -> None:
+    study = Study.from_yaml(PLAN + "latency: true\n")
+    store.create(study)
+    measured = {"accuracy": 0.98, "accuracy_low": 0.97, "accuracy_high": 0.99, "packed_bytes": 1e4, "macs": 1e6}
+    timed = {"speedup": 2.41, "speedup_low": 2.3, "speedup_high": 2.52}
+    about = {"epochs": [], "versions": {}, "hardware": {}, "seconds": 1.0, "weights": ""}
+    for task, row in zip((one for one in tasks(study) if one.number >= 0), (timed, {}), strict=False):
+        store.finish(task.number, study, measured | row | task.trial.setting, about)
+    assert main(["study", "show", "first look"]) == 0
+    _, head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split()[-2:] == ["speed-up", "meets"]
+    assert "2.4× [2.3, 2.5]" in first and "×" not in second
 
 
 @pytest.mark.parametrize(
