@@ -16,7 +16,7 @@ from sqlalchemy import MetaData, func, insert, select
 from compression.machine import versions
 from compression.pipeline import run
 from compression.results import wilson
-from compression.studies import keys, store
+from compression.studies import database, keys, recording, store
 from compression.studies.space import RECIPE, Choice, Open, recipe_at
 from compression.studies.study import Study
 
@@ -103,7 +103,7 @@ def _epoch(number: int, draw: random.Random) -> Row:
 
 
 def _write(study: Study, kept: list[Row]) -> None:
-    with store.talking() as storage, storage.engine.begin() as connection:
+    with database.talking() as storage, storage.engine.begin() as connection:
         known = MetaData()
         known.reflect(connection, only=TABLES)
         trials = known.tables["trials"]
@@ -124,7 +124,7 @@ def _lines(study: Study, own: int, number: int, trial: int, kept: Row) -> Iterat
     yield "trials", {"trial_id": trial, "number": number, "state": "COMPLETE", **at}
     chosen: dict[str, Open] = {RECIPE: Choice(choose=tuple(study.recipes))}
     for parameter, one in (chosen | study.space.open(kept["setting"][RECIPE])).items():
-        given = store.distribution(one)
+        given = recording.distribution(one)
         value = given.to_internal_repr(kept["setting"][parameter])
         named = {"param_name": parameter, "param_value": value, "distribution_json": distribution_to_json(given)}
         yield "trial_params", {"trial_id": trial, **named}

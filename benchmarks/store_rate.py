@@ -17,7 +17,7 @@ from benchmarks.filled import filled
 from benchmarks.postgres import postgres, programs
 from benchmarks.report import Row
 from benchmarks.studies import own_store
-from compression.studies import control, records, store
+from compression.studies import control, database, recording, records, store
 from compression.studies.crew import Crew
 from compression.studies.proposals import proposals
 from compression.studies.study import Study
@@ -55,7 +55,7 @@ def _written(database: str, seconds: float) -> Row:
 
     def one() -> None:
         task = next(todo)
-        store.finish(task.number, study, {**row, **task.trial.setting}, about)
+        recording.finish(task.number, study, {**row, **task.trial.setting}, about)
 
     how = "a trial proposed at random, looked up, begun, and finished with its attributes, one after the other."
     return Row(f"{database}: trials written", f"{_rate(one, seconds):.0f} a second", how=how)
@@ -142,7 +142,7 @@ def _server(seconds: float) -> Row:
     if binaries is None:
         return Row("PostgreSQL: trials written", "–", how="PostgreSQL, or psycopg, is not installed on this machine.")
     with postgres(binaries) as server, own_store():
-        os.environ[store.VARIABLE] = server.address
+        os.environ[database.VARIABLE] = server.address
         return _written("PostgreSQL", seconds)
 
 
@@ -162,6 +162,6 @@ def _seconds(call: Callable[[], Any], times: int = 1) -> float:
 
 
 def _database_bytes() -> int:
-    with store.talking() as storage, storage.engine.connect() as connection:
+    with database.talking() as storage, storage.engine.connect() as connection:
         pages = [connection.exec_driver_sql(f"PRAGMA {what}").scalar() or 0 for what in ("page_count", "page_size")]
     return int(pages[0] * pages[1])

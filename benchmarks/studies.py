@@ -18,7 +18,7 @@ from compression.data.root import data_root
 from compression.data.sets import DATASETS
 from compression.machine import cores
 from compression.models.samples import SAMPLES
-from compression.studies import control, records, store
+from compression.studies import control, database, recording, records, store
 from compression.studies.study import Study
 
 MODEL = "mnist-lenet-5"
@@ -87,7 +87,7 @@ def _round(study: Study) -> Times:
         kept = [record.kept["seconds"] for record in records.records(study.name, "seconds")]
         _check(len(kept) == study.space.size and control.status(study.name).state == "done", "the study is not done")
         again = engine_seconds(study)
-        _check(len(store.trials(study.name)) == len(kept), "a finished study was given more trials")
+        _check(len(recording.trials(study.name)) == len(kept), "a finished study was given more trials")
         loop = _seconds("benchmarks.studies_loop", study.to_yaml())
     return Times(engine, loop, sum(kept), again)
 
@@ -102,16 +102,16 @@ def own_store() -> Iterator[Path]:
     """A data root of the benchmark's own, and so an empty store, with this machine's data sets in it."""
     known = {folder for source in DATASETS.values() for folder in source.folders}
     here = [data_root() / folder for folder in known if (data_root() / folder).exists()]
-    before = {name: os.environ.get(name) for name in ("ESPALIER_DATA", store.VARIABLE)}
+    before = {name: os.environ.get(name) for name in ("ESPALIER_DATA", database.VARIABLE)}
     with tempfile.TemporaryDirectory() as folder:
         for path in here:
             (Path(folder) / path.name).symlink_to(path)
-        os.environ.pop(store.VARIABLE, None)
+        os.environ.pop(database.VARIABLE, None)
         os.environ["ESPALIER_DATA"] = folder
         try:
             yield Path(folder)
         finally:
-            store.let_go()
+            database.let_go()
             for name, value in before.items():
                 os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 

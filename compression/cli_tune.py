@@ -14,9 +14,10 @@ from compression.models.files import load_weights
 from compression.recipe import Recipe
 from compression.registry import UserError
 from compression.report.compare import against, headline
+from compression.report.measures import MEASURES
 from compression.report.setting_words import setting_labels
 from compression.report.study_tables import best_feasible, nearest_miss, settings_of
-from compression.report.text import MEASURES, amount, percent, size, times
+from compression.report.text import amount, percent, size, times
 from compression.results import Measurement
 from compression.studies import control, records
 from compression.studies.presets import autotune

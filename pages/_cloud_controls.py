@@ -10,9 +10,9 @@ import streamlit as st
 from compression.carbon import WORLD
 from compression.goals import Constraint, check_together
 from compression.registry import UserError
+from compression.report.measures import CO2, MEASURES
 from compression.report.setting_words import short_names
 from compression.report.study_view import StudyView
-from compression.report.text import CO2, MEASURES
 from compression.studies import store
 from pages._carbon import grid
 

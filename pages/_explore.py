@@ -14,12 +14,12 @@ from compression.registry import UserError
 from compression.report import charts
 from compression.report.cloud_titles import best_of
 from compression.report.compare import records as rows_of
+from compression.report.measures import MEASURES
 from compression.report.study_cloud import among
 from compression.report.study_paths import filter_words, within
 from compression.report.study_tables import importance_table
 from compression.report.study_view import StudyView
 from compression.report.tables import speed_table
-from compression.report.text import MEASURES
 from compression.studies import control, records
 from pages import _paths
 from pages._cache import clouded, viewed

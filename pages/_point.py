@@ -15,10 +15,11 @@ from compression.recipe import Recipe
 from compression.registry import UserError
 from compression.report import charts
 from compression.report.compare import against, headline
+from compression.report.measures import MEASURES
 from compression.report.setting_words import setting_labels, short_names, value_words
 from compression.report.study_tables import differing, settings_of
 from compression.report.tables import history_table
-from compression.report.text import MEASURES, amount, count, delta, interval, percent, points, size, times
+from compression.report.text import amount, count, delta, interval, percent, points, size, times
 from compression.results import Epoch
 from compression.studies import records, store
 from pages._cache import tested

@@ -12,11 +12,11 @@ from compression.recipe import validated
 from compression.registry import UserError
 from compression.report.cover import LOGOS, LONGEST, Cover, cover
 from compression.report.estimates import measures_of
+from compression.report.measures import MEASURES
 from compression.report.savings import ASSUMED, Assumptions
 from compression.report.setting_words import setting_labels
 from compression.report.story import MOST, Studied, told_of
 from compression.report.study_tables import settings_of
-from compression.report.text import MEASURES
 from compression.studies import store
 from pages._carbon import grid
 from pages._link import foreign

@@ -11,8 +11,9 @@ from compression.registry import UserError
 from compression.report import charts
 from compression.report.bins import filter_grid, histogram_table, unit_table
 from compression.report.estimates import estimated, measures_of
+from compression.report.measures import AXES
 from compression.report.tables import curve_table, tradeoff_table
-from compression.report.text import AXES, named
+from compression.report.text import named
 from compression.report.themes import Theme
 from compression.results import Measurement
 from compression.subject import Subject, scores

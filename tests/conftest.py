@@ -26,11 +26,11 @@ def data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def empty_store(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No studies: those of a file under the empty data root, which is let go of afterwards."""
-    from compression.studies import store
+    from compression.studies import database
 
-    monkeypatch.delenv(store.VARIABLE, raising=False)
+    monkeypatch.delenv(database.VARIABLE, raising=False)
     yield
-    store.let_go()
+    database.let_go()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from benchmarks.filled import filled
 from compression.distillation.students import student_blueprint
 from compression.models.zoo import load
 from compression.recipe import Recipe
-from compression.studies import control, keys, records, store
+from compression.studies import control, database, keys, recording, records
 from compression.studies.making import made
 from compression.studies.proposals import proposals
 from compression.studies.sweep import Done
@@ -98,7 +98,7 @@ def test_64_trials_are_held_against_their_own_compute_and_a_loop() -> None:
 
 def test_a_filled_store_is_shaped_as_measured_trials_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ESPALIER_DATA", str(tmp_path))
-    monkeypatch.delenv(store.VARIABLE, raising=False)
+    monkeypatch.delenv(database.VARIABLE, raising=False)
     study = filled("many", 40, model="digits-mlp")
     try:
         rows, first = records.rows("many"), records.trial("many", 0)
@@ -115,9 +115,9 @@ def test_a_filled_store_is_shaped_as_measured_trials_are(tmp_path: Path, monkeyp
             "seconds",
             "setting",
         }
-        assert Recipe.model_validate(first["recipe"]).stages and len(store.trials("many")) == 40
+        assert Recipe.model_validate(first["recipe"]).stages and len(recording.trials("many")) == 40
         assert control.status("many").state == "done" and control.status("many").done == len(rows)
-        trials = store.trials("many")
+        trials = recording.trials("many")
         assert all(set(one.params) == set(one.user_attrs["setting"]) for one in trials)
     finally:
-        store.let_go()
+        database.let_go()

@@ -27,7 +27,7 @@ from compression.models.zoo import load
 from compression.owner import known_by, owner_id, working_for
 from compression.recipe import Distill, Prune, Recipe
 from compression.registry import UserError
-from compression.studies import jobs, launch, records, spool, store
+from compression.studies import database, jobs, launch, recording, records, spool, store
 from compression.studies.plan import Sweep
 from compression.studies.race import stop_name
 from compression.studies.study import Study
@@ -48,23 +48,23 @@ ROW = {"accuracy": 0.9, "packed_bytes": 1000, "seed": 0}
 
 @pytest.fixture(autouse=True)
 def room(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv(store.VARIABLE, raising=False)
+    monkeypatch.delenv(database.VARIABLE, raising=False)
     monkeypatch.delenv(owner.VARIABLE, raising=False)
     yield
     known_by(None)
-    store.let_go()
+    database.let_go()
 
 
 @pytest.fixture(params=["a file each", "one database"])
 def storage(request: pytest.FixtureRequest, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "one database":
-        monkeypatch.setenv(store.VARIABLE, f"sqlite:///{data_root / 'team.db'}")
+        monkeypatch.setenv(database.VARIABLE, f"sqlite:///{data_root / 'team.db'}")
 
 
 def measured(key: str) -> None:
     """A trial of the study as an engine leaves it."""
-    number = store.begin("ours", key, RECIPE, {}, {})
-    store.finish(number, STUDY, ROW, spool.keep(key, b"weights", ROW, {"seconds": 1.0}))
+    number = recording.begin("ours", key, RECIPE, {}, {})
+    recording.finish(number, STUDY, ROW, spool.keep(key, b"weights", ROW, {"seconds": 1.0}))
 
 
 # Who it is

@@ -15,7 +15,7 @@ from compression.data.root import own_root
 from compression.models.files import load_weights
 from compression.registry import UserError
 from compression.report.story_words import headline
-from compression.studies import records, store
+from compression.studies import recording, records
 from compression.studies.study import Study
 from compression.subject import load_subject
 from compression.training import inputs, predict
@@ -32,7 +32,7 @@ def filled() -> Study:
 def test_a_study_is_told_as_the_store_has_it(filled: Study) -> None:
     about = presenting.studied("cut rows")
     assert about.rows == records.points("cut rows") and about.constraints == filled.bounds
-    spent = [trial.user_attrs["seconds"] for trial in store.trials("cut rows")]
+    spent = [trial.user_attrs["seconds"] for trial in recording.trials("cut rows")]
     assert about.seconds == pytest.approx(sum(spent)) and len(spent) == 2
     assert (about.split, about.failed, about.cost) == ("val", 0, "packed_bytes")
     assert about.ended == f"{datetime.now(UTC):%-d %B %Y}"

@@ -5,12 +5,10 @@ Shapes: N images, C channels, H×W pixels.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from torch import Tensor
 
 from compression.data.images import read_tree
 from compression.data.own import own_names, own_parts, own_report
+from compression.data.readers import Parts, cifar10, digits, idx
 from compression.data.root import data_root, own_path
 from compression.normalisation import Normalisation
 from compression.registry import UserError, in_a_line, pick
@@ -44,9 +43,6 @@ class Split:
     def head(self, n: int) -> Split:
         """The first n images; the splits are shuffled, so this is a random sample of a split."""
         return self if n >= len(self) else Split(self.images[:n], self.labels[:n])
-
-
-Parts = dict[str, Split]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,72 +139,6 @@ def _shares(n: int, fractions: tuple[float, ...]) -> list[int]:
     return shares
 
 
-def _digits(root: Path) -> Parts:
-    """The table that lies in scikit-learn's package: 64 pixels of 0 to 16 and the label, a line each.
-
-    Read as a file, since importing scikit-learn takes 40 times as long, at the first page of a server.
-    """
-    package = find_spec("sklearn")
-    if package is None or package.origin is None:
-        raise UserError("Data set 'digits' comes with scikit-learn, which is not installed: pip install scikit-learn")
-    table = np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
-    images = (table[:, :64] * (255 / 16)).round().astype(np.uint8).reshape(-1, 1, 8, 8)
-    return {"train": Split(torch.from_numpy(images), torch.from_numpy(table[:, 64]).long())}
-
-
-def _idx(folder: str) -> Callable[[Path], Parts]:
-    """The four files of MNIST's format, read as files: importing torchvision takes longer than all of them."""
-
-    def load(root: Path) -> Parts:
-        raw = root / folder / "raw"
-        return {
-            part: Split(
-                _array(raw / f"{file}-images-idx3-ubyte").unsqueeze(1), _array(raw / f"{file}-labels-idx1-ubyte").long()
-            )
-            for part, file in (("train", "train"), ("test", "t10k"))
-        }
-
-    return load
-
-
-def _array(path: Path) -> Tensor:
-    """An array of bytes after its header: two zeros, the kind of number, how many axes, then the length of each.
-
-    Raises:
-        ValueError: the file holds no bytes, or not as many as its header says.
-    """
-    content = path.read_bytes()
-    if content[:3] != b"\x00\x00\x08" or len(content) < 4:
-        raise ValueError(f"{path.name} is no array of bytes")
-    start = 4 + 4 * content[3]
-    shape = np.frombuffer(content[4:start], ">u4").tolist()
-    if len(content) != start + math.prod(shape):
-        raise ValueError(f"{path.name} has {len(content):,} bytes of {start + math.prod(shape):,}")
-    return torch.frombuffer(bytearray(content[start:]), dtype=torch.uint8).reshape(shape)
-
-
-def _cifar10(root: Path) -> Parts:
-    """The original batches where they are; else JPEG copies in class folders."""
-    if (root / "cifar-10-batches-py").is_dir():
-        return _batches(root)
-    copies = root / "cifar10-jpg"
-    parts = {}
-    for part in ("train", "test"):
-        images, labels, _ = read_tree(copies / part, size=(32, 32), cache=True)
-        parts[part] = Split(images, labels)
-    return parts
-
-
-def _batches(root: Path) -> Parts:
-    import torchvision
-
-    parts = {part: torchvision.datasets.CIFAR10(root, train=part == "train") for part in ("train", "test")}
-    return {
-        part: Split(torch.as_tensor(one.data).permute(0, 3, 1, 2).contiguous(), torch.as_tensor(one.targets))
-        for part, one in parts.items()
-    }
-
-
 @dataclass(frozen=True)
 class Source:
     """A data set of the catalogue: what it is, where its files lie, how it is read and fetched.
@@ -244,19 +174,19 @@ DATASETS: dict[str, Source] = {
     for source in (
         Source(
             "digits", "Digits 8×8", "1,797 handwritten digits that come with scikit-learn.",
-            _DIGITS, (1, 8, 8), (), None, _digits, 0.2, 0,
+            _DIGITS, (1, 8, 8), (), None, digits, 0.2, 0,
         ),
         Source(
             "mnist", "MNIST", "70,000 handwritten digits, 28×28 (LeCun 1998).",
-            _DIGITS, (1, 28, 28), ("MNIST",), "MNIST", _idx("MNIST"), 1 / 12, 12,
+            _DIGITS, (1, 28, 28), ("MNIST",), "MNIST", idx("MNIST"), 1 / 12, 12,
         ),
         Source(
             "fashion-mnist", "Fashion-MNIST", "70,000 pieces of clothing, 28×28 (Xiao 2017).",
-            _FASHION, (1, 28, 28), ("FashionMNIST",), "FashionMNIST", _idx("FashionMNIST"), 1 / 12, 31,
+            _FASHION, (1, 28, 28), ("FashionMNIST",), "FashionMNIST", idx("FashionMNIST"), 1 / 12, 31,
         ),
         Source(
             "cifar10", "CIFAR-10", "60,000 colour photographs, 32×32 (Krizhevsky 2009).",
-            _CIFAR, (3, 32, 32), ("cifar-10-batches-py", "cifar10-jpg"), "CIFAR10", _cifar10, 0.1, 170,
+            _CIFAR, (3, 32, 32), ("cifar-10-batches-py", "cifar10-jpg"), "CIFAR10", cifar10, 0.1, 170,
         ),
     )
 }  # fmt: skip
@@ -269,7 +199,7 @@ def sources() -> dict[str, Source]:
 
 def _own(name: str) -> Source:
     def load(root: Path) -> Parts:
-        return {split: Split(*tensors) for split, tensors in own_parts(name).items()}
+        return own_parts(name)
 
     try:
         report = own_report(name)
@@ -295,7 +225,7 @@ def load_data(name: str, seed: int = 0) -> Dataset:
     if not source.here():
         raise UserError(_absent(source))
     try:
-        parts = source.load(data_root())
+        parts = {split: Split(*tensors) for split, tensors in source.load(data_root()).items()}
     except UserError:
         raise
     except (RuntimeError, ValueError, OSError) as fault:
@@ -319,7 +249,7 @@ def _absent(source: Source) -> str:
     )
 
 
-def _divided(name: str, classes: tuple[str, ...], parts: Parts, share: float, seed: int) -> Dataset:
+def _divided(name: str, classes: tuple[str, ...], parts: dict[str, Split], share: float, seed: int) -> Dataset:
     """A data set of the splits that there are; each of the others has its share of the training images."""
     absent = [split for split in SPLITS if split not in parts]
     train = parts["train"]

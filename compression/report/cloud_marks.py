@@ -9,7 +9,8 @@ from typing import Any
 
 from compression.report.drawing import error_bars, staircase
 from compression.report.labels import Scale
-from compression.report.text import MEASURES, Axis, interval, percent, short, unit_of
+from compression.report.measures import MEASURES, Axis, short
+from compression.report.text import interval, percent, unit_of
 from compression.report.themes import STYLES, Style, Theme, faded
 
 Row = dict[str, Any]

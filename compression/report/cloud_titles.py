@@ -8,24 +8,10 @@ from typing import Any, cast
 
 from compression.goals import Constraint
 from compression.report.estimates import estimate_words
+from compression.report.measures import AXES, ESTIMATED, MEASURES, ON_DEVICES, nothing, short, worth
 from compression.report.setting_words import fitted
 from compression.report.study_tables import best_feasible, nearest_miss
-from compression.report.text import (
-    AXES,
-    ESTIMATED,
-    MEASURES,
-    ON_DEVICES,
-    amount,
-    capital,
-    lowered,
-    nothing,
-    percent,
-    share,
-    short,
-    times,
-    unique,
-    worth,
-)
+from compression.report.text import amount, capital, lowered, percent, share, times, unique
 from compression.report.titles import (
     NOTHING_YET,
     ONLY_BASELINE,

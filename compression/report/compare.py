@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from compression.report.text import AXES, capital, points, times
+from compression.report.measures import AXES
+from compression.report.text import capital, points, times
 
 Row = dict[str, Any]
 Rows = Sequence[Row]

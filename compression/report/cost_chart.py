@@ -13,8 +13,9 @@ from compression.report import cost_titles as titles
 from compression.report.compare import records
 from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart, error_bars, headroom
 from compression.report.labels import LABEL_PX, Label, Scale, notes, place
+from compression.report.measures import AXES
 from compression.report.runs import label, looks, marked
-from compression.report.text import AXES, amount, interval, percent, points, shortened, times, unit_of
+from compression.report.text import amount, interval, percent, points, shortened, times, unit_of
 from compression.report.themes import OPEN, Style, Theme, faded
 from compression.report.tradeoff_marks import ACCURACY, View
 

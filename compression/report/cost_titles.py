@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from compression.report.distill_titles import fitting, subject
-from compression.report.text import AXES, Axis, capital, lowered, percent, points, times
+from compression.report.measures import AXES, Axis
+from compression.report.text import capital, lowered, percent, points, times
 from compression.report.titles import accuracy_words
 
 Row = dict[str, Any]

@@ -15,7 +15,7 @@ import pandas as pd
 
 from compression.registry import UserError, pick
 from compression.report.gains import gain
-from compression.report.text import AXES
+from compression.report.measures import AXES
 from compression.results import Epoch
 
 Row = Mapping[str, Any]

@@ -9,7 +9,8 @@ import pandas as pd
 
 from compression.carbon import GRIDS, WORLD, grams_per_million
 from compression.devices import DEVICES, estimate, give_or_take
-from compression.report.text import CO2, ESTIMATED, MEASURES, amount, share, times
+from compression.report.measures import CO2, ESTIMATED, MEASURES
+from compression.report.text import amount, share, times
 
 Row = Mapping[str, Any]
 

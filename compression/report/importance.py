@@ -9,8 +9,9 @@ import pandas as pd
 from compression.report.compare import records
 from compression.report.drawing import WIDE, Chart, Frame, chart, empty_chart, headroom
 from compression.report.labels import LABEL_PX
+from compression.report.measures import short
 from compression.report.setting_words import short_names, steps
-from compression.report.text import capital, short, shortened
+from compression.report.text import capital, shortened
 from compression.report.themes import Theme
 
 Row = dict[str, Any]

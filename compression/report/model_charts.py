@@ -12,7 +12,8 @@ from compression.report import titles
 from compression.report.compare import records
 from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart, headroom
 from compression.report.labels import LABEL_PX, Label, Scale, notes, place
-from compression.report.text import AXES, amount, lowered, part, percent, points, share, shortened, times
+from compression.report.measures import AXES
+from compression.report.text import amount, lowered, part, percent, points, share, shortened, times
 from compression.report.themes import Theme, faded
 
 Row = dict[str, Any]

@@ -19,9 +19,10 @@ from pptx.util import Emu, Pt
 
 from compression.report.cloud_bounds import bounds_on
 from compression.report.compare import records
+from compression.report.measures import AXES
 from compression.report.story import Story
 from compression.report.story_tables import classes_of, left_table
-from compression.report.text import AXES, unit_of
+from compression.report.text import unit_of
 from compression.report.themes import LIGHT
 
 Row = Mapping[str, Any]

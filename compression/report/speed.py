@@ -10,7 +10,8 @@ from compression.report import titles
 from compression.report.compare import records
 from compression.report.drawing import WIDE, Chart, Frame, chart, empty_chart, error_bars, heading, headroom, level_line
 from compression.report.labels import Label, Scale, notes, place
-from compression.report.text import AXES, percent, share, times
+from compression.report.measures import AXES
+from compression.report.text import percent, share, times
 from compression.report.themes import STYLES, Theme, named_symbol
 
 Row = dict[str, Any]

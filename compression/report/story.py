@@ -14,11 +14,12 @@ from compression.registry import UserError, pick
 from compression.report.cloud_titles import best_of
 from compression.report.compare import answers_change, records
 from compression.report.gains import gain
+from compression.report.measures import AXES
 from compression.report.savings import Assumptions, Saving, savings
 from compression.report.study_cloud import cloud_table
 from compression.report.study_tables import nearest_miss
 from compression.report.study_view import StudyView, study_view
-from compression.report.text import AXES, printable
+from compression.report.text import printable
 
 Row = Mapping[str, Any]
 MOST = 3

@@ -9,11 +9,12 @@ import pandas as pd
 
 from compression.registry import pick
 from compression.report.compare import records
+from compression.report.measures import AXES, MEASURES
 from compression.report.savings import ASSUMED, DAYS, source_of
 from compression.report.story import Evidence, Point, Story
 from compression.report.story_words import amount_of, earned
 from compression.report.tables import class_table
-from compression.report.text import AXES, MEASURES, MINUS, amount, interval, percent, printable, quantity
+from compression.report.text import MINUS, amount, interval, percent, printable, quantity
 from compression.report.titles import split_word
 from compression.results import wilson
 

@@ -14,10 +14,11 @@ from compression.goals import Constraint, feasible
 from compression.registry import UserError, pick, unknown
 from compression.report.compare import ends, near_front, records, unbeaten
 from compression.report.estimates import estimated
+from compression.report.measures import AXES, ESTIMATED, MEASURES
 from compression.report.setting_words import SWEPT, grouped_values, setting_labels, short_names
 from compression.report.study_tables import settings_of
 from compression.report.tables import grouped, improvement, plain, spread
-from compression.report.text import AXES, ESTIMATED, MEASURES, unique
+from compression.report.text import unique
 
 Row = Mapping[str, Any]
 PLACE = ("study", "model", "data", "split")

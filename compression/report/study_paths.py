@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compression.registry import pick
+from compression.report.measures import MEASURES
 from compression.report.setting_words import is_number, short_names, spreads_wide, steps, value_words
 from compression.report.study_tables import settings_of
 from compression.report.tables import plain
-from compression.report.text import MEASURES, amount, percent, unique
+from compression.report.text import amount, percent, unique
 
 Row = Mapping[str, Any]
 Table = Mapping[str, Sequence[Mapping[str, Any]]]

@@ -12,9 +12,9 @@ import pandas as pd
 
 from compression.goals import Constraint, feasible
 from compression.report.compare import within_noise
+from compression.report.measures import AXES, MEASURES
 from compression.report.setting_words import parts_of
 from compression.report.tables import grouped, spread
-from compression.report.text import AXES, MEASURES
 
 Row = Mapping[str, Any]
 

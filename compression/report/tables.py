@@ -18,7 +18,8 @@ from compression.recipe import STRUCTURED
 from compression.registry import UserError, pick
 from compression.report.compare import records
 from compression.report.estimates import estimated
-from compression.report.text import AXES, named, unique
+from compression.report.measures import AXES
+from compression.report.text import named, unique
 from compression.results import Epoch, LayerReport
 
 Row = Mapping[str, Any]

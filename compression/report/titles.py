@@ -13,13 +13,11 @@ from typing import Any
 from compression.report.bins import FilterGrid
 from compression.report.compare import within_noise
 from compression.report.estimates import estimate_words
+from compression.report.measures import AXES, ESTIMATED, nothing
 from compression.report.text import (
-    AXES,
-    ESTIMATED,
     amount,
     capital,
     lowered,
-    nothing,
     percent,
     points,
     removing,

@@ -21,8 +21,9 @@ from compression.report.drawing import (
     with_legend,
 )
 from compression.report.labels import Label, Scale, notes, place
+from compression.report.measures import AXES
 from compression.report.present import present_label, present_trace
-from compression.report.text import AXES, amount, unit_of
+from compression.report.text import amount, unit_of
 from compression.report.themes import Theme, symbols
 from compression.report.tradeoff_marks import (
     View,

@@ -7,7 +7,8 @@ from typing import Any
 
 from compression.report.drawing import error_bars, staircase
 from compression.report.labels import Label, Scale
-from compression.report.text import Axis, amount, interval, named, percent, points, share, times
+from compression.report.measures import Axis
+from compression.report.text import amount, interval, named, percent, points, share, times
 from compression.report.themes import STYLES, Theme, faded, named_symbol
 
 Row = dict[str, Any]

@@ -20,7 +20,7 @@ from distributed.system import MEMORY_LIMIT
 
 from compression.machine import cores, gpus
 from compression.registry import UserError, quoted
-from compression.studies import store
+from compression.studies import database
 from compression.studies.forking import prepare_forks
 
 Row = dict[str, Any]
@@ -71,10 +71,10 @@ def connected(address: str | None) -> Iterator[Client]:
             yield client
         return
     try:
-        joined = Client(address, timeout=store.SECONDS)
+        joined = Client(address, timeout=database.SECONDS)
     except (OSError, ValueError) as fault:
         reason = str(fault).splitlines()[0][:200]
-        raise UserError(f"No scheduler answers at {address} within {store.SECONDS} s: {reason}") from None
+        raise UserError(f"No scheduler answers at {address} within {database.SECONDS} s: {reason}") from None
     with joined as client:
         try:
             yield client

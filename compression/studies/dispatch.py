@@ -10,7 +10,7 @@ from distributed import Event as Flag
 
 from compression.machine import versions
 from compression.registry import UserError
-from compression.studies import records, spool, store
+from compression.studies import recording, records, spool, store
 from compression.studies.control import BEAT, Told
 from compression.studies.crew import Crew
 from compression.studies.race import Judge, referee, stop_name
@@ -72,7 +72,7 @@ def _leave(waiting: deque[Task]) -> None:
     while waiting:
         task = waiting.popleft()
         if task.number != records.BASELINE:
-            store.fail(task.number, store.STOPPED)
+            recording.fail(task.number, recording.STOPPED)
 
 
 def _record(study: Study, task: Task, made: Made, lost: str) -> None:
@@ -83,13 +83,13 @@ def _record(study: Study, task: Task, made: Made, lost: str) -> None:
         if made.row:
             store.keep_baseline(study.name, made.row)
     elif made.stopped and lost:
-        store.give_up(task.number, lost)
+        recording.give_up(task.number, lost)
     elif made.row is None:
-        store.fail(task.number, store.STOPPED if made.stopped else made.reason)
+        recording.fail(task.number, recording.STOPPED if made.stopped else made.reason)
     else:
         about = {
             "epochs": made.epochs, "versions": versions(), "hardware": made.hardware, "seconds": made.seconds,
             "stopped": made.reason,
         }  # fmt: skip
-        store.finish(task.number, study, made.row, spool.keep(task.key, made.weights, made.row, about))
+        recording.finish(task.number, study, made.row, spool.keep(task.key, made.weights, made.row, about))
         spool.forget(task.key)

@@ -19,7 +19,7 @@ from itertools import chain
 from typing import Any
 
 from compression.registry import UserError
-from compression.studies import records, spool, store
+from compression.studies import recording, records, spool, store
 from compression.studies.address import check_address
 from compression.studies.control import BEAT, Told, is_lost
 from compression.studies.patience import patient
@@ -56,7 +56,7 @@ def run_study(name: str, cluster: str | None = None, insecure: bool = False) -> 
 
 def _carried_out(study: Study, cluster: str | None, told: Told) -> bool:
     """Do all that there is to do; whether it came to its end, rather than being stopped."""
-    store.release(study.name)
+    recording.release(study.name)
     wanted, last = tasks(study), confirming(study)
     first, whole = next(wanted, None) or next(last, None), True
     if first:  # else there is nothing to do, and no cluster to start for it: importing Dask alone takes a second
@@ -65,7 +65,7 @@ def _carried_out(study: Study, cluster: str | None, told: Told) -> bool:
 
         with connected(cluster) as client:
             whole = search(study, client, [chain([first], wanted), last], told)
-        store.release(study.name)  # what was asked for twice, since the answer was lost
+        recording.release(study.name)  # what was asked for twice, since the answer was lost
     if whole and study.latency:
         from compression.studies.timing import time_candidates  # torch comes with it
 

@@ -13,7 +13,7 @@ import optuna
 from compression.goals import PROXIES, beaten, feasible
 from compression.recipe import Cut, Quantize, Recalibrate, Recipe, epochs_of
 from compression.registry import UserError
-from compression.studies import records, store
+from compression.studies import database, records, store
 from compression.studies.patience import patiently
 from compression.studies.space import RECIPE, Body, Choice, Open, Values, is_setting, recipe_at
 from compression.studies.study import Study
@@ -171,19 +171,19 @@ def _choice(study: Study) -> dict[str, Open]:
 @patiently
 def _searched(study: Study) -> optuna.Study:
     begun = len(records.records(study.name))
-    with store.talking() as storage:
-        return optuna.load_study(study_name=store.stored(study.name), storage=storage, sampler=sampler(study, begun))
+    with database.talking() as storage:
+        return optuna.load_study(study_name=database.stored(study.name), storage=storage, sampler=sampler(study, begun))
 
 
 @patiently
 def _ask(searched: optuna.Study) -> optuna.Trial:
-    with store.talking():
+    with database.talking():
         return searched.ask()
 
 
 @patiently
 def _suggested(trial: optuna.Trial, parameter: str, given: Open) -> str | float | int | bool | None:
-    with store.talking():
+    with database.talking():
         return _suggest(trial, parameter, given)
 
 

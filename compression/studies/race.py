@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import TrialState
 
 from compression.goals import PROXIES
-from compression.studies import records, store
+from compression.studies import database, recording, records
 from compression.studies.halving import Rung, behind
 from compression.studies.study import Study
 
@@ -23,12 +23,12 @@ Judge = Callable[[], Mapping[int, str]]
 
 def stop_name(study: Study) -> str:
     """What the event is called that stops a study's trials; with a number behind it, that trial alone."""
-    return f"stop {store.stored(study.name)}"
+    return f"stop {database.stored(study.name)}"
 
 
 def race_name(study: Study) -> str:
     """The topic on which the trials of a study tell how they do; empty where they do not race."""
-    return f"race {store.stored(study.name)}" if study.halving else ""
+    return f"race {database.stored(study.name)}" if study.halving else ""
 
 
 def cost_of(study: Study) -> str:
@@ -62,7 +62,7 @@ def referee(study: Study, client: Client) -> Judge:
             except Empty:
                 return lost
             known[rung.trial, rung.rung] = rung  # a trial whose worker died tells it anew
-            store.note(rung.trial, {"rungs": [asdict(one) for one in known.values() if one.trial == rung.trial]})
+            recording.note(rung.trial, {"rungs": [asdict(one) for one in known.values() if one.trial == rung.trial]})
             if rung.trial not in lost and behind(rung, known.values()):
                 lost[rung.trial] = _reason(rung)
                 Flag(f"{stop_name(study)} {rung.trial}", client=client).set()

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import TextClause, bindparam, text
 
 from compression.registry import UserError
-from compression.studies import store
+from compression.studies import database, recording, store
 from compression.studies.patience import patiently
 
 Row = dict[str, Any]
@@ -57,9 +57,9 @@ def records(name: str, *keys: str, number: int | None = None) -> list[Record]:
 @patiently
 def _read(query: TextClause, name: str, keys: Sequence[str], **asked: int) -> list[Record]:
     found: dict[int, Record] = {}
-    with store.talking() as storage, storage.engine.connect() as connection:
+    with database.talking() as storage, storage.engine.connect() as connection:
         for trial, own, state, key, value in connection.execute(
-            query, {**asked, "name": store.stored(name), "keys": keys or ("",)}
+            query, {**asked, "name": database.stored(name), "keys": keys or ("",)}
         ):
             record = found.setdefault(trial, Record(trial, own, TrialState[state], {}))
             if key:
@@ -88,8 +88,8 @@ def points(name: str) -> list[Row]:
 @patiently
 def known(name: str) -> tuple[int, int]:
     """The study's number in the database, and how much is known of it: either changes whenever its points do."""
-    with store.talking() as storage, storage.engine.connect() as connection:
-        ended = connection.execute(_ENDED, {"name": store.stored(name)}).scalar_one()
+    with database.talking() as storage, storage.engine.connect() as connection:
+        ended = connection.execute(_ENDED, {"name": database.stored(name)}).scalar_one()
     about = store.about(name)
     return store.number(name), ended + ("baseline" in about) + sum(key.startswith(store.TIMED) for key in about)
 
@@ -111,7 +111,7 @@ def failures(name: str) -> Iterator[tuple[str, Row, str]]:
     """Key, setting and reason of every trial that could not be measured, those given up apart."""
     for record in _read(_FAILED, name, ("key", "setting", "reason")):
         reason = record.kept.get("reason", "")
-        if reason not in store.GIVEN_UP:
+        if reason not in recording.GIVEN_UP:
             yield record.kept.get("key", str(record.number)), record.kept.get("setting", {}), reason
 
 
@@ -123,8 +123,8 @@ def timed(name: str) -> set[int]:
 @patiently
 def measured(key: str) -> FrozenTrial | None:
     """A finished trial of any study of the present owner with this key; None where there is none."""
-    with store.talking() as storage:
+    with database.talking() as storage:
         with storage.engine.connect() as connection:
             found = connection.execute(_KNOWN, {"key": json.dumps(key)}).all()
-        known = next((trial for trial, study in found if store.is_own(study)), None)
+        known = next((trial for trial, study in found if database.is_own(study)), None)
         return None if known is None else storage.get_trial(known)

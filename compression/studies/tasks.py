@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from compression.data.root import own_root
 from compression.owner import owner
 from compression.recipe import Recipe
-from compression.studies import keys, records, spool, store
+from compression.studies import keys, recording, records, spool, store
 from compression.studies.proposals import Proposal, confirmations, proposals, setting_words
 from compression.studies.race import cost_of, race_name, stop_name
 from compression.studies.space import Values, is_setting
@@ -53,7 +53,7 @@ def confirming(study: Study) -> Iterator[Task]:
 
 def _ended(study: Study) -> list[records.Record]:
     kept = records.records(study.name, "key", "reason", "seed")
-    return [one for one in kept if one.state.is_finished() and one.kept.get("reason") not in store.GIVEN_UP]
+    return [one for one in kept if one.state.is_finished() and one.kept.get("reason") not in recording.GIVEN_UP]
 
 
 def _keys(ended: list[records.Record]) -> set[str]:
@@ -98,7 +98,7 @@ def _repeated(study: Study, proposal: Proposal, number: int) -> None:
     if proposal.recipe:
         _noted(study, proposal, proposal.recipe, key)
     if not _reused(study, number, key, proposal.setting):
-        store.fail(number, store.REPEATED)
+        recording.fail(number, recording.REPEATED)
 
 
 def _task(study: Study, proposal: Proposal, done: set[str]) -> Iterator[Task]:
@@ -107,8 +107,8 @@ def _task(study: Study, proposal: Proposal, done: set[str]) -> Iterator[Task]:
     done.add(key)
     if proposal.recipe is None:
         number = proposal.number or 0
-        store.note(number, {"key": key, "setting": proposal.setting})
-        store.fail(number, proposal.reason)
+        recording.note(number, {"key": key, "setting": proposal.setting})
+        recording.fail(number, proposal.reason)
         return
     number = _noted(study, proposal, proposal.recipe, key)
     if not _reused(study, number, key, proposal.setting):
@@ -118,8 +118,8 @@ def _task(study: Study, proposal: Proposal, done: set[str]) -> Iterator[Task]:
 def _noted(study: Study, proposal: Proposal, recipe: Recipe, key: str) -> int:
     """The trial's number in the store, which has it as running."""
     if proposal.number is None:
-        return store.begin(study.name, key, recipe, proposal.given, proposal.setting)
-    store.note(proposal.number, store.head(key, recipe, proposal.setting))
+        return recording.begin(study.name, key, recipe, proposal.given, proposal.setting)
+    recording.note(proposal.number, recording.head(key, recipe, proposal.setting))
     return proposal.number
 
 
@@ -138,7 +138,7 @@ def _reused(study: Study, number: int, key: str, setting: Values) -> bool:
     else:
         return False
     # The row holds the settings under the names that they have in the study that it comes from.
-    store.finish(number, study, {**{name: row[name] for name in row if not is_setting(name)}, **setting}, kept)
+    recording.finish(number, study, {**{name: row[name] for name in row if not is_setting(name)}, **setting}, kept)
     spool.forget(key)
     return True
 

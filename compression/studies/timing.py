@@ -11,7 +11,7 @@ from compression.goals import beaten
 from compression.measure import latencies
 from compression.models.files import load_weights
 from compression.models.structure import outline
-from compression.studies import records, store
+from compression.studies import recording, records, store
 from compression.studies.study import Study
 from compression.studies.sweep import TOGETHER, timing_row
 from compression.subject import load_subject
@@ -50,7 +50,7 @@ def time_candidates(study: Study, going_on: Callable[[], bool]) -> Iterator[int]
 
 def _untimed(study: Study) -> dict[str, list[FrozenTrial]]:
     """The trials that have no timing, by shape: of the MOST shapes that are most promising, timed ones among them."""
-    done = [trial for trial in store.trials(study.name) if trial.state == TrialState.COMPLETE]
+    done = [trial for trial in recording.trials(study.name) if trial.state == TrialState.COMPLETE]
     timed, shapes = records.timed(study.name), dict[str, list[FrozenTrial]]()
     for trial in _by_rank(done):
         shape = outline(load_weights(own_root() / trial.user_attrs["weights"]).model)

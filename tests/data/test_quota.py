@@ -19,7 +19,7 @@ from compression.data.own import own_names
 from compression.data.root import own_root
 from compression.owner import VARIABLE, working_for
 from compression.registry import UserError
-from compression.studies import control, jobs, launch, spool, store
+from compression.studies import control, database, jobs, launch, spool, store
 from compression.studies.plan import Sweep
 from compression.studies.study import Study
 from tests.data.given import good, unpacked
@@ -30,11 +30,11 @@ STUDY = Study(name="ours", model="digits-mlp", recipes={"recipe": ({"kind": "pru
 
 @pytest.fixture(autouse=True)
 def room(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in (store.VARIABLE, *(one.variable for one in quota.QUOTAS.values())):
+    for name in (database.VARIABLE, *(one.variable for one in quota.QUOTAS.values())):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(quota, "FRESH", 1e-9)
     yield
-    store.let_go()
+    database.let_go()
 
 
 def test_alone_nothing_is_limited_and_users_have_defaults(monkeypatch: pytest.MonkeyPatch) -> None:

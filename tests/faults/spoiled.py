@@ -10,14 +10,14 @@ from typing import Any
 
 from sqlalchemy import event
 
-from compression.studies import engine, store
+from compression.studies import database, engine, recording
 
 FAULTS = {"read-only": "PRAGMA query_only = 1", "full": "PRAGMA max_page_count = 1"}
 
 
 def spoil(fault: str) -> None:
     """Have every connection be bad from the first finished trial on."""
-    finish = store.finish
+    finish = recording.finish
 
     def finished(*arguments: Any) -> None:
         finish(*arguments)
@@ -25,11 +25,11 @@ def spoil(fault: str) -> None:
         def bad(connection: Any, *rest: Any) -> None:
             connection.execute(FAULTS[fault])
 
-        with store.talking() as storage:
+        with database.talking() as storage:
             if not event.contains(storage.engine, "checkout", bad):
                 event.listen(storage.engine, "checkout", bad)
 
-    store.finish = finished
+    recording.finish = finished
 
 
 if __name__ == "__main__":

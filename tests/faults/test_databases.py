@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from compression.registry import UserError
-from compression.studies import control, driver, records, spool, store
+from compression.studies import control, database, driver, recording, records, spool
 from tests.faults.account import ROOT, account, running, some_measured
 from tests.faults.spoiled import FAULTS
 from tests.studies.plans import LONG, made, once, until
@@ -36,7 +36,7 @@ def locked(folder: Path) -> Iterator[None]:
 def test_a_database_that_is_locked_for_a_while_is_waited_for(
     own_store: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "SECONDS", 0.2)
+    monkeypatch.setattr(database, "SECONDS", 0.2)
     study = made(LONG)
     with running(study, cluster):
         before = some_measured(study)
@@ -46,13 +46,13 @@ def test_a_database_that_is_locked_for_a_while_is_waited_for(
             with pytest.raises(UserError, match=r"The studies in sqlite:.*studies\.db cannot be reached: database is"):
                 control.pause("long")
     assert account(study, "done", 3, before).failed == ()
-    assert len(store.trials("long")) == 3
+    assert len(recording.trials("long")) == 3
 
 
 def test_a_database_that_is_locked_for_long_stops_the_study_which_can_be_resumed(
     own_store: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "SECONDS", 0.2)
+    monkeypatch.setattr(database, "SECONDS", 0.2)
     monkeypatch.setattr(driver, "WAIT", 1)
     study = made(LONG)
     faults: list[str] = []

@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.browsing import free_port
 from compression.registry import UserError
-from compression.studies import control, driver, records, spool, store
+from compression.studies import control, driver, recording, records, spool, store
 from tests.faults.account import ROOT, account, some_measured
 from tests.studies.plans import GRID, LONG, made, once, until
 
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("own_store")]
 ENGINE = (sys.executable, "-m", "compression.studies.engine")
 KILLED_BEFORE_IT_IS_STORED = """
 import os, signal
-from compression.studies import engine, store
-store.finish = lambda *rest: os.kill(os.getpid(), signal.SIGKILL)
+from compression.studies import engine, recording
+recording.finish = lambda *rest: os.kill(os.getpid(), signal.SIGKILL)
 engine.main(["long"])
 """
 DASHBOARD = """
@@ -49,7 +49,7 @@ def test_an_engine_that_is_killed_goes_on_where_it_was(cluster: str) -> None:
     account(study, "lost", len(once(study)), before)
     assert driver.run_study("long", cluster) == "done"
     assert account(study, "done", 3, before).failed == ()
-    assert all(trial.state.is_finished() for trial in store.trials("long"))
+    assert all(trial.state.is_finished() for trial in recording.trials("long"))
 
 
 @pytest.mark.faults
@@ -75,7 +75,7 @@ def test_two_starts_at_once_are_one_engine(cluster: str) -> None:
         driver.run_study("long", cluster)
     assert control.status("long").state == "running"
     other.join()
-    assert outcome == ["done"] and len(store.trials("long")) == 3
+    assert outcome == ["done"] and len(recording.trials("long")) == 3
     account(study, "done", 3)
 
 
@@ -116,4 +116,4 @@ def test_two_starts_from_a_page_are_one_engine() -> None:
         control.resume("grid")
     until(lambda: control.status("grid").state == "done")
     account(study, "done", 6)
-    assert len(store.trials("grid")) == 6
+    assert len(recording.trials("grid")) == 6

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.postgres import postgres, programs
 from compression.registry import UserError
-from compression.studies import control, store
+from compression.studies import control, database
 from tests.faults.account import account, running, some_measured
 from tests.studies.plans import LONG, made
 
@@ -25,9 +25,9 @@ def server(own_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]
     if binaries is None:
         pytest.skip("PostgreSQL is not installed (on Debian: apt-get install postgresql)")
     with postgres(binaries, "fsync=off") as running_here:
-        monkeypatch.setenv(store.VARIABLE, running_here.address)
+        monkeypatch.setenv(database.VARIABLE, running_here.address)
         yield running_here.control
-        store.let_go()
+        database.let_go()
 
 
 def test_a_postgresql_server_that_restarts_is_waited_for(server: Server, cluster: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from compression.data.adding import add
 from compression.data.root import own_root
 from compression.owner import environment, owner_id, working_for
-from compression.studies import control, records, store
+from compression.studies import control, database, records, store
 from compression.studies.study import Study
 from tests.data.given import good, unpacked
 from tests.faults.account import ROOT
@@ -33,7 +33,7 @@ def test_each_trial_has_the_data_of_whose_it_is(
     storage: str, own_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if storage == "one database":
-        monkeypatch.setenv(store.VARIABLE, f"sqlite:///{tmp_path / 'team.db'}")
+        monkeypatch.setenv(database.VARIABLE, f"sqlite:///{tmp_path / 'team.db'}")
     engines = []
     with team(2) as address:
         for whom, n in IMAGES.items():

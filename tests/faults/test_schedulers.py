@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compression.registry import UserError
-from compression.studies import driver, store
+from compression.studies import database, driver
 from tests.faults.account import account, process, some_measured
 from tests.studies.plans import GRID, LONG, made, once, until
 
@@ -25,7 +25,7 @@ if __name__ == "__main__":
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "SECONDS", 0.5)
+    monkeypatch.setattr(database, "SECONDS", 0.5)
     study = made(GRID)
     with pytest.raises(UserError, match="No scheduler answers at tcp://127.0.0.1:1 within 0.5 s"):
         driver.run_study("grid", "tcp://127.0.0.1:1")

@@ -14,7 +14,7 @@ import pytest
 from compression.data.root import own_root
 from compression.owner import working_for
 from compression.recipe import Prune, Recipe
-from compression.studies import store
+from compression.studies import database, store
 from compression.studies.health import main as health
 from compression.studies.lineage import Lineage
 from compression.studies.study import Study
@@ -47,10 +47,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 def room(server: Team, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Anna's room on the server, from within this process."""
     monkeypatch.setenv("ESPALIER_DATA", str(server.data))
-    monkeypatch.delenv(store.VARIABLE, raising=False)
+    monkeypatch.delenv(database.VARIABLE, raising=False)
     with working_for(id_of("anna")):
         yield own_root()
-    store.let_go()
+    database.let_go()
 
 
 # Who comes in
@@ -231,10 +231,10 @@ def test_health_says_whether_dashboard_and_storage_answer(
 ) -> None:
     assert health(["--port", str(server.port)]) == 0
     assert capsys.readouterr().out == "dashboard: answers\nstorage: answers\n"
-    monkeypatch.setenv(store.VARIABLE, "postgresql+psycopg://nobody:secret@127.0.0.1:1/none")
+    monkeypatch.setenv(database.VARIABLE, "postgresql+psycopg://nobody:secret@127.0.0.1:1/none")
     assert health(["--port", str(server.port)]) == 1
     told = capsys.readouterr()
     assert told.out == "dashboard: answers\n" and "secret" not in told.err and told.err.startswith("storage: The st")
-    monkeypatch.delenv(store.VARIABLE)
+    monkeypatch.delenv(database.VARIABLE)
     assert health(["--port", "1"]) == 1
     assert capsys.readouterr().err.startswith("dashboard: The dashboard at port 1 does not answer")

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from compression.recipe import Recipe
 from compression.report.elsewhere import device_table
 from compression.report.text import percent, size
-from compression.studies import control, records, store
+from compression.studies import control, database, recording, records, store
 from compression.studies.presets import autotune, first_look
 from compression.studies.study import Study
 from compression.subject import load_subject
@@ -228,8 +228,8 @@ def test_what_happened_to_an_engine_is_said(open_app: Open, filled: Study, said:
 
 
 def test_why_settings_were_not_measured_is_said(open_app: Open, filled: Study) -> None:
-    number = store.begin("cut rows", "0" * 16, filled.base, filled.space.open("recipe"), SETTING)
-    store.fail(number, "All rows of layers.0 would be removed")
+    number = recording.begin("cut rows", "0" * 16, filled.base, filled.space.open("recipe"), SETTING)
+    recording.fail(number, "All rows of layers.0 would be removed")
     at = sound(open_app("tradeoffs", model="digits-mlp"))
     assert "1.prune.scope layer, 1.prune.sparsity 0.5: All rows of layers.0 would be removed" in text_of(at)
 
@@ -240,7 +240,7 @@ def test_a_study_that_is_not_here_is_said(open_app: Open) -> None:
 
 
 def test_a_store_that_does_not_answer_is_one_line(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(store.VARIABLE, "sqlite:////proc/none/studies.db")
+    monkeypatch.setenv(database.VARIABLE, "sqlite:////proc/none/studies.db")
     at = sound(open_app("tradeoffs", model="digits-mlp"))
     assert len(at.error) == 1 and "The studies in sqlite:////proc/none/studies.db cannot be" in at.error[0].value
 
@@ -266,9 +266,11 @@ def test_a_study_under_way_can_be_paused_and_cancelled(open_app: Open, filled: S
 def test_several_studies_share_a_chart_and_their_table(open_app: Open, filled: Study) -> None:
     other = filled.model_copy(update={"name": "other rows", "constraints": ()})
     store.create(other)
-    number = store.begin("other rows", "1" * 16, other.base, other.space.open("recipe"), SETTING)
+    number = recording.begin("other rows", "1" * 16, other.base, other.space.open("recipe"), SETTING)
     row = records.rows("cut rows")[0] | SETTING
-    store.finish(number, other, row, {name: {} for name in ("epochs", "versions", "hardware")} | {"weights": "none"})
+    recording.finish(
+        number, other, row, {name: {} for name in ("epochs", "versions", "hardware")} | {"weights": "none"}
+    )
     store.tell("other rows", {"state": "done", "seen": time.time()})
     at = sound(open_app("tradeoffs", model="digits-mlp"))
     at = sound(at.multiselect(key="study").set_value(["cut rows", "other rows"]).run())

@@ -10,9 +10,9 @@ import pytest
 from compression.devices import estimate
 from compression.report import charts
 from compression.report.estimates import energy_table, estimate_words, estimated, grid_table, measures_of
+from compression.report.measures import CO2, ESTIMATED
 from compression.report.study_cloud import cloud_table
 from compression.report.tables import tradeoff_table
-from compression.report.text import CO2, ESTIMATED
 from compression.report.themes import LIGHT
 from tests.report.rows import row
 

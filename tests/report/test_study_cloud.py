@@ -19,8 +19,8 @@ from compression.registry import UserError
 from compression.report import charts
 from compression.report.cloud_titles import best_of
 from compression.report.compare import records, within_noise
+from compression.report.measures import AXES, MEASURES
 from compression.report.study_cloud import among, cloud_table
-from compression.report.text import AXES, MEASURES
 from compression.report.themes import DARK, LIGHT
 from compression.results import wilson
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from compression.report.measures import ESTIMATED
 from compression.report.study_paths import paths_table
 from compression.report.study_tables import averaged
 from compression.report.study_view import study_view
-from compression.report.text import ESTIMATED
 
 
 def point(number: int, study: str = "a", **more: Any) -> dict[str, Any]:

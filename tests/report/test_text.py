@@ -69,13 +69,6 @@ def test_an_axis_is_drawn_in_the_unit_of_its_largest_value():
     assert text.unit_of(2.2, "times") == (1.0, "×")
 
 
-def test_every_axis_is_written_and_worded():
-    for axis in text.AXES.values():
-        assert text.amount(1234.0, axis.scale)
-        assert "{}" in axis.verb
-        assert axis.origin in ("measured", "counted", "estimated")
-
-
 def test_wrapping_fits_and_keeps_numbers_with_their_units():
     sentence = "Removing 60 % of channels makes it 3.4 times smaller, n = 360, and costs 0.3 points"
     lines = text.wrapped(sentence, 200, 15)

@@ -8,6 +8,7 @@ import pytest
 from compression.report import titles
 from compression.report.bins import filter_grid
 from compression.report.compare import records
+from compression.report.measures import AXES
 from compression.report.tables import (
     change_table,
     class_table,
@@ -17,7 +18,6 @@ from compression.report.tables import (
     speed_table,
     tradeoff_table,
 )
-from compression.report.text import AXES
 from compression.results import Epoch, LayerReport
 from tests.report.rows import row, sweep, timed
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compression.studies import store
+from compression.studies import database
 from tests.studies.plans import team
 
 
@@ -15,9 +15,9 @@ from tests.studies.plans import team
 def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A data root, and so a database, of a test's own."""
     monkeypatch.setenv("ESPALIER_DATA", str(tmp_path))
-    monkeypatch.delenv(store.VARIABLE, raising=False)
+    monkeypatch.delenv(database.VARIABLE, raising=False)
     yield tmp_path
-    store.let_go()
+    database.let_go()
 
 
 @pytest.fixture(scope="module")

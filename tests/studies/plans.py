@@ -12,7 +12,7 @@ import dask
 from distributed import LocalCluster
 from optuna.trial import TrialState
 
-from compression.studies import making, records, spool, store, tasks
+from compression.studies import making, recording, records, spool, store, tasks
 from compression.studies.cluster import SETTINGS
 from compression.studies.forking import prepare_forks
 from compression.studies.study import Study
@@ -50,19 +50,19 @@ def measured(text: str) -> Study:
     for task in tasks.tasks(study):
         done = making.made(task.trial)
         if not done.row:
-            store.fail(task.number, done.reason)
+            recording.fail(task.number, done.reason)
         elif task.number == records.BASELINE:
             store.keep_baseline(study.name, done.row)
         else:
             about = {"epochs": done.epochs, "versions": {}, "hardware": {}, "seconds": done.seconds}
-            store.finish(task.number, study, done.row, spool.keep(task.key, done.weights, done.row, about))
+            recording.finish(task.number, study, done.row, spool.keep(task.key, done.weights, done.row, about))
     store.tell(study.name, {"state": "done", "seen": time.time()})
     return study
 
 
 def once(study: Study) -> list[str]:
     """The keys that were measured, which must all be different."""
-    keys = [trial.user_attrs["key"] for trial in store.trials(study.name) if trial.state == TrialState.COMPLETE]
+    keys = [trial.user_attrs["key"] for trial in recording.trials(study.name) if trial.state == TrialState.COMPLETE]
     assert max(Counter(keys).values(), default=0) <= 1
     return keys
 

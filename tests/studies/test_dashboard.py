@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compression.studies import store
+from compression.studies import database, recording, store
 from compression.studies.proposals import proposals
 from compression.studies.study import Study
 from tests.studies.plans import GRID
@@ -23,9 +23,9 @@ def test_optunas_dashboard_shows_a_study() -> None:
     store.create(study)
     for place, one in enumerate(proposals(study)):
         assert one.recipe
-        number = store.begin(study.name, f"{place:016}", one.recipe, one.given, one.setting)
-        store.finish(number, study, {"accuracy": 0.9, "packed_bytes": 1000 + place, **one.setting}, {})
-    app = dashboard.wsgi(store.storage_url())
+        number = recording.begin(study.name, f"{place:016}", one.recipe, one.given, one.setting)
+        recording.finish(number, study, {"accuracy": 0.9, "packed_bytes": 1000 + place, **one.setting}, {})
+    app = dashboard.wsgi(database.storage_url())
 
     def answered(path: str) -> Any:
         statuses: list[str] = []

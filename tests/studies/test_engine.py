@@ -17,7 +17,7 @@ from compression.measure import latencies
 from compression.pipeline import run
 from compression.registry import UserError
 from compression.results import Latency
-from compression.studies import control, driver, records, store, timing
+from compression.studies import control, driver, recording, records, store, timing
 from compression.studies.cluster import connected
 from compression.studies.space import recipe_at
 from tests.studies.plans import GRID, LONG, WAIT, made, once, until
@@ -76,12 +76,12 @@ def test_the_process_of_forks_is_ended_with_its_engine() -> None:
 def test_what_is_measured_is_not_measured_again(cluster: str) -> None:
     made(GRID)
     driver.run_study("grid", cluster)
-    first = len(store.trials("grid"))
+    first = len(recording.trials("grid"))
     driver.run_study("grid", cluster)
-    assert len(store.trials("grid")) == first
+    assert len(recording.trials("grid")) == first
     other = made(GRID.replace("name: grid", "name: other").replace("0.9]", "0.9, 0.95]"))
     driver.run_study("other", cluster)
-    reused = [trial.user_attrs.get("reused", False) for trial in store.trials("other")]
+    reused = [trial.user_attrs.get("reused", False) for trial in recording.trials("other")]
     assert (len(once(other)), sum(reused)) == (8, 6)
 
 
@@ -108,7 +108,7 @@ def test_a_search_ends_with_its_budget(search: str, cluster: str) -> None:
     text = GRID.replace("{choose: [0.3, 0.5, 0.9]}", "{low: 0.1, high: 0.9}") + f"search: {search}\ntrials: 6\n"
     made(text)
     assert driver.run_study("grid", cluster) == "done"
-    trials = store.trials("grid")
+    trials = recording.trials("grid")
     assert len(trials) == 6 and {trial.state for trial in trials} == {TrialState.COMPLETE}
     assert all(0.1 <= trial.params["recipe.1.prune.sparsity"] <= 0.9 for trial in trials)
 
@@ -174,7 +174,7 @@ def test_a_trial_that_falls_behind_is_stopped_and_says_when(cluster: str) -> Non
     present = control.status("race")
     assert (present.state, present.done, present.behind, present.failed) == ("done", 2, 1, ())
     driver.run_study("race", cluster)
-    assert len(store.trials("race")) == 3  # who was stopped is not run again
+    assert len(recording.trials("race")) == 3  # who was stopped is not run again
 
 
 def test_the_best_of_a_search_are_run_with_the_other_seeds(cluster: str) -> None:
@@ -193,5 +193,5 @@ def test_the_best_of_a_search_are_run_with_the_other_seeds(cluster: str) -> None
     assert len(own) == 8 and set(again.values()) == {2}
     assert set(again) <= {row["recipe.1.prune.sparsity"] for row in front} and len(again) == min(5, len(front))
     driver.run_study("grid", cluster)
-    assert len(store.trials("grid")) == len(rows)
+    assert len(recording.trials("grid")) == len(rows)
     assert study.seeds == 3

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from compression.data.root import data_root
-from compression.studies import control, keys, proposals, records, store
+from compression.studies import control, keys, proposals, recording, records, store
 from compression.studies.study import Study
 from compression.studies.tasks import tasks
 
@@ -35,7 +35,7 @@ def carried_out(study: Study, most: int = 1000) -> list[str]:
         else:
             keys.append(task.key)
             about = dict.fromkeys(("epochs", "versions", "hardware", "seconds"))
-            store.finish(task.number, study, row, {**about, "weights": WEIGHTS})
+            recording.finish(task.number, study, row, {**about, "weights": WEIGHTS})
         if len(keys) == most:
             break
     return keys
@@ -62,10 +62,10 @@ def test_what_a_sampler_asks_for_again_is_not_measured_again_and_costs_nothing(s
 def test_a_search_that_goes_on_does_not_begin_again() -> None:
     study = searching("random", 6)
     first = carried_out(study, most=3)
-    before = len(store.trials("both"))
+    before = len(recording.trials("both"))
     rest = carried_out(study)
     assert len(set(first) | set(rest)) == len(first) + len(rest) == 6
-    again = sum(one.state == TrialState.COMPLETE for one in store.trials("both")) - 6
+    again = sum(one.state == TrialState.COMPLETE for one in recording.trials("both")) - 6
     assert again < before, "the first trials are not drawn once more"
 
 
@@ -77,7 +77,7 @@ def test_a_search_by_steps_has_the_settings_of_the_grid() -> None:
 
 def test_nsga2_crosses_the_fields_of_all_recipes_and_sets_those_of_one() -> None:
     carried_out(searching("nsga2", 6))
-    for trial in store.trials("both"):
+    for trial in recording.trials("both"):
         assert set(trial.params) == {"recipe", "zeros.1.prune.sparsity", "smaller.1.prune.sparsity"}
         recipe = trial.params["recipe"]
         assert set(trial.user_attrs["setting"]) == {"recipe", f"{recipe}.1.prune.sparsity"}
@@ -89,8 +89,8 @@ def test_a_setting_under_way_is_not_begun_a_second_time() -> None:
     store.keep_baseline("both", {})
     keys = [task.key for task in tasks(study)]  # nobody finishes any
     assert max(Counter(keys).values()) == 1
-    ended = [one for one in store.trials("both") if one.state == TrialState.FAIL]
-    assert {one.user_attrs["reason"] for one in ended} <= {store.REPEATED}
+    ended = [one for one in recording.trials("both") if one.state == TrialState.FAIL]
+    assert {one.user_attrs["reason"] for one in ended} <= {recording.REPEATED}
     assert control.status("both").failed == ()
 
 

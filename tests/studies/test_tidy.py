@@ -15,7 +15,7 @@ from compression.data.root import own_root
 from compression.models.own import FACTS
 from compression.owner import working_for
 from compression.registry import UserError
-from compression.studies import store
+from compression.studies import database, store
 from compression.studies.plan import Sweep
 from compression.studies.study import Study
 from compression.studies.tidy import clean, old
@@ -27,9 +27,9 @@ NETS = ("swept-net", "taught", "learns")
 
 @pytest.fixture(autouse=True)
 def room(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv(store.VARIABLE, raising=False)
+    monkeypatch.delenv(database.VARIABLE, raising=False)
     yield
-    store.let_go()
+    database.let_go()
 
 
 def brought(name: str, days: float, whom: str = ANNA, folder: str = "own") -> Path:
@@ -75,7 +75,7 @@ def test_what_is_old_goes_and_what_is_young_or_used_stays() -> None:
 
 def test_where_studies_cannot_be_read_nothing_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     path = brought("old.safetensors", 31)
-    monkeypatch.setenv(store.VARIABLE, "sqlite:////dev/null/studies.db")
+    monkeypatch.setenv(database.VARIABLE, "sqlite:////dev/null/studies.db")
     with pytest.raises(UserError, match="cannot be reached"):
         clean(30)
     assert path.exists()
