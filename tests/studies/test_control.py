@@ -15,7 +15,7 @@ from compression.pipeline import measure, run
 from compression.recipe import Recipe
 from compression.registry import UserError
 from compression.report.text import percent
-from compression.studies import control, records, store
+from compression.studies import control, recording, records, store
 from compression.studies.presets import STUDY_PRESETS
 from compression.studies.study import Study
 from compression.studies.tasks import tasks
@@ -58,7 +58,7 @@ def test_speed_ups_are_shown_where_the_plan_asks_for_them(capsys: pytest.Capture
     timed = {"speedup": 2.41, "speedup_low": 2.3, "speedup_high": 2.52}
     about = {"epochs": [], "versions": {}, "hardware": {}, "seconds": 1.0, "weights": ""}
     for task, row in zip((one for one in tasks(study) if one.number >= 0), (timed, {}), strict=False):
-        store.finish(task.number, study, measured | row | task.trial.setting, about)
+        recording.finish(task.number, study, measured | row | task.trial.setting, about)
     assert main(["study", "show", "first look"]) == 0
     _, head, first, second = capsys.readouterr().out.splitlines()
     assert head.split()[-2:] == ["speed-up", "meets"]
