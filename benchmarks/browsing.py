@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from playwright.sync_api import Browser, Page, WebSocket, sync_playwright
 
@@ -148,8 +149,8 @@ def chart_sizes(page: Page) -> list[int]:
     return sizes
 
 
-def wait_for(server: Server, seconds: float = 90) -> None:
-    """Wait until the server answers. Raises RuntimeError when it ends or does not come."""
+def wait_for(server: Server, seconds: float = 90, log: Path | None = None) -> None:
+    """Wait until the server answers. Raises RuntimeError, with what is in its log, when it ends or does not come."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and server.process.poll() is None:
         try:
@@ -157,7 +158,8 @@ def wait_for(server: Server, seconds: float = 90) -> None:
                 return
         except OSError:
             time.sleep(0.02)
-    raise RuntimeError(f"no server answered at {server.url} in {seconds:.0f} s")
+    written = f":\n{log.read_text()}" if log else ""
+    raise RuntimeError(f"no server answered at {server.url} in {seconds:.0f} s{written}")
 
 
 def free_port() -> int:

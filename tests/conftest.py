@@ -1,7 +1,8 @@
-"""What all tests share: one thread each, and data sets that do not depend on the machine."""
+"""What all tests share: one thread each, quick collections, and data sets that do not depend on the machine."""
 
 from __future__ import annotations
 
+import gc
 import os
 import struct
 from collections.abc import Iterator
@@ -12,6 +13,16 @@ import pytest
 
 # Before torch is imported: tensors this small gain nothing from a second thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Spare collections of garbage what was imported: Streamlit asks for one after every run of a page."""
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Let the interpreter tidy up in the end, as some libraries say so aloud where it did not."""
+    gc.unfreeze()
 
 
 @pytest.fixture

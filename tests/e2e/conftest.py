@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
-from benchmarks.browsing import free_port
+from benchmarks.browsing import Server, free_port, wait_for
 from tests.e2e.browser import SWITCHES, settle, system_browser
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 90
 LOG = "server.log"
 
 
@@ -45,7 +42,7 @@ def server(home: Path) -> Iterator[str]:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=sink, stderr=sink)
         try:
             url = f"http://127.0.0.1:{port}"
-            wait_for(f"{url}/_stcore/health", process, log)
+            wait_for(Server(url, process), log=log)
             yield url
         finally:
             process.terminate()
@@ -54,18 +51,6 @@ def server(home: Path) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"The server did not start:\n{log.read_text()}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
-from benchmarks.browsing import free_port
+from benchmarks.browsing import Server, free_port, wait_for
 from benchmarks.visitor import Visitor, visit
 from compression.owner import owner_id
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 90
 SECRET = "what signs the logins of these tests"
 ISSUER = "https://login.example"
 SECRETS = """
@@ -93,19 +91,8 @@ def team(home: Path, script: str = "") -> Iterator[Team]:
         process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=sink, stderr=sink)
         try:
             found = Team(process.pid, port, home / "data", home / "tmp", log)
-            _wait(found, process)
+            wait_for(Server(f"http://127.0.0.1:{port}", process), log=log)
             yield found
         finally:
             process.kill()
             process.wait()
-
-
-def _wait(found: Team, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            if found.ask("GET", "/_stcore/health").status == 200:
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"the server did not start:\n{found.log.read_text()}")

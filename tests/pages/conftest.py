@@ -20,10 +20,8 @@ def open_app(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
 
     def opened(page: str, model: str | None = None, **query: str) -> AppTest:
         at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240)
-        for key, value in query.items():
+        for key, value in (query | ({"model": model} if model else {})).items():
             at.query_params[key] = value
-        at.run()
-        at = at if page == "overview" else at.switch_page(f"pages/{page}.py").run()
-        return at.selectbox(key="model").set_value(model).run() if model else at
+        return (at if page == "overview" else at.switch_page(f"pages/{page}.py")).run()
 
     return opened

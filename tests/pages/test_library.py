@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 from compression import errands
 from compression.data.adding import add
@@ -191,11 +190,7 @@ def test_what_is_deleted_meanwhile_gives_way_on_every_page(open_app: Open) -> No
     ],
 )
 def test_a_link_to_what_is_gone_says_so(open_app: Open, link: dict[str, str], words: str) -> None:
-    at = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=240)
-    at.switch_page("pages/library.py")
-    for key, value in link.items():
-        at.query_params[key] = value
-    assert [warning.value for warning in sound(at.run()).warning] == [words]
+    assert [warning.value for warning in sound(open_app("library", **link)).warning] == [words]
 
 
 def test_strange_names_are_text(open_app: Open, tmp_path: Path) -> None:

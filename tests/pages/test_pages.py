@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import time
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from compression.subject import _judged, baseline, load_subject, preview, prune_
 from pages._serve import warm
 from pages._stages import packed
 from tests.pages.forms import Open, sound
+from tests.studies.plans import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -167,9 +168,7 @@ def test_a_student_is_taught_judged_and_compared(open_app: Open) -> None:
     at = sound(at.button(key="teach_go").click().run())
     name = jobs.latest("distill", "digits-mlp", "digits")
     assert name is not None
-    end = time.monotonic() + 100
-    while jobs.state(name).state in jobs.UNDER_WAY and time.monotonic() < end:
-        time.sleep(0.2)
+    until(lambda: jobs.state(name).state not in jobs.UNDER_WAY)
     assert jobs.state(name).state == "done"
     at = sound(at.run())
     assert len(charts(at)) == 1
@@ -213,18 +212,28 @@ def test_a_form_without_a_method_stays_too(open_app: Open) -> None:
     assert at.button(key="teach_go").disabled
 
 
-@pytest.fixture
-def taught(data_root: Path) -> str:
-    """A lesson of two methods, two temperatures and two seeds, done."""
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data root of a lesson of two methods, two temperatures and two seeds, run to its end once."""
     stage = Distill(student="mlp", hidden=(12,), epochs=1)
     plan = Teaching(
         model="digits-mlp", data="digits", stage=stage, methods=("soft_targets", "logits"), temperatures=(1, 4), seeds=2
     )
-    name = jobs.start(plan)
-    end = time.monotonic() + 100
-    while jobs.state(name).state in jobs.UNDER_WAY and time.monotonic() < end:
-        time.sleep(0.2)
-    assert jobs.state(name).state == "done"
+    root = tmp_path_factory.mktemp("done")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ESPALIER_DATA", str(root))
+        name = jobs.start(plan)
+        until(lambda: jobs.state(name).state not in jobs.UNDER_WAY)
+        assert jobs.state(name).state == "done"
+    return root
+
+
+@pytest.fixture
+def taught(done: Path, data_root: Path) -> str:
+    """The lesson's name, which is in this test's data root too."""
+    shutil.copytree(done, data_root, dirs_exist_ok=True)
+    name = jobs.latest("distill", "digits-mlp", "digits")
+    assert name is not None
     return name
 
 
@@ -368,10 +377,7 @@ def test_a_pipeline_runs_beside_its_controls_and_shows_its_lineage(open_app: Ope
     sound(at.button(key="pipeline_run").click().run())
     name = at.query_params["run"]
     name = name[0] if isinstance(name, list) else name
-    for _ in range(200):
-        if jobs.state(name).state not in jobs.UNDER_WAY:
-            break
-        time.sleep(0.3)
+    until(lambda: jobs.state(name).state not in jobs.UNDER_WAY)
     assert jobs.state(name).state == "done"
     sound(at.run())
     assert {"lineage", "drift0", "free0", "pipeline_accuracy"} <= {

@@ -51,10 +51,7 @@ def test_the_suggested_point_is_told_as_the_library_tells_it(open_app: Open, fil
 def test_a_link_brings_points_traffic_and_title_back(open_app: Open, filled: Study) -> None:
     query = {"present_study": "cut rows", "present_points": "1", "present_requests_per_day": "2000000.0",
              "present_title": "Ours <b>"}  # fmt: skip
-    at = sound(open_app("overview", **query))
-    for key, value in query.items():
-        at.query_params[key] = value
-    at = sound(at.switch_page("pages/present.py").run())
+    at = sound(open_app("present", **query))
     told = presenting.told("cut rows", (1,), Assumptions(requests_per_day=2e6))
     assert words.headline(told, told.points[0]) in text_of(at)
     assert words.savings_words(told, told.points[0])[0] in text_of(at)

@@ -37,12 +37,8 @@ def open_app(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]
     scans._scans.clear()
 
     def opened(model: str = "digits-mlp", **settings: object) -> AppTest:
-        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240).run()
-        at = at.switch_page("pages/sensitivity.py")
-        with monkeypatch.context() as first:
-            first.setattr(scans, "QUICK", 0)  # nothing is scanned before the model is chosen
-            at.run()
-            at.selectbox(key="model").set_value(model).run()
+        at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240).switch_page("pages/sensitivity.py")
+        at.query_params["model"] = model
         for key, value in {"sensitivity_images": 100, **settings}.items():
             at.session_state[key] = value
         return sound(at.run())
@@ -175,6 +171,6 @@ def test_garbage_in_a_link_falls_back_to_the_defaults(open_app: Open) -> None:
     garbage = {"style": "<b>", "images": "-3", "sparsity": "nan", "budget": "x", "floor_stem": "7"}
     for key, value in garbage.items():
         at.query_params[f"sensitivity_{key}"] = value
-    at = sound(at.run().switch_page("pages/sensitivity.py").run())
+    at = sound(at.switch_page("pages/sensitivity.py").run())
     assert at.selectbox(key="sensitivity_style").value == "weights"
     assert charts(at) == 4

@@ -18,7 +18,7 @@ from compression.studies.presets import autotune, first_look
 from compression.studies.study import Study
 from compression.subject import load_subject
 from tests.pages.forms import Open, handed_out, sound
-from tests.studies.plans import measured
+from tests.studies.plans import measured, until
 
 pytestmark = [
     pytest.mark.usefixtures("empty_store"),
@@ -40,10 +40,7 @@ def filled() -> Study:
 
 
 def until_done(name: str) -> None:
-    end = time.monotonic() + 120
-    while control.status(name).state in control.UNDER_WAY:
-        assert time.monotonic() < end, control.status(name)
-        time.sleep(0.2)
+    until(lambda: control.status(name).state not in control.UNDER_WAY)
 
 
 def text_of(at: AppTest) -> str:
