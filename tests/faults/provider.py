@@ -42,8 +42,8 @@ class _Provider(BaseHTTPRequestHandler):
     """A page with everybody's name, each of which logs in; a code is the name with the login's nonce."""
 
     def do_GET(self) -> None:
-        path, query = urlsplit(self.path).path, {key: one for key, (one,) in parse_qs(urlsplit(self.path).query).items()}
-        issuer = self.server.issuer
+        asked, issuer = urlsplit(self.path), self.server.issuer
+        path, query = asked.path, {key: one for key, (one,) in parse_qs(asked.query).items()}
         if path == "/.well-known/openid-configuration":
             ends = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "jwks"}
             self._say({"issuer": issuer, **{key: f"{issuer}/{end}" for key, end in ends.items()}})
