@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser postgres run test test-slow test-faults lint bench clean
+.PHONY: help setup browser servers run test test-slow test-faults lint bench clean
 
 PORT ?=
 PYTHON ?=
@@ -38,13 +38,14 @@ setup: .venv/.setup ## Make the virtual environment .venv, once
 browser: setup ## Find a browser for the tests, or install one
 	@$(PY) -m tests.e2e.browser
 
-postgres: ## Find PostgreSQL for the tests of faults, or install Debian's; without one they say what they skip
-	@if ! command -v pg_ctl >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/pg_ctl' >/dev/null; then \
-	    if [ "$$(id -u)" = 0 ] && grep -qx ID=debian /etc/os-release 2>/dev/null; then \
-	        echo "No PostgreSQL here: installing Debian's postgresql"; \
-	        export DEBIAN_FRONTEND=noninteractive; \
-	        apt-get update -q && apt-get install -y -q --no-install-recommends postgresql || true; \
-	    fi; \
+servers: ## Find PostgreSQL and nginx for the tests of faults, or install Debian's; without them they say what they skip
+	@missing=; \
+	command -v pg_ctl >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/pg_ctl' >/dev/null || missing=postgresql; \
+	PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || missing="$$missing nginx-light"; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && grep -qx ID=debian /etc/os-release 2>/dev/null; then \
+	    echo "Installing Debian's $$missing"; \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    apt-get update -q && apt-get install -y -q --no-install-recommends $$missing || true; \
 	fi
 
 run: setup ## Open the dashboard
@@ -59,7 +60,7 @@ test-slow: setup browser ## Run the tests that take more than about ten seconds 
 	@echo "Running the slow tests."
 	@$(PY) -m pytest -n 2 --dist load -m "slow and not faults" $(ARGS)
 
-test-faults: setup postgres ## Run the slower tests of what dies: engines, dashboards, databases, schedulers
+test-faults: setup browser servers ## Run the slower tests of what dies: engines, dashboards, databases, proxies
 	@echo "Running the slower tests of faults."
 	@$(PY) -m pytest -n 2 --dist loadfile -m faults $(ARGS) tests/faults
 

@@ -102,11 +102,11 @@ def streamlit(script: str) -> Iterator[Server]:
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
-    """The browser of the browser tests: the system's Chromium or Playwright's own."""
+def browser(*switches: str) -> Iterator[Browser]:
+    """The browser of the browser tests, with more switches: the system's Chromium or Playwright's own."""
     with sync_playwright() as playwright:
         # None means Playwright's own.
-        chromium = playwright.chromium.launch(executable_path=system_browser(), args=list(SWITCHES))
+        chromium = playwright.chromium.launch(executable_path=system_browser(), args=[*SWITCHES, *switches])
         yield chromium
         chromium.close()
 

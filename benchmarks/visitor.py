@@ -130,13 +130,16 @@ def visit(url: str, secret: str = "", origin: str = "", **login: str) -> Iterato
         login: what a provider says of a person, ``sub`` and ``email`` at least.
     """
     token, origin = generate_xsrf_token_string(), origin or url
-    cookies = {XSRF_COOKIE_NAME: token}
-    if login:
-        told = json.dumps({"origin": origin, "is_logged_in": True, **login})
-        cookies[USER_COOKIE_NAME] = create_signed_value(secret, USER_COOKIE_NAME, told).decode()
+    cookies = {XSRF_COOKIE_NAME: token, **(login_cookie(origin, secret, **login) if login else {})}
     headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
     address = f"ws://{urlsplit(url).netloc}/_stcore/stream"
     with connect(
         address, origin=origin, subprotocols=["streamlit", token], additional_headers=headers, max_size=LARGEST
     ) as socket:
         yield Visitor(socket)
+
+
+def login_cookie(origin: str, secret: str, **login: str) -> dict[str, str]:
+    """The cookie of somebody who is logged in on a page of ``origin``, by its name; otherwise as in ``visit``."""
+    told = json.dumps({"origin": origin, "is_logged_in": True, **login})
+    return {USER_COOKIE_NAME: create_signed_value(secret, USER_COOKIE_NAME, told).decode()}

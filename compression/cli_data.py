@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from compression.cli_tables import print_json, progress, table
+from compression.cli_tables import print_json, progress, removed, table
 from compression.data.adding import add
 from compression.data.names import said
 from compression.data.own import Report, remove
@@ -64,12 +64,7 @@ def _lines(lines: list[str], count: int) -> None:
 
 
 def _rm(arguments: argparse.Namespace) -> None:
-    if not arguments.what:
-        raise UserError("rm needs the name of a data set of your own")
-    if not arguments.yes:
-        raise UserError(f"rm deletes the data set {quoted(arguments.what)}; say --yes to do so")
-    remove(arguments.what)
-    print(f"removed {quoted(arguments.what)}", file=sys.stderr)
+    removed("data set", arguments.what, arguments.yes, remove)
 
 
 def _clean(arguments: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from compression.card import Card
-from compression.cli_tables import card_tables, models_table, print_json, progress
+from compression.cli_tables import card_tables, models_table, print_json, progress, removed
 from compression.library import add_model, options_of, shape_of, write_model
 from compression.models.architectures import TRUSTED
 from compression.models.imports import import_model
@@ -82,9 +82,4 @@ def models(arguments: argparse.Namespace) -> None:
     """List the models that have names, or delete one of your own."""
     if arguments.action is None:
         return print_json(cards()) if arguments.json else models_table(cards())
-    if not arguments.what:
-        raise UserError("rm needs the name of a model of your own")
-    if not arguments.yes:
-        raise UserError(f"rm deletes the model {quoted(arguments.what)}; say --yes to do so")
-    remove_model(arguments.what)
-    print(f"removed {quoted(arguments.what)}", file=sys.stderr)
+    removed("model", arguments.what, arguments.yes, remove_model)

@@ -86,7 +86,8 @@ def _alone(arguments: argparse.Namespace) -> list[str]:
     if arguments.disk:
         raise UserError("--disk is given without --team; it limits what users take who have rooms of their own")
     if is_loopback(arguments.address):
-        return []
+        # As an address is written in a browser, which Streamlit prints as it is given.
+        return [f"--browser.serverAddress=[{arguments.address}]"] if ":" in arguments.address else []
     if not arguments.insecure:
         raise UserError(
             f"--address is {quoted(arguments.address)}, where others reach the dashboard without a login; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from compression.carbon import grams_per_million
+from compression.registry import UserError, quoted
 from compression.report.teaching import ways
 from compression.report.text import amount, count, percent, size
 from compression.results import Measurement, Result
@@ -285,3 +286,13 @@ def progress() -> Progress:
     """A bar on stderr while a terminal is there to see it; nothing otherwise."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
+
+
+def removed(kind: str, name: str | None, sure: bool, remove: Callable[[str], object]) -> None:
+    """Delete a model or a data set of one's own, where its name is given and ``--yes`` too, and say so."""
+    if not name:
+        raise UserError(f"rm needs the name of a {kind} of your own")
+    if not sure:
+        raise UserError(f"rm deletes the {kind} {quoted(name)}; say --yes to do so")
+    remove(name)
+    print(f"removed {quoted(name)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The form that adds a data set: a zip of images in class folders."""
+"""The form that adds a data set: a zip of images in class folders, or with a table of paths and labels."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ def add_data() -> None:
 def _form() -> None:
     with st.form("library_data_form", border=False):
         upload = st.file_uploader(
-            "Images: a zip with a folder for each class", type="zip", key=f"{KEY}file", max_upload_size=UPLOAD_MB,
-            help="CLASS/image, or train/CLASS/image with test/… or val/… beside it; PNG, JPEG, WebP, GIF, BMP or TIFF. "
+            "Images: a zip with a folder for each class, or with a table", type="zip", key=f"{KEY}file",
+            max_upload_size=UPLOAD_MB,
+            help="CLASS/image, or train/CLASS/image with test/… or val/… beside it; or images and one .csv at the top, "
+            "whose columns are path, label and perhaps split. PNG, JPEG, WebP, GIF, BMP or TIFF. "
             "Each image is decoded in a process of its own; what cannot be read is left out and named.",
         )  # fmt: skip
         first, second, third = st.columns([1.4, 1, 1])

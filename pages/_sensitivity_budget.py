@@ -26,12 +26,12 @@ from pages._sensitivity_controls import budget_of, constraints_of
 from pages._sensitivity_form import KEY
 from pages._sensitivity_scan import Scan, Settings
 from pages._stages import add_stage
-from pages._workbench import theme
+from pages._workbench import subject_fragment, theme
 
 Row = dict[str, Any]
 
 
-@st.fragment
+@subject_fragment
 def allocation(subject: Subject, found: Scan) -> None:
     """The budget, how each method spends it, and what that leaves."""
     st.subheader("Spend a budget where it hurts least")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -44,7 +45,9 @@ def progress(settings: Settings) -> None:
     waiting = "waiting for another scan to end" if found.state == "waiting" else f"{found.part:.0%} done{left}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(min(1.0, found.part), f"Cutting each layer alone: {waiting}")
-        st.button("Cancel", icon=":material/stop:", on_click=scans.cancel, args=(settings,), key="sensitivity_cancel")
+        if found.is_own:
+            stop = partial(scans.cancel, settings)
+            st.button("Cancel", icon=":material/stop:", on_click=stop, key="sensitivity_cancel")
     if found.rows:
         draw(sensitivity_chart(_table(found), theme(), width=BESIDE), "sensitivity_live")
 

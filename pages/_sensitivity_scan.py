@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 
 from compression.measure import macs
+from compression.owner import owner
 from compression.pruning.sensitivity import Reading, probes
 from compression.registry import UserError
 from compression.subject import LIVE_MACS, Subject, layer_names, scan_subject
@@ -37,16 +38,22 @@ class Settings:
 
 @dataclass(eq=False)
 class Scan:
-    """A scan and how far it is; ``readings`` are the last of each layer and sparsity."""
+    """A scan, whose it is and how far it is; ``readings`` are the last of each layer and sparsity."""
 
     settings: Settings
     probes: int
+    owner: str = field(default_factory=owner)
     state: str = "waiting"
     message: str = ""
     began: float = 0.0
     readings: dict[tuple[str, float], Reading] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the present user has started it, who alone may stop it: others watch it too."""
+        return self.owner == owner()
 
     @property
     def under_way(self) -> bool:
@@ -97,8 +104,8 @@ def start(subject: Subject, settings: Settings) -> Scan:
 
 
 def cancel(settings: Settings) -> None:
-    """Stop a scan; its readings stay."""
-    if (found := _scans.get(settings)) and found.under_way:
+    """Stop a scan of one's own; its readings stay."""
+    if (found := _scans.get(settings)) and found.under_way and found.is_own:
         found.stop.set()
         found.state = "cancelled"
 

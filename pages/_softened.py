@@ -13,7 +13,7 @@ from compression.report.text import percent
 from compression.subject import Subject, baseline, live_limit
 from pages._draw import beside, draw, pairs
 from pages._link import inert
-from pages._workbench import theme
+from pages._workbench import subject_fragment, theme
 
 HIGHEST, STEP = 20.0, 0.5
 CURVE = (*(2 ** (k / 4) for k in range(-4, 17)), HIGHEST)
@@ -21,7 +21,7 @@ CURVE = (*(2 ** (k / 4) for k in range(-4, 17)), HIGHEST)
 TOLD = 12
 
 
-@st.fragment
+@subject_fragment
 def softened_teacher(subject: Subject) -> None:
     """Controls on the left; everything moves with the temperature."""
     logits = baseline(subject, "val", live_limit(subject))[0]

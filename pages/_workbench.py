@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
@@ -44,6 +48,22 @@ def choose_subject() -> Subject:
     if at_chance(subject, measured):
         _untrained(subject, measured)
     return subject
+
+
+def subject_fragment(drawn: Callable[..., None]) -> Callable[..., None]:
+    """``st.fragment`` for what is drawn of a model and its data.
+
+    Where one of the two was deleted since, the whole page is drawn anew: it says so, and goes on with another.
+    """
+
+    @st.fragment
+    @wraps(drawn)
+    def here(subject: Subject, *given: Any) -> None:
+        if subject.name not in available() or subject.dataset.name not in sources():
+            st.rerun()
+        drawn(subject, *given)
+
+    return here
 
 
 def begin() -> None:

@@ -21,10 +21,10 @@ from pages._elsewhere import elsewhere
 from pages._forms import prune_controls, recalibration
 from pages._prune_charts import curve, filters, histogram
 from pages._take_away import take_away
-from pages._workbench import choose_subject, theme
+from pages._workbench import choose_subject, subject_fragment, theme
 
 
-@st.fragment
+@subject_fragment
 def workbench(subject: Subject) -> None:
     """Controls on the left; all that follows from them on the right."""
     left, right = beside()

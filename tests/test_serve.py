@@ -87,6 +87,11 @@ def test_other_names_of_this_machine_are_as_good(address: str, start: Start) -> 
     assert is_loopback(address) and start("--address", address)[0][3] == address
 
 
+def test_an_address_with_colons_is_told_in_brackets(start: Start) -> None:
+    assert start("--address", "::1")[0][3:] == ["::1", "--browser.serverAddress=[::1]"]
+    assert start("--address", "127.8.0.1")[0][3:] == ["127.8.0.1"]
+
+
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.7", "example.org", "localhost.evil.example", ""])
 def test_elsewhere_needs_a_login(
     address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

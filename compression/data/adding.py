@@ -42,7 +42,7 @@ def add(
 
     Args:
         path: ``CLASS/image`` or ``SPLIT/CLASS/image`` in a folder or zip; or a table with the columns
-            ``path``, ``label`` and perhaps ``split``.
+            ``path``, ``label`` and perhaps ``split``, beside its images or at the top of a zip with them.
         name: what ``load_data`` will know it by.
         size: H×W; by default the one that all images have, or 64×64.
         grey: one channel or three; by default one where all images are grey.

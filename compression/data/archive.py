@@ -72,9 +72,9 @@ def _check(archive: zipfile.ZipFile, size: int) -> None:
         raise UserError(f"unpacks to {unpacked / size:,.0f} times its size, as zip bombs do; at most {RATIO} are read")
 
 
-def in_zip(archive: zipfile.ZipFile) -> tuple[list[File], list[LeftOut]]:
-    """The entries that may be images, and the others with the reason, but for hidden ones."""
-    files, left_out, names = list[File](), list[LeftOut](), list[str]()
+def in_zip(archive: zipfile.ZipFile) -> tuple[list[File], list[File], list[LeftOut]]:
+    """The entries that may be images, those that may be tables, and the others with the reason, but for hidden ones."""
+    files, tables, left_out, names = list[File](), list[File](), list[LeftOut](), list[str]()
     for entry in archive.infolist():
         name = entry.orig_filename.removeprefix("./")  # zipfile cuts its own name off at a zero byte
         fault = fault_of(name.removesuffix("/"))
@@ -83,12 +83,13 @@ def in_zip(archive: zipfile.ZipFile) -> tuple[list[File], list[LeftOut]]:
         names.append(name)
         if name.endswith("/") and not fault:
             continue
-        fault = fault or _entry_fault(entry) or kind_fault(name)
+        is_table = name.lower().endswith(".csv")
+        fault = fault or _entry_fault(entry) or ("" if is_table else kind_fault(name))
         if fault:
             left_out.append(LeftOut(name, fault))
         else:
-            files.append(File(name, partial(_read, archive, entry)))
-    return files, [*left_out, *empty_folders(names)]
+            (tables if is_table else files).append(File(name, partial(_read, archive, entry)))
+    return files, tables, [*left_out, *empty_folders(names)]
 
 
 def _entry_fault(entry: zipfile.ZipInfo) -> str:

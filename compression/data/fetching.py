@@ -12,6 +12,8 @@ from compression.data.sets import DATASETS
 from compression.registry import UserError, in_a_line, pick
 
 Notify = Callable[[str], None]
+PARTIAL = ".fetch-"
+"""How a folder is called that is being fetched into; one of a fetch that was killed stays until a clean-up."""
 
 
 def fetch(name: str, notify: Notify = print) -> Path:
@@ -30,7 +32,7 @@ def fetch(name: str, notify: Notify = print) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     notify(f"Fetching '{name}' ({source.megabytes} MB) into {root}")
     try:
-        with TemporaryDirectory(prefix=".fetch-", dir=root) as made:
+        with TemporaryDirectory(prefix=PARTIAL, dir=root) as made:
             for train in (True, False):
                 getattr(torchvision.datasets, source.torchvision)(made, train=train, download=True)
             for folder in source.folders:

@@ -6,14 +6,13 @@ state, what was found, perhaps a zip to download, and while it is under way ``wo
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,7 +48,7 @@ def start(order: Order, files: Mapping[str, BinaryIO] | None = None) -> str:
     """
     place, given = place_of(order), files or {}
     try:
-        with _one_by_one():
+        with watch.one_by_one(_root()):
             _sweep()
             present = state(place)
             if present and present.state in watch.UNDER_WAY:
@@ -61,18 +60,6 @@ def start(order: Order, files: Mapping[str, BinaryIO] | None = None) -> str:
     except OSError as fault:
         raise UserError(f"Nothing can be kept in {_root()} ({fault.strerror})") from None
     return place
-
-
-@contextmanager
-def _one_by_one() -> Iterator[None]:
-    """Hold the folder of all errands, so that of two pages which begin one the second sees what the first began."""
-    _root().mkdir(parents=True, exist_ok=True)
-    held = os.open(_root(), os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(held)
 
 
 def _begin(folder: Path, order: Order, files: Mapping[str, BinaryIO]) -> None:

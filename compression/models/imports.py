@@ -143,7 +143,7 @@ def blueprint_named(
     kind, colon, name = architecture.partition(":")
     if not colon and kind not in OWN:
         raise UserError(unknown("architecture", architecture, (*OWN, *ELSEWHERE)))
-    field = "classes" if kind in OWN else "num_classes"
+    field = _classes_field(kind)
     count = config.get(field) if classes is None else classes
     count = CLASSES if count is None else count
     if type(count) is not int or not 1 <= count <= 1_000_000:
@@ -185,8 +185,12 @@ def _widths(kind: str, input_shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _with_classes(blueprint: Blueprint, classes: int) -> Blueprint:
-    field = "classes" if blueprint.architecture in OWN else "num_classes"
-    return replace(blueprint, config={**blueprint.config, field: classes})
+    return replace(blueprint, config={**blueprint.config, _classes_field(blueprint.architecture): classes})
+
+
+def _classes_field(architecture: str) -> str:
+    """What an architecture's configuration calls the number of classes."""
+    return "classes" if architecture in OWN else "num_classes"
 
 
 def _shapes(blueprint: Blueprint) -> dict[str, torch.Size]:
@@ -280,8 +284,7 @@ def _check(model: nn.Module, blueprint: Blueprint, architecture: str) -> None:
     except Exception as fault:  # whatever a stranger's forward may raise
         reason = in_a_line(fault)
         raise UserError(f"Architecture {quoted(architecture)} does not run on {size} images ({reason})") from None
-    field = "classes" if blueprint.architecture in OWN else "num_classes"
-    wanted = (1, blueprint.config[field])
+    wanted = (1, blueprint.config[_classes_field(blueprint.architecture)])
     if not isinstance(found, Tensor) or tuple(found.shape) != wanted:
         given = "×".join(map(str, found.shape)) if isinstance(found, Tensor) else f"a {type(found).__name__}"
         raise UserError(

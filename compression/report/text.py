@@ -169,6 +169,11 @@ def capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
+def plain(words: str) -> str:
+    """Words that somebody gave, so that Plotly shows every letter: it takes what looks like a tag for one."""
+    return words.replace("&", "&amp;").replace("<", "&lt;")
+
+
 def wrapped(text: str, width_px: float, size_px: float) -> list[str]:
     """Break text into lines of even length that fit; a number is never parted from its unit.
 

@@ -47,22 +47,20 @@ def start(plan: Plan, fresh: bool = False) -> str:
     """
     name = _name(plan)
     folder = _root() / name
-    if folder.exists():
-        present = _state_or_none(name)
-        if present and (present.state in UNDER_WAY or (present.state == "done" and not fresh)):
-            return name
-    check_turn()
-    if folder.exists():
-        shutil.rmtree(folder)
     try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        return name  # another page has started it at this very moment
+        with watch.one_by_one(_root()):
+            present = _state_or_none(name)
+            if present and (present.state in UNDER_WAY or (present.state == "done" and not fresh)):
+                return name
+            check_turn()
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir()
+            (folder / "plan.json").write_text(plan.model_dump_json())
+            watch.begin(folder, "compression.studies.sweep")
     except OSError as fault:
         what = f"{WORDS[plan.kind].capitalize()}s cannot be kept in {_root()}"
         raise UserError(f"{what} ({fault.strerror}); set ESPALIER_DATA to another folder") from None
-    (folder / "plan.json").write_text(plan.model_dump_json())
-    watch.begin(folder, "compression.studies.sweep")
     return name
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from compression.data.fetching import PARTIAL
 from compression.data.quota import UPLOADS
 from compression.data.root import USERS, data_root, own_root
 from compression.models.own import home_data
@@ -27,15 +29,18 @@ def clean(days: float) -> list[Path]:
     """
     gone = old(days)
     for path in gone:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return gone
 
 
 def old(days: float) -> list[Path]:
     """Files of data and models that were brought so many days ago or earlier, in this room and those of all users.
 
-    What a study or a job of its owner names is not among them, however old. What an upload that broke off
-    or an errand that has ended left behind is, after a day.
+    What a study or a job of its owner names is not among them, however old. What an upload that broke off,
+    an errand that has ended or a fetch that was killed left behind is, after a day.
 
     Raises:
         UserError: the days are fewer than one, or the studies cannot be read, so that what they use is not known.
@@ -48,7 +53,7 @@ def old(days: float) -> list[Path]:
             used = _used()
             found += [path for path in _uploads() if path.stem not in used and _age(path) >= days]
             found += [path for path in _left() if _age(path) >= 1]
-    return found
+    return [*found, *(folder for folder in sorted(data_root().glob(f"{PARTIAL}*")) if _age(folder) >= 1)]
 
 
 def rooms() -> list[str]:

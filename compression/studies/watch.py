@@ -5,10 +5,13 @@ The folder holds ``state.json``, which the process writes, ``pid`` and ``log.txt
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +43,18 @@ class State(Frozen):
         if self.state != "running" or not self.done:
             return None
         return (self.updated - self.started) / self.done * (self.total - self.done)
+
+
+@contextmanager
+def one_by_one(root: Path) -> Iterator[None]:
+    """Hold the folder of all work of a kind, so that of two who begin some the second sees what the first began."""
+    root.mkdir(parents=True, exist_ok=True)
+    held = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def begin(folder: Path, module: str) -> None:

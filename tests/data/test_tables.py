@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from compression.data import found
+from compression.data import tables
 from compression.data.adding import add
 from compression.registry import UserError
-from tests.data.given import encoded, good, noise, unpacked
+from tests.data.given import encoded, good, noise, unpacked, zipped
 
 LINES = [f"{name},{name[0]}" for name in good()]
 
@@ -125,6 +125,103 @@ def test_what_is_no_table_is_one_line(folder: Path, content: bytes) -> None:
 
 
 def test_a_table_of_more_lines_than_are_read_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(found, "MOST_FILES", 7)
+    monkeypatch.setattr(tables, "MOST_FILES", 7)
     with pytest.raises(UserError, match=r"t.csv' has more lines than 7$"):
         add(write(folder, ["path,label", *LINES]), "mine")
+
+
+# In a zip
+
+LOOSE = {f"{name.replace('/', ' ')}": content for name, content in good().items()}
+NAMED = "\n".join(["path,label", *(f"{name},{name[0]}" for name in LOOSE)])
+
+
+@pytest.mark.parametrize("folder", ["", "outer/", "outer/inner/"])
+def test_a_zip_may_have_its_table_at_its_top(folder: str, tmp_path: Path, data_root: Path) -> None:
+    files = {folder + name: content for name, content in (LOOSE | {"labels.csv": NAMED.encode()}).items()}
+    report = add(zipped(tmp_path / "z.zip", files | {"__MACOSX/._labels.csv": b"", ".DS_Store": b""}), "mine")
+    assert (report.classes, report.counts, report.left_out) == (("a", "b"), {"train": (4, 4)}, ())
+
+
+def test_a_zips_table_says_class_and_split_whatever_its_folders_say(tmp_path: Path, data_root: Path) -> None:
+    files = {f"x/{name}": content for name, content in good().items()}
+    lines = [f"./{name},{'ba'[i % 2]},{'test' if i > 5 else 'train'}" for i, name in enumerate(files)]
+    report = add(zipped(tmp_path / "z.zip", files | table("path,label,split", *lines)), "mine")
+    assert report.counts == {"train": (3, 3), "test": (1, 1)}
+
+
+def table(*lines: str) -> dict[str, bytes]:
+    return {"t.csv": "\n".join(lines).encode()}
+
+
+IN_ZIP = {
+    "../outside.png": "has a name that leads elsewhere",
+    "/etc/passwd.png": "has an absolute name; names within the data set are read",
+    "C:/x.png": "has an absolute name; names within the data set are read",
+    "a\\0.png": "has a backslash in its name, or what looks like a slash",
+    "a/\u202egnp.png": "has invisible characters in its name",
+    "nowhere.png": "is not in the zip",
+    "t.csv": "is not in the zip",
+    "": "has a name that leads elsewhere",
+}
+
+
+@pytest.mark.parametrize("path", IN_ZIP, ids=ascii)
+def test_a_path_in_a_zips_table_leads_to_an_image_of_the_zip_or_nowhere(
+    path: str, tmp_path: Path, data_root: Path
+) -> None:
+    unpacked(tmp_path, {"outside.png": encoded(noise(5, 6, 8, 3))})
+    report = add(zipped(tmp_path / "z.zip", LOOSE | {"t.csv": f"{NAMED}\n{path},a".encode()}), "mine")
+    assert report.images == 8 and report.left_out == ((path, IN_ZIP[path]),)
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [
+        ("", "has no label"),
+        ("../c", "is of a class that has a name that leads elsewhere"),
+        ("c/d", "is of a class that has a slash in its name"),
+    ],
+)
+def test_a_class_in_a_zips_table_is_a_plain_name(label: str, reason: str, tmp_path: Path, data_root: Path) -> None:
+    files = LOOSE | {"x.png": encoded(noise(5, 6, 8, 3)), "t.csv": f"{NAMED}\nx.png,{label}".encode()}
+    assert add(zipped(tmp_path / "z.zip", files), "mine").left_out == (("x.png", reason),)
+
+
+def test_what_a_zips_table_does_not_name_is_left_out_and_faults_are_told_once(tmp_path: Path, data_root: Path) -> None:
+    more = {"x.png": encoded(noise(5, 6, 8, 3)), "n.txt": b"", "deep/t.csv": b"path,label", "broken.png": b"MZ"}
+    lines = "n.txt,a\nbroken.png,a\na 0.png,b"
+    files = LOOSE | more | {"t.csv": f"{NAMED}\n{lines}".encode()}
+    report = add(zipped(tmp_path / "z.zip", files), "mine")
+    found = dict(report.left_out)
+    assert report.images == 8 and report.left_out_count == len(found) == 5
+    assert found["x.png"] == "is not in the table" and found["a 0.png"] == "occurs twice"
+    assert found["deep/t.csv"] == "is a table, which counts at the top of a zip"
+    assert "is no image by its name" in found["n.txt"] and "cannot identify" in found["broken.png"]
+
+
+def test_a_table_that_cannot_be_read_leaves_a_zip_of_class_folders_as_it_is(tmp_path: Path, data_root: Path) -> None:
+    report = add(zipped(tmp_path / "z.zip", good() | {"t.csv": b"\x81\x8d\xff"}), "mine")
+    assert report.images == 8
+    assert report.left_out == (("t.csv", "is not text in UTF-8, UTF-16 or Windows-1252"),)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (
+            {"a.csv": b"path,label", "b.csv": b"path,label"},
+            "^A zip has one table of paths and labels at its top; this ",
+        ),
+        ({"t.csv": b'path,label\n"a 0.png,a\n'}, r"^'t.csv' is not a table that can be read \(unexpected end of data"),
+        (
+            {"t.csv": b"path,label\n"},
+            "^Classes with images: 0; at least 2 are needed; 8 files were left out, the first",
+        ),
+    ],
+)
+def test_a_zip_whose_table_makes_no_set_is_one_line(
+    more: dict[str, bytes], words: str, tmp_path: Path, data_root: Path
+) -> None:
+    with pytest.raises(UserError, match=words):
+        add(zipped(tmp_path / "z.zip", LOOSE | more), "mine")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from compression.library import add_model
+from compression.models.own import remove_model
 from pages._stages import packed
 from tests.e2e.browser import settle
 
@@ -70,6 +73,23 @@ def test_a_link_s_model_goes_along_to_the_next_page(open_page: Open) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("path", ["prune", "distill", "sensitivity"])
+def test_a_page_whose_model_is_deleted_meanwhile_says_so_and_goes_on_with_another(
+    path: str, open_page: Open, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESPALIER_DATA", str(home / "data"))
+    add_model("passing", "mlp", {"inputs": 64, "hidden": [8]}, data="digits")
+    page = open_page(f"{path}?model=passing&sensitivity_images=100")
+    remove_model("passing")
+    page.locator(".stMain input[type=range]").first.press("ArrowRight")
+    expect(page.get_by_text("The link's model 'passing' is not here; this is digits-cnn.")).to_be_visible(
+        timeout=WAIT_MS
+    )
+    settle(page)
+    assert page.get_by_text("Unknown model").count() == 0
+    expect(page.get_by_role("combobox", name="Model")).to_have_value("digits-cnn")
+
+
 def test_a_study_from_click_to_chart_and_away(open_page: Open) -> None:
     page = open_page("tradeoffs?model=digits-mlp&sweep_count=3")
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT_MS)

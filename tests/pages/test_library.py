@@ -39,6 +39,16 @@ def test_a_zip_becomes_a_data_set_whose_report_is_shown(open_app: Open, tmp_path
     assert at.file_uploader(key="library_data_file") is not None
 
 
+def test_a_zip_with_a_table_of_paths_and_labels_becomes_a_data_set(open_app: Open, tmp_path: Path) -> None:
+    images = {name.replace("/", "-"): image for name, image in good(n=5).items()}
+    lines = ["path,label,split", *(f"{name},{name[0]},{'test' if '4' in name else 'train'}" for name in images)]
+    files = images | {"loose.png": images["a-0.png"], "labels.csv": "\n".join(lines).encode()}
+    at = add_data(opened(open_app, "data"), "mine", zipped(tmp_path / "z.zip", files).read_bytes())
+    at = ended(at, "data")
+    assert (column(at, "class"), column(at, "train"), column(at, "test")) == (["a", "b"], [4, 4], [1, 1])
+    assert (column(at, "file"), column(at, "why")) == (["loose.png"], ["is not in the table"])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from compression.owner import working_for
 from compression.pruning.allocation import ALLOCATIONS
 from compression.pruning.budget import Budget, allocate
 from compression.pruning.ground import ground_of
@@ -174,3 +175,16 @@ def test_garbage_in_a_link_falls_back_to_the_defaults(open_app: Open) -> None:
     at = sound(at.switch_page("pages/sensitivity.py").run())
     assert at.selectbox(key="sensitivity_style").value == "weights"
     assert charts(at) == 4
+
+
+def test_a_scan_is_stopped_by_whom_it_belongs_to_alone(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scans, "_work", lambda subject, found: None)
+    settings = scans.Settings("digits-mlp", "digits", "rows", "magnitude", 100, "")
+    with working_for("a" * 16):
+        found = scans.start(load_subject("digits-mlp", "digits"), settings)
+    with working_for("b" * 16):
+        scans.cancel(settings)
+        assert not found.is_own and found.under_way and scans.present(settings) is found
+    with working_for("a" * 16):
+        scans.cancel(settings)
+    assert found.state == "cancelled"

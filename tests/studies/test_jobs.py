@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -134,6 +135,24 @@ def test_starting_twice_at_once_is_one_process_and_cancelling_leaves_none(data_r
     assert [row["granularity"] for row in jobs.rows(name)] == ["baseline"]  # what was done is kept
     jobs.cancel(name)  # and again does no harm
     assert jobs.state(name) == present
+
+
+def test_of_two_starts_at_the_same_moment_one_begins(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Path] = []
+
+    def begin(folder: Path, module: str) -> None:
+        time.sleep(0.2)  # long enough for the other one to look in
+        watch.write_state(folder, jobs.State(state="running"))
+        (folder / "pid").write_text(str(os.getpid()))
+        begun.append(folder)
+
+    monkeypatch.setattr(watch, "begin", begin)
+    monkeypatch.setattr(watch, "alive", lambda folder: True)
+    monkeypatch.setattr(jobs, "check_turn", lambda: time.sleep(0.2))
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(jobs.start, [LONG] * 4))) == 1
+    assert len(begun) == 1
+    assert list((data_root / "sweeps").iterdir()) == begun
 
 
 def test_a_job_that_dies_is_failed_with_its_last_words_and_can_be_started_again(data_root: Path) -> None:

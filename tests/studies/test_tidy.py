@@ -73,6 +73,16 @@ def test_what_is_old_goes_and_what_is_young_or_used_stays() -> None:
     assert [path.exists() for path in (*gone, *stay)] == [False] * len(gone) + [True] * len(stay)
 
 
+def test_what_a_killed_fetch_left_goes_after_a_day(data_root: Path) -> None:
+    left, present = data_root / ".fetch-old", data_root / ".fetch-present"
+    for folder in (left, present):
+        (folder / "MNIST" / "raw").mkdir(parents=True)
+        (folder / "MNIST" / "raw" / "half.gz").touch()
+    os.utime(left, (0, 0))
+    assert old(30) == clean(30) == [left]
+    assert not left.exists() and (present / "MNIST" / "raw" / "half.gz").exists()
+
+
 def test_where_studies_cannot_be_read_nothing_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     path = brought("old.safetensors", 31)
     monkeypatch.setenv(database.VARIABLE, "sqlite:////dev/null/studies.db")
