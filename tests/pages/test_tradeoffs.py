@@ -47,7 +47,7 @@ def until_done(name: str) -> None:
 
 
 def text_of(at: AppTest) -> str:
-    return "\n".join(one.value for one in (*at.markdown, *at.caption, *at.subheader))
+    return "\n".join(one.value for one in (*at.markdown, *at.caption, *at.header))
 
 
 def click(at: AppTest, label: str) -> AppTest:
