@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from compression.studies import control, store
 from tests.e2e.browser import settle
-from tests.studies.plans import measured
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.usefixtures("study")]
 Open = Callable[..., Page]
 WAIT_MS = 120_000
 RULES = {
@@ -22,12 +19,6 @@ RULES = {
     "resultTypes": ["violations"],
 }
 SERIOUS = ("serious", "critical")
-STUDY = """
-name: seen by all
-model: digits-mlp
-stages: [{kind: prune, granularity: {choose: [weights, rows]}, sparsity: {choose: [0.2, 0.4, 0.5, 0.6, 0.8]}}]
-constraints: [accuracy >= 50 %]
-"""
 DRAWN = {"learn_drawn": "-".join(["50"] * 10)}
 STATES: dict[str, tuple[str, dict[str, str], tuple[str, ...]]] = {
     "overview": ("", {}, ()),
@@ -57,20 +48,6 @@ STATES: dict[str, tuple[str, dict[str, str], tuple[str, ...]]] = {
     "glossary": ("learn", {"learn_view": "Glossary"}, ()),
 }
 """Each page and what it can show: its address, and what is opened on it, by name."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def study(home: Path) -> Iterator[None]:
-    """A study with real models in the server's store, for as long as these tests take."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ESPALIER_DATA", str(home / "data"))
-        patch.delenv(store.VARIABLE, raising=False)
-        (home / "data").mkdir(exist_ok=True)
-        name = measured(STUDY).name
-        store.let_go()
-        yield
-        control.delete(name)
-        store.let_go()
 
 
 def shown(open_page: Open, state: str, **how: object) -> Page:
