@@ -16,6 +16,7 @@ STYLE = (
     ".stMainBlockContainer{padding-inline:2rem}[class*=st-key-row_]>div{flex:1 1 0;min-width:300px}"
     ".st-key-folding>div:last-child{flex:1 1 0;min-width:420px}.st-key-headline h1{font-size:1.35rem}"
     ".katex-display{padding:0 3px 3px}"  # else some formulas scroll by a pixel or two
+    "[data-testid^=stBaseButton-primary]:enabled kbd{color:inherit;opacity:1}"  # else its shortcut is too faint
 )
 # White words on the dark theme's primary colour are too faint; not on this, as tests/test_ground.py computes.
 DARK = "[data-testid^=stBaseButton-primary]:enabled:not(:hover),span[data-tag]{background:#2F78BE;border-color:#2F78BE}"

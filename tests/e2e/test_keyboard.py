@@ -45,12 +45,14 @@ ACTS = {
     "a budget is used": Act("sensitivity", {}, "button", "Use in Prune", ("Enter",), url="/prune"),
     "softened": Act("distill", {}, "slider", "Temperature", ("ArrowRight",), url="distill_temperature=4.5"),
     "a pipeline is run": Act("pipeline", QUICK, "button", "Run", ("Space",), url="run=[0-9a-f]{12}"),
-    "a study is started": Act("tradeoffs", {"model": "digits-vit"}, "radio", "Sweep", ("ArrowRight",), url="study_way"),
+    "a study is started": Act(
+        "tradeoffs", {"model": "digits-vit"}, "radio", "Sweep", ("ArrowRight", "Space"), url="study_way"
+    ),
     "a point is chosen": Act("tradeoffs", OF_STUDY, "combobox", "Look at", (*"trial 3", "Enter"), words="trial 3 of"),
     "trials are filtered": Act(
         "tradeoffs", OF_STUDY, "group", "sparsity: drag", ("ArrowUp",), words="of 10 trials pass"
     ),
-    "data sets are shown": Act("library", {}, "radio", "Models", ("ArrowRight",), url="library_view=Data"),
+    "data sets are shown": Act("library", {}, "radio", "Models", ("ArrowRight", "Space"), url="library_view=Data"),
     "a logit is moved": Act("learn", {"learn_view": "Pictures"}, "slider", "Logit at 4", ("PageUp",), words="-2.5"),
     "a prediction is made": Act(
         "learn", {}, "slider", "Expected accuracy at 90 %", ("PageDown",), url="learn_drawn=98-98-98-98-98-98-98-98-88"
