@@ -9,9 +9,18 @@ from pages._access import navigation
 # Functions that the command line may run to build a model: a page never does, nor what it starts.
 os.environ.pop("ESPALIER_CODE", None)
 st.set_page_config(page_title="Espalier", page_icon="🌿", layout="wide", initial_sidebar_state=250)
-# Room for charts: a projector is 1024 pixels wide, of which Streamlit's margins would take 160. And where
-# charts stand in rows, those of a row share its width.
-st.html("<style>.stMainBlockContainer{padding-inline:2rem}[class*=st-key-row_]>div{flex:1 1 0;min-width:300px}</style>")
+# Room for charts: a projector is 1024 pixels wide, of which Streamlit's margins would take 160. Where charts stand
+# in rows, those of a row share its width; where they stand beside controls, they fold under them in a narrow window.
+# A sentence that is a page's heading is no larger than can be read at a glance.
+STYLE = (
+    ".stMainBlockContainer{padding-inline:2rem}[class*=st-key-row_]>div{flex:1 1 0;min-width:300px}"
+    ".st-key-folding>div:last-child{flex:1 1 0;min-width:420px}.st-key-headline h1{font-size:1.35rem}"
+    ".katex-display{padding:0 3px 3px}"  # else some formulas scroll by a pixel or two
+    "[data-testid^=stBaseButton-primary]:enabled kbd{color:inherit;opacity:1}"  # else its shortcut is too faint
+)
+# White words on the dark theme's primary colour are too faint; not on this, as tests/test_ground.py computes.
+DARK = "[data-testid^=stBaseButton-primary]:enabled:not(:hover),span[data-tag]{background:#2F78BE;border-color:#2F78BE}"
+st.html(f"<style>{STYLE}{DARK if st.context.theme.type == 'dark' else ''}</style>")
 
 PAGES = [
     st.Page("pages/overview.py", title="Overview", icon=":material/home:", default=True),

@@ -29,7 +29,7 @@ def attention(subject: Subject, stage: Prune, found: Preview, look: Theme) -> No
     """One image's attention maps, before beside after, and the importance of heads; nothing without heads."""
     if not subject.groups.cuttable("heads"):
         return
-    st.subheader("Where the heads look")
+    st.header("Where the heads look")
     try:
         _looks(subject, found, look)
     except UserError as windows:

@@ -26,9 +26,9 @@ def draw(chart: Chart, key: str, picture: str = "png") -> None:
     st.plotly_chart(chart.figure, key=key, alt=chart.alt, theme=None, config=config)
 
 
-def beside() -> tuple[DeltaGenerator, DeltaGenerator]:
-    """A place for controls, and beside it one for what follows from them."""
-    halves = st.container(horizontal=True, wrap=False)
+def beside(folding: bool = False) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """A place for controls, and beside it one for what follows: if ``folding``, below it where room is lacking."""
+    halves = st.container(horizontal=True, wrap=folding, key="folding" if folding else None)
     return halves.container(width=CONTROLS), halves.container()
 
 

@@ -30,7 +30,7 @@ from pages._workbench import theme
 
 Row = Mapping[str, Any]
 Key = tuple[str, int]
-PICKED, PINNED = "study_picked", "study_pinned"
+PICKED, PINNED, LISTED = "study_picked", "study_pinned", "study_listed"
 ENOUGH = 10
 """Trials from which on it is said which setting matters."""
 MANY, FEW = 300, 50
@@ -122,8 +122,9 @@ def _filters(view: StudyView, brushes: Mapping[str, Sequence[Any]], marked: list
 def _chosen(view: StudyView, key: Key | None, pinned: Key | None, how: str) -> DeltaGenerator | None:
     """The point that is looked at, beside the pinned one if there is one; where its evidence is to be written."""
     found = {(row["study"], row["trial"]): row for row in view.settings}
+    _listed(list(found), key, pinned)
     if key is None or key not in found:
-        st.caption("Click a point of the chart to see its recipe and its model.")
+        st.caption("Click a point of the chart, or choose its trial, to see its recipe and its model.")
         return None
     row = found[key]
     start = next((r for r in view.rows if r["study"] == row["study"] and r["trial"] == records.BASELINE), None)
@@ -140,6 +141,18 @@ def _chosen(view: StudyView, key: Key | None, pinned: Key | None, how: str) -> D
     if pinned in found and pinned != key:
         compared(found[pinned], row)
     return place
+
+
+def _listed(options: list[Key], key: Key | None, pinned: Key | None) -> None:
+    """The point by its number, for whoever has no pointer to click it with."""
+    several = len({study for study, _ in options}) > 1
+    st.session_state[LISTED] = key if key in options else None
+    st.selectbox(
+        "Look at", options, None, key=LISTED, width=260, placeholder="A trial",
+        format_func=lambda one: f"trial {one[1]}" + (f" of {one[0]}" if several else ""),
+        on_change=lambda: _keep(st.session_state[LISTED], pinned),
+        help="What a click on its point does. Type a number to find it.",
+    )  # fmt: skip
 
 
 def _keep(picked: Key | None, pinned: Key | None) -> None:
@@ -175,7 +188,7 @@ def _table(view: StudyView, kept: Sequence[Row], names: Sequence[str]) -> None:
         return pd.DataFrame(rows).drop(columns=left_out, errors="ignore")
 
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Every trial", anchor=False)
+        st.header("Every trial", anchor=False)
         shown = len(rows) <= MANY or st.toggle(f"Show all {len(rows)}", key="study_table_all")
         st.download_button(
             "CSV", lambda: frame(rows).to_csv(index=False), f"espalier-{'-'.join(names)}.csv".replace(" ", "-"),

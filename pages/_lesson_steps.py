@@ -33,7 +33,7 @@ def choose_lesson() -> Lesson:
 def walk(lesson: Lesson, presenting: bool) -> None:
     """A lesson at its step."""
     st.caption(f"Lesson {lesson.number} of {len(lessons())} · {lesson.title}")
-    st.markdown(f"### {lesson.question}")
+    st.container(key="headline").title(lesson.question, anchor=False)
     row = st.container(horizontal=True, vertical_alignment="center")
     default = None if STEP in st.session_state else STEPS[0]  # a button may have set it
     step = row.segmented_control(

@@ -124,7 +124,7 @@ def method_cards() -> None:
     )  # fmt: skip
     card, told = table.methods[key], advice()[table_key][key]
     with st.container(border=True):
-        st.subheader(card.label, anchor=False)
+        st.header(card.label, anchor=False)
         st.markdown(card.sentence)
         st.latex(card.formula)
         st.markdown(f"- **When to use it**: {told['when']}\n- **What it costs**: {told['costs']}")

@@ -37,7 +37,7 @@ LEAVE = "study_leave"
 
 def point(row: Row, start: Row | None, how: str) -> DeltaGenerator | None:
     """Metrics of a trial, and what can be done with it; the place for its ``evidence``, if there can be some."""
-    st.subheader(_label(row), anchor=False)
+    st.header(_label(row), anchor=False)
     try:
         kept = records.trial(row["study"], row["trial"])
     except UserError as fault:

@@ -34,7 +34,7 @@ Row = dict[str, Any]
 @subject_fragment
 def allocation(subject: Subject, found: Scan) -> None:
     """The budget, how each method spends it, and what that leaves."""
-    st.subheader("Spend a budget where it hurts least")
+    st.header("Spend a budget where it hurts least")
     settings = found.settings
     whole = baseline(subject, "val", settings.images)[1]
     try:

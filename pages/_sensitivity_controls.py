@@ -32,14 +32,17 @@ def budget_of(settings: Settings, whole: Measurement, units: int) -> Row:
         )  # fmt: skip
         kind = kind if kind in kinds else "sparsity"
         amount = _amount(kind, settings.granularity, whole, units)
-        balance = st.slider(
-            "Accuracy ↔ speed", 0.0, 1.0, 0.0, 0.05, key=f"{KEY}balance", bind="query-params", width=200,
-            disabled=not structured,
-            help="At 0 the budget is spent where it costs least accuracy. Towards 1 layers with many MACs give more, "
-            "so that the model gets faster for the same budget. It moves the allocation by sensitivity alone; "
-            "zeros make nothing faster, so that there is nothing to balance for them.",
-        )  # fmt: skip
-    return {"kind": kind, "amount": amount, "balance": balance if structured else 0.0}
+        balance = _balance() if structured else 0.0  # zeros make nothing faster
+    return {"kind": kind, "amount": amount, "balance": balance}
+
+
+def _balance() -> float:
+    chosen: float = st.slider(
+        "Accuracy ↔ speed", 0.0, 1.0, 0.0, 0.05, key=f"{KEY}balance", bind="query-params", width=200,
+        help="At 0 the budget is spent where it costs least accuracy. Towards 1 layers with many MACs give more, "
+        "so that the model gets faster for the same budget. It moves the allocation by sensitivity alone.",
+    )  # fmt: skip
+    return chosen
 
 
 def _of_few(units: int) -> float:

@@ -20,7 +20,7 @@ from pages._sensitivity_scan import Scan, Settings
 from pages._workbench import theme
 
 BESIDE = 420
-"""Pixels beside the controls at 1024."""
+"""Pixels beside the controls at 1024; in a narrower window they stand over the charts."""
 VIEWS = {"lines": "Lines", "map": "Heat map"}
 
 

@@ -69,7 +69,7 @@ def _looked(subject: Subject, stage: Prune) -> None:
 def _numbers(subject: Subject, found: Preview) -> float:
     """What the model does and costs now; gives the grid that CO₂ is estimated for."""
     before, after = baseline(subject, "val", live_limit(subject))[1], found.measurement
-    st.markdown(f"### {headline(before.row(), after.row())}")
+    st.container(key="headline").title(headline(before.row(), after.row()), anchor=False)
     columns = st.columns(4)
     columns[0].metric(
         "Accuracy",

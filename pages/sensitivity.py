@@ -13,7 +13,7 @@ from pages._workbench import choose_subject
 
 def workbench(subject: Subject) -> None:
     """Controls on the left, the scan on the right, and below what to do with it."""
-    left, right = beside()
+    left, right = beside(folding=True)
     with left:
         settings = settings_of(subject)
         asked = st.button("Scan", icon=":material/search:", key="sensitivity_go", width="stretch")

@@ -79,23 +79,28 @@ def place(labels: Sequence[Label], paths: Sequence[Sequence[tuple[float, float]]
     """Choose for each label the point, side and reach where its text covers least.
 
     ``paths`` (each a list of x, y in data; a single point is a path) is all that should stay
-    visible. Texts keep inside the plot and off each other while there is room. It is judged at
+    visible. Texts keep inside the plot, off each other and off leaders while there is room. It is judged at
     the least width: on a wider chart points part and texts do not, so nothing new overlaps.
     """
     sums = _map(_shown(paths, x, y), x, y)
     taken: list[Any] = []
+    led: list[Any] = []
     placed = []
     for label in labels:
         reaches = [reach + label.clear for reach in (REACHES if label.leader else REACHES[:1])]
         at = pixels(label.spots, x, y)
         boxes = _boxes(at, _letters(label.text), reaches)
-        faults = _within(sums, boxes + MARGIN) + 50.0 * _touching(boxes, taken) + _crossing(at, reaches, sums)
+        ways = _ways(at, reaches)
+        faults = _within(sums, boxes + MARGIN) + _within(sums, ways).sum(axis=-1)
+        pierced = _touching(ways.reshape(-1, 4), taken).reshape(-1, STEPS).max(axis=-1)
+        faults += 50.0 * (_touching(boxes, taken + led) + pierced)
         faults += 1000.0 * _outside(boxes, x.length + 12, y.length + 12)
         spots, rest = len(label.spots), len(SIDES)
         order = np.arange(len(boxes)) // rest // len(reaches) * 0.9 / max(spots, 1)
         distance = np.tile(np.repeat(np.arange(len(reaches)), rest), spots) * 0.8
         best = int((faults + order + distance).argmin())
         taken.append(boxes[best])
+        led.extend(ways[best])
         spot, left = divmod(best, rest * len(reaches))
         placed.append(Placed(label, spot, left % rest, reaches[left // rest], int(faults[best])))
     return placed
@@ -185,13 +190,17 @@ def _within(sums: Any, boxes: Any) -> Any:
     return sums[right, above] - sums[left, above] - sums[right, below] + sums[left, below]
 
 
-def _crossing(at: Any, reaches: Sequence[float], sums: Any) -> Any:
-    """How many points of the cloud lie on the way from each point to its text."""
+STEPS, FAR = 5, 1e6
+"""Small boxes along a leader; pixels at which nothing is."""
+
+
+def _ways(at: Any, reaches: Sequence[float]) -> Any:
+    """The way from each point to its text as a row of small boxes, far away where no leader is drawn."""
     steps = np.array([(right * reach, up * reach) for reach in reaches for _, _, right, up in SIDES])
-    way = at[:, None, None, :] + steps[None, :, None, :] * np.linspace(0.35, 1.0, 5)[:, None]
-    hits = _within(sums, np.concatenate([way - 2.0, way + 2.0], axis=-1)).sum(axis=-1)
-    hits[:, : len(SIDES)] = 0.0
-    return hits.reshape(-1)
+    way = at[:, None, None, :] + steps[None, :, None, :] * np.linspace(0.35, 1.0, STEPS)[:, None]
+    boxes = np.concatenate([way - 2.0, way + 2.0], axis=-1)
+    boxes[:, : len(SIDES)] = FAR
+    return boxes.reshape(-1, STEPS, 4)
 
 
 def _touching(boxes: Any, taken: list[Any]) -> Any:

@@ -61,6 +61,7 @@ def allocation_chart(table: pd.DataFrame, theme: Theme, *, width: int = WIDE) ->
     layout: dict[str, Any] = {"bargap": 0.3, "annotations": []}
     traces = []
     across, top = 1 / len(labels), 1 - HEADING_PX / frame.upward
+    letters = min(15, int(across * frame.across / (0.54 * LABEL_PX)) - 1)
     for turn, label in enumerate(labels):
         panel = str(turn + 1) if turn else ""
         own = [part.get((label, layer), 0.0) for layer in layers]
@@ -70,7 +71,7 @@ def allocation_chart(table: pd.DataFrame, theme: Theme, *, width: int = WIDE) ->
         domain = [turn * across, (turn + 0.88) * across]
         axis = {"domain": domain, "anchor": "y", "range": [0, 1], "tickvals": [0, 0.5, 1]}
         layout[f"xaxis{panel}"] = axis | {"ticktext": ["0", "50 %", ""], "tickangle": 0}
-        layout["annotations"].append(heading(shortened(label, 15), domain[0], top, theme))
+        layout["annotations"].append(heading(shortened(label, letters), domain[0], top, theme))
     layout["yaxis"] = _axes(names, [0.0, 1.0])["yaxis"] | {"domain": [0, top]}
     return chart(traces, theme, title, subtitle, frame, layout)
 

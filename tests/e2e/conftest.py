@@ -12,10 +12,18 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from benchmarks.browsing import Server, free_port, wait_for
+from compression.studies import control, store
 from tests.e2e.browser import SWITCHES, settle, system_browser
+from tests.studies.plans import measured
 
 ROOT = Path(__file__).parents[2]
 LOG = "server.log"
+STUDY = """
+name: seen by all
+model: digits-mlp
+stages: [{kind: prune, granularity: {choose: [weights, rows]}, sparsity: {choose: [0.2, 0.4, 0.5, 0.6, 0.8]}}]
+constraints: [accuracy >= 50 %]
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,6 +35,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def study(home: Path) -> Iterator[str]:
+    """A study with its models in the server's store, for as long as a module's tests take."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ESPALIER_DATA", str(home / "data"))
+        patch.delenv(store.VARIABLE, raising=False)
+        (home / "data").mkdir(exist_ok=True)
+        name = measured(STUDY).name
+        store.let_go()
+        yield name
+        control.delete(name)
+        store.let_go()
 
 
 @pytest.fixture(scope="session")

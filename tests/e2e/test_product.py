@@ -143,7 +143,7 @@ def test_brushing_an_axis_filters_the_chart_and_a_click_chooses_a_point(open_pag
     page.keyboard.press("Delete")
     expect(passing).to_have_count(0, timeout=WAIT_MS)
     settle(page)
-    chosen = page.get_by_role("heading", level=3).first
+    chosen = page.get_by_role("heading", level=2).first
     before = chosen.inner_text()
     points = page.locator(".js-plotly-plot").first.locator(".points path")
     points.nth(0).click(force=True)

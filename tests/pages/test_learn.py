@@ -151,7 +151,7 @@ def test_a_card_is_shown_with_its_source(open_app: Open, table: str, key: str) -
     at = open_app("learn", learn_view="Methods", learn_table=TABLES[table].label)
     assert not at.exception and not at.error
     card = TABLES[table].methods[key]
-    assert [box.value for box in at.subheader] == [card.label]
+    assert [box.value for box in at.header] == [card.label]
     assert any(card.paper in caption.value for caption in at.caption)
     assert bool(at.get("plotly_chart")) == bool(TABLES[table].picture)
 

@@ -44,7 +44,7 @@ def until_done(name: str) -> None:
 
 
 def text_of(at: AppTest) -> str:
-    return "\n".join(one.value for one in (*at.markdown, *at.caption, *at.subheader))
+    return "\n".join(one.value for one in (*at.markdown, *at.caption, *at.header))
 
 
 def click(at: AppTest, label: str) -> AppTest:
@@ -191,6 +191,18 @@ def test_a_trial_is_handed_out_with_the_recipe_that_made_it(open_app: Open, fill
     kept = records.trial("cut rows", 3)
     assert Recipe.from_yaml(files["recipe.yaml"].decode()) == Recipe.from_mapping(kept["recipe"])
     assert len(files["model.packed"]) == kept["row"]["packed_bytes"]
+
+
+def test_a_point_is_chosen_by_its_number(open_app: Open, filled: Study) -> None:
+    at = open_app("tradeoffs", model="digits-mlp")
+    listed = at.selectbox(key="study_listed")
+    assert listed.options == [f"trial {row['trial']}" for row in records.rows("cut rows") if row["trial"] >= 0]
+    assert f"{listed.value[1]} of cut rows, named by the chart" in text_of(at)
+    other = 1 if listed.value[1] != 1 else 2
+    at = sound(listed.select(("cut rows", other)).run())
+    assert f"trial {other} of cut rows, chosen" in text_of(at)
+    at = sound(click(at, "Back to the named point"))
+    assert "named by the chart" in text_of(at) and at.selectbox(key="study_listed").value != ("cut rows", other)
 
 
 def test_two_points_are_set_side_by_side(open_app: Open, filled: Study) -> None:

@@ -81,6 +81,17 @@ def test_a_crowded_remark_is_led_to_from_afar():
     assert note["showarrow"] and math.hypot(note["ax"], note["ay"]) > 20
 
 
+def test_no_leader_goes_through_a_text():
+    """Curves that run together along the top leave room for their names below only, all on the same side."""
+    labels = [Label(f"a layer {i}", [(80, 280), (120, 280)], leader=True) for i in range(5)]
+    placed = place(labels, [[(0, 280), (400, 280)], [(0, 272), (400, 272)]], X, Y)
+    for led in placed:
+        (note,) = notes([led], X, Y, LIGHT)
+        at = led.label.spots[led.spot]
+        way = [(at[0] + part * note.get("ax", 0), at[1] - part * note.get("ay", 0)) for part in (0.2, 0.4, 0.6, 0.8)]
+        assert not any(holds(box(other), point) for other in placed if other is not led for point in way)
+
+
 def test_on_logarithmic_axes_notes_stand_at_exponents():
     log = Scale(1, 1000, 400, log=True)
     (item,) = place([Label("x", [(100, 10)])], [[(100, 10)]], log, Scale(1, 100, 300, log=True))
