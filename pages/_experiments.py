@@ -68,7 +68,7 @@ def threshold(model: str, threshold: float) -> Answer:
 
 def timing(model: str, granularities: list[str], sparsity: float) -> Answer:
     """Zeros against units that are gone, at the same sparsity: size, and paired timing."""
-    with st.spinner("Timing both models against the whole one, in pairs, in a process of its own: about 15 s"):
+    with st.spinner("Timing both models against the whole one, in pairs: about 15 s. Back stops it.", show_time=True):
         rows = timed_styles(model, load_subject(model).dataset.name, tuple(granularities), sparsity)
     draw(charts.speed_chart(speed_table(rows), theme(), at=sparsity, width=BROAD), f"{KEY}speed")
     start, *others = rows
