@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from compression.models.zoo import load_model
 from compression.pruning.masks import prunable
 from compression.registry import UserError
-from pages._classroom import LOCKS
+from pages._classroom import CHOSEN, LOCKS
 from pages._experiments import EXPERIMENTS
 from pages._lessons import Check, Curve, Lesson, Pick, lessons, read_lesson
 from pages._method_cards import TABLES, advice, words
@@ -37,10 +37,11 @@ def at_step(open_app: Open, lesson: Lesson, step: str, **query: str) -> AppTest:
     named = {
         "learn_lesson": f"{lesson.number} {lesson.title}",
         "learn_step": step,
-        "learn_drawn": "-".join(["50"] * 10),
+        "learn_drawn": "_".join(["50"] * 10),
     }
-    if isinstance(lesson.predict, Pick):
-        named[f"learn_guess_{lesson.number}"] = list(lesson.predict.choices)[0]
+    if not isinstance(lesson.predict, Curve):
+        first = list(lesson.predict.choices)[0] if isinstance(lesson.predict, Pick) else "0.25"
+        named[f"learn_guess_{lesson.number}"] = first
     at = open_app("learn", **named | query)
     assert not at.exception and not at.error, [*at.exception, *at.error]
     return at
@@ -76,13 +77,17 @@ def test_a_lesson_names_what_there_is(lesson: Lesson) -> None:
 def test_an_experiment_computes_no_more_than_twenty_seconds(open_app: Open, lesson: Lesson) -> None:
     open_app("overview")  # what is imported once does not count
     before = seconds()
-    line = measured(at_step(open_app, lesson, "Experiment"))
-    assert len(line) > 20
+    at = at_step(open_app, lesson, "Experiment")
+    assert len(measured(at)) > 20
     assert seconds() - before < MOST_SECONDS
+    settings = {widget.key for widget in [*at.slider, *at.number_input]} - {f"learn_guess_{lesson.number}"}
+    assert settings <= set(CHOSEN), "a link carries all that can be set"
 
 
-def test_nothing_is_shown_before_a_prediction(open_app: Open) -> None:
-    at = open_app("learn", learn_lesson="3 Sparsity is not speed", learn_step="Experiment")
+@pytest.mark.parametrize("number", [1, 2, 3], ids=["to draw", "to move", "to pick"])
+def test_nothing_is_shown_before_a_prediction(open_app: Open, number: int) -> None:
+    title = list(lessons())[number - 1]
+    at = open_app("learn", learn_lesson=f"{number} {title}", learn_step="Experiment")
     assert [box.value for box in at.info][0].startswith("Predict first")
     assert not at.get("plotly_chart")
     assert at.button(key="learn_on").disabled
