@@ -7,9 +7,9 @@ import streamlit as st
 from pages._link import address
 
 PRESENT, HIDE, HIDDEN = "learn_present", "hide", "learn_hidden"
-CHOSEN = (
-    "learn_seed", "learn_threshold", "learn_temperature", "learn_sparsity", "learn_budget", "learn_drawn", "learn_logits",
-)  # fmt: skip
+CHOSEN = tuple(
+    f"learn_{name}" for name in ("seed", "threshold", "temperature", "sparsity", "budget", "drawn", "logits")
+)
 """What was chosen in experiments and drawn: the address has it as long as it is shown, a link always."""
 LARGER = 1.5
 """Type and charts of a presenter, of their size on a desk."""

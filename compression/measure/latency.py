@@ -89,8 +89,9 @@ def latencies(
         _save(baseline, folder / "baseline.pt", "baseline")
         for i, (label, candidate) in enumerate(candidates.items()):
             _save(candidate, folder / f"{i}.pt", label)
+        able = {label: _runtimes_of((model, baseline), runtimes) for label, model in candidates.items()}
         job = {
-            "candidates": {label: _runtimes_of((model, baseline), runtimes) for label, model in candidates.items()},
+            "candidates": able,
             "input_shape": list(input_shape),
             "runtimes": list(runtimes),
             "batches": list(batches),
@@ -99,7 +100,7 @@ def latencies(
             "seed": seed,
         }
         (folder / "job.json").write_text(json.dumps(job))
-        total = len(batches) * sum(map(len, job["candidates"].values()))
+        total = len(batches) * sum(map(len, able.values()))
         rows = _run_child(folder, total, on_progress or _unheard)
     return {label: tuple(Latency(**row) for owner, row in rows if owner == i) for i, label in enumerate(candidates)}
 

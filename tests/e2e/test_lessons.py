@@ -116,7 +116,7 @@ def test_a_link_carries_what_was_chosen_at_an_earlier_step(open_page: Open) -> N
     expect(page.get_by_text("Measured:")).to_be_visible(timeout=WAIT_MS)
     forward(page, "Explanation")
     again = open_page(link_of(page))
-    again.keyboard.press("b")
+    again.get_by_role("button", name="Back").click()
     expect(again.get_by_text("You said 30 %")).to_be_visible(timeout=WAIT_MS)
     expect(again.get_by_role("slider", name="Temperature")).to_have_attribute("aria-valuenow", "9")
 
@@ -140,8 +140,8 @@ def test_what_a_link_hides_stays_hidden_after_clicks_and_other_pages(open_page: 
     for leave in (
         lambda: forward(page, "Experiment"),
         lambda: forward(page, "Explanation"),
-        lambda: page.get_by_role("link", name="Overview").click(),
-        lambda: page.get_by_role("link", name="Learn", exact=True).click(),
+        lambda: page.get_by_test_id("stSidebarNav").get_by_role("link", name="Overview").click(),
+        lambda: page.get_by_test_id("stSidebarNav").get_by_role("link", name="Learn").click(),
     ):
         leave()
         settle(page)
