@@ -144,7 +144,11 @@ def _last_stage(model: str, data: str | None, recipe: str) -> StageResult:
 def layer_readings(model: str, data: str | None, granularity: str) -> list[Row]:
     """Each layer cut alone, at nine sparsities."""
     subject = load_subject(model, data)
-    return [asdict(found) for found in scan_subject(subject, probes(layer_names(subject, granularity), granularity))]
+    found = []
+    for reading in scan_subject(subject, probes(layer_names(subject, granularity), granularity)):
+        stoppable()
+        found.append(asdict(reading))
+    return found
 
 
 @kept_apart(st.cache_resource, by_subject, max_entries=2)

@@ -160,8 +160,8 @@ def mode(key: str) -> None:
     table = levels_table(one[::16].numpy(), rounded(one[::16], on).numpy())
     draw(levels_chart(table, theme(), low=on.low, high=on.high, step=on.step, found=found), "card_mode")
     st.caption(
-        f"Every sixteenth activation of stage {first.name} of {TEACHER}, by size, for the validation image that excites "
-        "it most."
+        f"Every sixteenth activation of stage {first.name} of {TEACHER} by size, "
+        "for the validation image that excites it most."
     )
 
 

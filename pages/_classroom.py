@@ -26,6 +26,10 @@ LOCKS = {
     ),
     "views": ("Pictures, methods and glossary", ".st-key-learn_view"),
     "steps": ("The row of steps; Back and Next stay", ".st-key-learn_step"),
+    "settings": (
+        "What moves in experiments: thresholds, temperatures, sparsities, budgets",
+        ".st-key-learn_threshold, .st-key-learn_temperature, .st-key-learn_sparsity, .st-key-learn_budget",
+    ),
     "seed": ("The seed", ".st-key-learn_seed"),
     "onward": ("The way to the other pages", ".st-key-learn_onward"),
     "tools": ("Presenter mode and this link", ".st-key-learn_tools"),

@@ -86,7 +86,7 @@ def timing(model: str, granularities: list[str], sparsity: float) -> Answer:
 
 def layers(model: str, granularity: str, sparsity: float) -> Answer:
     """Each layer cut alone: which one the model can least do without."""
-    with st.spinner("Cutting each layer alone"):
+    with st.spinner("Cutting each layer alone", show_time=True):
         table = sensitivity_table(layer_readings(model, load_subject(model).dataset.name, granularity))
     draw(sensitivity_chart(table, theme(), width=BROAD), f"{KEY}layers")
     worst = table[table["sparsity"] == sparsity].sort_values("accuracy").iloc[0]

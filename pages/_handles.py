@@ -42,7 +42,7 @@ def handles(
     }  # fmt: skip
     _HANDLES(key=f"{key}_handles", data=data, height="content", on_values_change=lambda: None)
     if fits:
-        st.query_params[key] = "_".join(f"{factor * value:.{digits}f}" for value in values)
+        st.query_params[key] = st.session_state[key] = "_".join(f"{factor * value:.{digits}f}" for value in values)
     return values
 
 

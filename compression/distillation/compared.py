@@ -99,7 +99,7 @@ COMPARED: dict[str, Compared] = {
     "standardised": Compared("softened z-scores of the logits at T = {T}", "image", "class", _shapes),
     "dist": Compared("each image's probabilities at T = {T}, centred and of length 1", "image", "class", _correlated),
     "born_again": Compared("probabilities as they are", "image", "class", _certain),
-    "hint": Compared("features of one image; a learned layer brings them to one width", "channel", "position", _features),
+    "hint": Compared("features of one image; a learned layer makes them one width", "channel", "position", _features),
     "attention": Compared("where in one image the channels are active", "row", "column", _attention),
     "rkd_distance": Compared("distances between images, as multiples of their mean", "image", "image", _distances),
     "rkd_angle": Compared("cosines of the angles that two images form at the first", "image", "image", _angles),

@@ -118,7 +118,7 @@ def test_a_link_carries_what_was_chosen_at_an_earlier_step(open_page: Open) -> N
     again = open_page(link_of(page))
     again.get_by_role("button", name="Back").click()
     expect(again.get_by_text("You said 30 %")).to_be_visible(timeout=WAIT_MS)
-    expect(again.get_by_role("slider", name="Temperature")).to_have_attribute("aria-valuenow", "9")
+    expect(again.get_by_role("slider", name="Temperature")).to_have_attribute("aria-valuetext", "9.00")
 
 
 def test_a_link_carries_the_curve_and_the_logits_that_were_drawn(open_page: Open) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import re
 import resource
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import ButtonGroup, Selectbox
 
 from compression.models.zoo import load_model
 from compression.pruning.masks import prunable
@@ -72,9 +75,45 @@ def test_a_lesson_names_what_there_is(lesson: Lesson) -> None:
     assert not lesson.onward.stages or lesson.onward.page == "pages/pipeline.py"
 
 
-@pytest.mark.slow
+def said(widget: Any) -> list[str | float]:
+    """What a widget shows: the words that are chosen, the number, or the text."""
+    if isinstance(widget, ButtonGroup):
+        return [widget.options[place] for place in widget.indices]
+    return [widget.options[widget.index] if isinstance(widget, Selectbox) else widget.value]
+
+
 @EACH
-def test_an_experiment_computes_no_more_than_twenty_seconds(open_app: Open, lesson: Lesson) -> None:
+def test_the_page_that_opens_has_the_lessons_settings(open_app: Open, lesson: Lesson) -> None:
+    at = open_app(Path(lesson.onward.page).stem, **lesson.onward.query)
+    assert not at.exception and not at.error
+    kinds = (at.selectbox, at.slider, at.number_input, at.button_group, at.text_input)
+    shown = {widget.key: said(widget) for kind in kinds for widget in kind if widget.key in lesson.onward.query}
+    assert set(shown) == set(lesson.onward.query)
+    for key, (value,) in shown.items():
+        asked = lesson.onward.query[key]
+        assert value == (asked if isinstance(value, str) else float(asked)), key
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever leaves this machine fails."""
+    connect = socket.socket.connect
+
+    def local(self: socket.socket, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else ""
+        if host not in ("", "127.0.0.1", "::1", "localhost"):
+            raise OSError(f"A lesson asked for {host}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", local)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_network")
+@EACH
+def test_an_experiment_needs_no_network_and_computes_no_more_than_twenty_seconds(
+    open_app: Open, lesson: Lesson
+) -> None:
     open_app("overview")  # what is imported once does not count
     before = seconds()
     at = at_step(open_app, lesson, "Experiment")
@@ -151,14 +190,31 @@ def test_every_word_has_a_meaning_and_a_lesson() -> None:
         assert told["means"].endswith(".") and 1 <= told["lesson"] <= len(lessons())
 
 
-@pytest.mark.parametrize(("table", "key"), [(name, next(iter(table.methods))) for name, table in TABLES.items()])
-def test_a_card_is_shown_with_its_source(open_app: Open, table: str, key: str) -> None:
-    at = open_app("learn", learn_view="Methods", learn_table=TABLES[table].label)
+def at_card(open_app: Open, table: str, key: str) -> AppTest:
+    label = TABLES[table].methods[key].label
+    at = open_app("learn", learn_view="Methods", learn_table=TABLES[table].label, **{f"learn_card_{table}": label})
     assert not at.exception and not at.error
     card = TABLES[table].methods[key]
     assert [box.value for box in at.subheader] == [card.label]
     assert any(card.paper in caption.value for caption in at.caption)
-    assert bool(at.get("plotly_chart")) == bool(TABLES[table].picture)
+    return at
+
+
+@pytest.mark.parametrize(("table", "key"), [(name, next(iter(table.methods))) for name, table in TABLES.items()])
+def test_a_card_is_shown_with_its_source_and_picture(open_app: Open, table: str, key: str) -> None:
+    assert len(at_card(open_app, table, key).get("imgs" if table == "datasets" else "plotly_chart"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("table", "key"), [(name, key) for name, table in TABLES.items() for key in list(table.methods)[1:]], ids=str
+)
+def test_every_other_card_has_its_picture(open_app: Open, table: str, key: str) -> None:
+    at = at_card(open_app, table, key)
+    if table == "datasets":
+        assert "not on this machine" in at.info[0].value
+    else:
+        assert len(at.get("plotly_chart")) == 1
 
 
 def test_every_control_that_a_link_can_hide_is_documented() -> None:
