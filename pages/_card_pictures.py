@@ -53,7 +53,7 @@ TEACHER, TEMPERATURE, IMAGES, BROAD = "digits-cnn", 4.0, 12, 560
 
 def granularity(key: str) -> None:
     """What half of it takes from the layers of a network that has it."""
-    model = {"rows": "digits-mlp", "heads": "digits-vit"}.get(key, "digits-cnn")
+    model = {"rows": "digits-mlp", "heads": "digits-vit", "blocks": "digits-vit"}.get(key, "digits-cnn")
     stage = Prune(granularity=key, sparsity=fixed_sparsity(key) or 0.5, scope="layer")
     _pruned(model, stage, by_layer=key in ("heads", "blocks"))
 

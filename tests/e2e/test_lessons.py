@@ -195,6 +195,25 @@ def test_a_logit_is_dragged_and_moved_by_keys(open_page: Open) -> None:
     expect(drawn).not_to_have_text(before or "", timeout=WAIT_MS)
 
 
+def test_a_curve_is_drawn_in_one_stroke_and_reality_over_it(open_page: Open) -> None:
+    page = opened(open_page, list(lessons().values())[0])
+    handles = page.get_by_role("slider")
+    expect(handles).to_have_count(10)
+    first, last = handles.first.bounding_box(), handles.last.bounding_box()
+    assert first and last
+    page.mouse.move(first["x"] + first["width"] / 2, first["y"] + 35)
+    page.mouse.down()
+    page.mouse.move(last["x"] + last["width"] / 2, last["y"] + last["height"] - 30, steps=30)
+    page.mouse.up()
+    heights = [float(handle.get_attribute("aria-valuenow") or 0) for handle in handles.all()]
+    assert heights == sorted(heights, reverse=True) and heights[0] > 0.9 and heights[-1] < 0.1
+    expect(page).to_have_url(re.compile("learn_drawn="), timeout=WAIT_MS)
+    settle(page)
+    forward(page, "Experiment")
+    expect(page.get_by_text("your curve lies")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator(".js-plotly-plot").get_by_text("you drew")).to_be_visible()
+
+
 def test_a_lesson_hands_over_with_its_settings(open_page: Open) -> None:
     lesson = list(lessons().values())[0]
     page = opened(open_page, lesson, learn_step="Explanation", learn_drawn="_".join(["50"] * 10))

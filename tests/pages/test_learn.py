@@ -202,7 +202,7 @@ def at_card(open_app: Open, table: str, key: str) -> AppTest:
 
 @pytest.mark.parametrize(("table", "key"), [(name, next(iter(table.methods))) for name, table in TABLES.items()])
 def test_a_card_is_shown_with_its_source_and_picture(open_app: Open, table: str, key: str) -> None:
-    assert len(at_card(open_app, table, key).get("imgs" if table == "datasets" else "plotly_chart"))
+    assert len(at_card(open_app, table, key).get("image" if table == "datasets" else "plotly_chart"))
 
 
 @pytest.mark.slow
