@@ -118,6 +118,11 @@ def _row(model: str, data: str | None, plan: str, index: int) -> Row | None:
     return run_point(sweep.points()[index], sweep.split, sweep.limit, keep=False).row
 
 
+def stoppable(*done: Any) -> None:
+    """For what takes seconds inside a cached call, where nothing can be drawn: whoever has moved on ends it here."""
+    st.session_state.get("learn_step")  # where Streamlit sees that a click asks for another run
+
+
 def live_runs(recipes: Sequence[Recipe]) -> list[StageResult]:
     """The last stage of each recipe, run in the page on validation images; each is trained once and remembered."""
     place = st.empty()
@@ -132,14 +137,18 @@ def live_runs(recipes: Sequence[Recipe]) -> list[StageResult]:
 
 @kept_apart(st.cache_data, by_subject, max_entries=500)
 def _last_stage(model: str, data: str | None, recipe: str) -> StageResult:
-    return run(Recipe.from_json(recipe), split="val").stages[-1]
+    return run(Recipe.from_json(recipe), on_event=stoppable, split="val").stages[-1]
 
 
 @kept_apart(st.cache_data, by_subject, max_entries=16)
 def layer_readings(model: str, data: str | None, granularity: str) -> list[Row]:
     """Each layer cut alone, at nine sparsities."""
     subject = load_subject(model, data)
-    return [asdict(found) for found in scan_subject(subject, probes(layer_names(subject, granularity), granularity))]
+    found = []
+    for reading in scan_subject(subject, probes(layer_names(subject, granularity), granularity)):
+        stoppable()
+        found.append(asdict(reading))
+    return found
 
 
 @kept_apart(st.cache_resource, by_subject, max_entries=2)
@@ -214,7 +223,8 @@ def timed(model: str, data: str, stage: str) -> tuple[Latency, ...]:
     """The measured latency of a pruned model against its baseline; takes some seconds."""
     subject = load_subject(model, data)
     pruned = tried(model, data, stage).pruned.model
-    return latencies({"it": pruned}, subject.model, subject.blueprint.input_shape)["it"]
+    shape = subject.blueprint.input_shape
+    return latencies({"it": pruned}, subject.model, shape, on_progress=stoppable)["it"]
 
 
 @kept_apart(st.cache_data, by_subject, max_entries=16)
@@ -224,7 +234,8 @@ def timed_styles(model: str, data: str | None, granularities: tuple[str, ...], s
     stages = {kind: Prune(granularity=kind, scope="layer", sparsity=sparsity) for kind in granularities}
     made = {kind: preview(subject, prune_subject(subject, stage)) for kind, stage in stages.items()}
     models = {kind: each.pruned.model for kind, each in made.items()}
-    timings = latencies(models, subject.model, subject.blueprint.input_shape, ("onnxruntime",), seconds=0.5)
+    shape, runtimes = subject.blueprint.input_shape, ("onnxruntime",)
+    timings = latencies(models, subject.model, shape, runtimes, seconds=0.5, on_progress=stoppable)
     start = {"granularity": "baseline", "sparsity": 0.0, **baseline(subject)[1].row()}
     return [start] + [
         {"granularity": kind, "sparsity": sparsity,

@@ -6,12 +6,18 @@ import streamlit as st
 
 from pages._link import address
 
-PRESENT, HIDE = "learn_present", "hide"
-LARGE = """<style>
-html { font-size: 150%; }
+PRESENT, HIDE, HIDDEN = "learn_present", "hide", "learn_hidden"
+CHOSEN = tuple(
+    f"learn_{name}" for name in ("seed", "threshold", "temperature", "sparsity", "budget", "drawn", "logits")
+)
+"""What was chosen in experiments and drawn: the address has it as long as it is shown, a link always."""
+LARGER = 1.5
+"""Type and charts of a presenter, of their size on a desk."""
+LARGE = f"""<style>
+html {{ font-size: {LARGER:.0%}; }}
 [data-testid=stSidebar], [data-testid=stHeader], [data-testid=stExpandSidebarButton], .st-key-learn_view,
-.st-key-learn_seed, .st-key-learn_onward { display: none; }
-.stMainBlockContainer { max-width: 60rem; margin-inline: auto; }
+.st-key-learn_seed, .st-key-learn_onward {{ display: none; }}
+.stMainBlockContainer {{ max-width: 60rem; margin-inline: auto; }}
 </style>"""
 LOCKS = {
     "sidebar": (
@@ -20,6 +26,10 @@ LOCKS = {
     ),
     "views": ("Pictures, methods and glossary", ".st-key-learn_view"),
     "steps": ("The row of steps; Back and Next stay", ".st-key-learn_step"),
+    "settings": (
+        "What moves in experiments: thresholds, temperatures, sparsities, budgets",
+        ".st-key-learn_threshold, .st-key-learn_temperature, .st-key-learn_sparsity, .st-key-learn_budget",
+    ),
     "seed": ("The seed", ".st-key-learn_seed"),
     "onward": ("The way to the other pages", ".st-key-learn_onward"),
     "tools": ("Presenter mode and this link", ".st-key-learn_tools"),
@@ -27,10 +37,14 @@ LOCKS = {
 """What a link can hide: the words for a teacher, and what they mean on the page."""
 
 
+def presented() -> bool:
+    """Whether a presenter shows the page."""
+    return bool(st.session_state.get(PRESENT))
+
+
 def frame() -> bool:
     """Hide what the link says, and draw the tools of a presenter; True in presenter mode."""
-    asked = st.query_params.get(HIDE, "").split(",")
-    hidden = [selector for name, (_, selector) in LOCKS.items() if name in asked]
+    hidden = [selector for name, (_, selector) in LOCKS.items() if name in _locks()]
     if hidden:
         st.html(f"<style>{', '.join(hidden)} {{ display: none; }}</style>")
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="learn_tools"):
@@ -44,10 +58,23 @@ def frame() -> bool:
     return present
 
 
+def _locks() -> list[str]:
+    """What the link hides; it stays hidden for who comes back from another page, whose address says nothing of it."""
+    if HIDE in st.query_params:
+        st.session_state[HIDDEN] = st.query_params[HIDE].split(",")
+    locks: list[str] = st.session_state.get(HIDDEN, [])
+    return locks
+
+
 def _link() -> None:
-    with st.popover("Link", icon=":material/link:", help="It opens this view: lesson, step, prediction, seed."):
+    about = "It opens this view: lesson, step, prediction, seed."
+    place = st.popover("Link", icon=":material/link:", help=about, key="learn_link", on_change="rerun")
+    if not place.open:  # parts of the page that run alone have changed the address without this
+        return
+    with place:
         chosen = st.multiselect(
             "Hide from whoever opens it", tuple(LOCKS), key="learn_hide", format_func=lambda name: LOCKS[name][0],
             help="A class then sees only what the lesson needs.",
         )  # fmt: skip
-        st.code(address(hide=",".join(chosen)), language=None, wrap_lines=True)
+        kept = {name: str(st.session_state[name]) for name in CHOSEN if name in st.session_state}
+        st.code(address(hide=",".join(chosen), **kept), language=None, wrap_lines=True)

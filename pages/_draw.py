@@ -9,8 +9,10 @@ from torch import Tensor
 from compression.data.sets import Dataset, Split, thumbnail
 from compression.measure import Changed
 from compression.report.charts import CONFIG, Chart
+from compression.report.enlarging import enlarged
 from compression.subject import Subject
 from pages._cache import timed
+from pages._classroom import LARGER, presented
 from pages._link import inert
 
 GALLERY = 6
@@ -21,7 +23,11 @@ WIDTH = 300
 
 
 def draw(chart: Chart, key: str, picture: str = "png") -> None:
-    """Draw a chart with its text alternative, in its own colours; ``picture`` is what its camera saves."""
+    """Draw a chart with its text alternative, in its own colours; ``picture`` is what its camera saves.
+
+    Where a lesson is presented it is as large as the type beside it.
+    """
+    chart = enlarged(chart, LARGER) if presented() else chart
     config = CONFIG | {"toImageButtonOptions": CONFIG["toImageButtonOptions"] | {"format": picture}}
     st.plotly_chart(chart.figure, key=key, alt=chart.alt, theme=None, config=config)
 

@@ -68,7 +68,7 @@ def threshold(model: str, threshold: float) -> Answer:
 
 def timing(model: str, granularities: list[str], sparsity: float) -> Answer:
     """Zeros against units that are gone, at the same sparsity: size, and paired timing."""
-    with st.spinner("Timing both models against the whole one, in pairs, in a process of its own: about 15 s"):
+    with st.spinner("Timing both models against the whole one, in pairs: about 15 s. Back stops it.", show_time=True):
         rows = timed_styles(model, load_subject(model).dataset.name, tuple(granularities), sparsity)
     draw(charts.speed_chart(speed_table(rows), theme(), at=sparsity, width=BROAD), f"{KEY}speed")
     start, *others = rows
@@ -87,7 +87,7 @@ def timing(model: str, granularities: list[str], sparsity: float) -> Answer:
 
 def layers(model: str, granularity: str, sparsity: float) -> Answer:
     """Each layer cut alone: which one the model can least do without."""
-    with st.spinner("Cutting each layer alone"):
+    with st.spinner("Cutting each layer alone", show_time=True):
         table = sensitivity_table(layer_readings(model, load_subject(model).dataset.name, granularity))
     draw(sensitivity_chart(table, theme(), width=BROAD), f"{KEY}layers")
     worst = table[table["sparsity"] == sparsity].sort_values("accuracy").iloc[0]

@@ -8,7 +8,7 @@ import streamlit as st
 
 from compression.subject import baseline, load_subject
 from pages._cache import SPARSITIES
-from pages._handles import handles
+from pages._handles import handles, linked
 from pages._lessons import Answer, Curve, Lesson, Pick, Share
 
 DRAWN = "learn_drawn"
@@ -24,34 +24,23 @@ def ask(lesson: Lesson, locked: bool) -> Guess | None:
         case Pick(choices=choices):
             return st.radio("Your prediction", tuple(choices), index=None, help="Choose before you look.", **common)
         case Share(label=label):
-            about = "Move it to where you expect the answer."
-            return st.slider(label, 0.0, 1.0, 0.5, 0.01, format="percent", help=about, **common)
+            about = "Move it to where you expect the answer; at 0 nothing has been said yet."
+            return st.slider(label, 0.0, 1.0, 0.0, 0.01, format="percent", help=about, **common) or None
         case Curve(label=label):
             return _drawn(lesson, label, locked)
 
 
 def _drawn(lesson: Lesson, label: str, locked: bool) -> Drawn | None:
-    linked = _linked(st.query_params.get(DRAWN, ""))
-    if locked:  # the experiment draws it beside what was measured
-        return linked
-    whole = baseline(load_subject(lesson.settings["model"]))[1].accuracy
-    st.markdown(f"**{label}**")
-    values = handles(
-        "Expected accuracy", [f"{round(100 * sparsity)} %" for sparsity in SPARSITIES],
-        [height for _, height in linked] if linked else [whole] * len(SPARSITIES), f"learn_handles_{lesson.number}",
-        low=0.0, high=1.0, step=0.01, percent=True, joined=True,
-    )  # fmt: skip
-    st.query_params[DRAWN] = "-".join(f"{round(100 * value)}" for value in values)
-    st.caption("Drag across to draw, or move each point with the arrow keys. Below: the share of weights removed.")
-    return tuple(zip(SPARSITIES, values, strict=True))
-
-
-def _linked(text: str) -> Drawn | None:
-    """The curve in a link; None where it holds none."""
-    parts = text.split("-")
-    if len(parts) != len(SPARSITIES) or not all(part.isascii() and part.isdigit() for part in parts):
-        return None
-    return tuple((sparsity, min(100, int(part[:3])) / 100) for sparsity, part in zip(SPARSITIES, parts, strict=True))
+    if not locked:  # the experiment draws it beside what was measured
+        whole = baseline(load_subject(lesson.settings["model"]))[1].accuracy
+        st.markdown(f"**{label}**")
+        handles(
+            "Expected accuracy", [f"{round(100 * sparsity)} %" for sparsity in SPARSITIES], [whole] * len(SPARSITIES),
+            DRAWN, low=0.0, high=1.0, step=0.01, percent=True, joined=True,
+        )  # fmt: skip
+        st.caption("Drag across to draw, or move each point with the arrow keys. Below: the share of weights removed.")
+    heights = linked(DRAWN, len(SPARSITIES), percent=True)
+    return tuple(zip(SPARSITIES, (min(1.0, max(0.0, one)) for one in heights), strict=True)) if heights else None
 
 
 def reveal(lesson: Lesson, guess: Guess, answer: Answer) -> None:

@@ -1,6 +1,6 @@
 // A row of handles that are dragged up and down, or moved with the arrow keys: a curve drawn by hand, or numbers
 // that stand side by side. Dragging across draws all handles that are passed.
-const TOP = 30, BOTTOM = 24, SEND_MS = 120
+const ABOVE = 2.5, BELOW = 2, TYPE_PX = 12, SEND_MS = 120 // room over and under the handles, in lines of type
 
 const seen = new WeakMap()
 
@@ -10,10 +10,12 @@ export default function ({ data, parentElement, setStateValue }) {
   seen.set(parentElement, state)
   // While somebody drags, what the page sends back is older than what is on the screen.
   if (!state.dragging) state.values = [...data.values]
-  root.style.height = `${data.height}px`
+  const type = TYPE_PX * data.scale, height = data.height * data.scale, top = ABOVE * type
+  root.style.height = `${height}px`
+  root.style.fontSize = `${type}px`
 
-  const room = data.height - TOP - BOTTOM
-  const y = value => TOP + (1 - (value - data.low) / (data.high - data.low)) * room
+  const room = height - top - BELOW * type
+  const y = value => top + (1 - (value - data.low) / (data.high - data.low)) * room
   const held = value => Math.min(data.high, Math.max(data.low, Math.round(value / data.step) * data.step))
   const said = value => `${(value * data.factor).toFixed(data.digits)}${data.unit}`
 
@@ -36,7 +38,7 @@ export default function ({ data, parentElement, setStateValue }) {
     })
     const width = 1000 / state.values.length
     const spots = state.values.map((value, place) => `${(place + 0.5) * width},${y(value)}`)
-    root.querySelector("svg").setAttribute("viewBox", `0 0 1000 ${data.height}`)
+    root.querySelector("svg").setAttribute("viewBox", `0 0 1000 ${height}`)
     root.querySelector("polyline").setAttribute("points", data.joined ? spots.join(" ") : "")
   }
 
@@ -70,7 +72,7 @@ export default function ({ data, parentElement, setStateValue }) {
     const box = root.getBoundingClientRect()
     const place = Math.floor(((event.clientX - box.left) / box.width) * state.values.length)
     if (place < 0 || place >= state.values.length) return
-    const part = 1 - (event.clientY - box.top - TOP) / room
+    const part = 1 - (event.clientY - box.top - top) / room
     state.values[place] = held(data.low + part * (data.high - data.low))
     show()
     send()

@@ -111,7 +111,7 @@ def _explanation(lesson: Lesson, guess: Guess) -> None:
 def _check(lesson: Lesson, guess: Guess) -> None:
     check, key = lesson.check, f"learn_check_{lesson.number}"
     chosen = st.radio(
-        check.question, check.choices, index=None, key=key, persist_state="session",
+        check.question, check.choices, index=None, key=key, bind="query-params", persist_state="session",
         on_change=_checked, args=(lesson, key),
     )  # fmt: skip
     if chosen is None:

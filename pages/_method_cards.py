@@ -11,89 +11,70 @@ import pandas as pd
 import streamlit as st
 import yaml
 
+from compression.data.sets import DATASETS, Source
+from compression.devices import DEVICES, Device, estimate
 from compression.distillation.losses import DISTILLATIONS
 from compression.distillation.students import STUDENTS
-from compression.pruning import CRITERIA, GRANULARITIES, SCOPES, allowed
+from compression.pruning import CRITERIA, GRANULARITIES, SCOPES
 from compression.pruning.allocation import ALLOCATIONS
 from compression.pruning.penalties import PENALTIES
-from compression.pruning.schedules import SCHEDULES, renewals
+from compression.pruning.schedules import SCHEDULES
 from compression.quantization.modes import MODES
-from compression.recipe import Gradual, Prune, fixed_sparsity
 from compression.registry import Method
-from compression.report import charts
-from compression.report.charts import schedule_chart
-from compression.report.contours import contour_chart
-from compression.report.tables import layer_table
-from compression.report.text import named, percent
-from compression.subject import load_subject
-from pages._cache import fallen
-from pages._draw import draw
+from compression.report.text import DASH, brief, size
+from pages import _card_pictures as pictures
 from pages._lessons import FOLDER, lessons
-from pages._prune_charts import filters
-from pages._workbench import theme
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of methods: what it decides, its entries, and what draws one of them, where something can."""
+    """A table of methods: what it decides, its entries, what draws one of them, and where its keys are written."""
 
     label: str
     methods: Mapping[str, Method]
-    picture: Callable[[str], None] | None = None
+    picture: Callable[[str], None]
+    where: str = "In recipes: `{}`"
 
 
-def _granularity(key: str) -> None:
-    """What half of it takes from the layers of a network that has it."""
-    model = {"rows": "digits-mlp", "heads": "digits-vit"}.get(key, "digits-cnn")
-    stage = Prune(granularity=key, sparsity=fixed_sparsity(key) or 0.5, scope="layer")
-    _pruned(model, stage, by_layer=key in ("heads", "blocks"))
+def _data_card(source: Source) -> Method:
+    channels, height, width = source.shape
+    images = rf"x \in \{{0, \dots, 255\}}^{{{channels} \times {height} \times {width}}}"
+    formula = rf"{images}, \quad y \in \{{1, \dots, {len(source.classes)}\}}"
+    return Method(source.name, source.label, source.sentence, formula, source.paper, source.load)
 
 
-def _criterion(key: str) -> None:
-    """Which half of the first layer's weights it takes, or of the channels where it ranks no weights."""
-    granularity = "weights" if key in allowed("weights") else "channels"
-    model = "digits-mlp" if granularity == "weights" else "digits-cnn"
-    _pruned(model, Prune(granularity=granularity, criterion=key, sparsity=0.5, scope="layer"))
-
-
-def _scope(key: str) -> None:
-    """What it takes from every layer."""
-    _pruned("digits-cnn", Prune(sparsity=0.5, scope=key), by_layer=True)
-
-
-def _pruned(model: str, stage: Prune, by_layer: bool = False) -> None:
-    """What goes: from every layer, or weight by weight from the first."""
-    subject = load_subject(model)
-    with st.spinner("Pruning a sample model"):
-        made = fallen(model, subject.dataset.name, stage.model_dump_json())
-    if by_layer:
-        draw(charts.layer_chart(layer_table(made.layers), theme(), unit=named(stage.granularity)), "card_layers")
-    else:
-        filters(subject, made, theme())
-    st.caption(f"{model}, {percent(stage.sparsity, 0)} of it pruned in this way.")
-
-
-def _schedule(key: str) -> None:
-    steps = renewals(Gradual(schedule=key, sparsity=0.9, rounds=10))
-    draw(schedule_chart(steps, theme(), width=560), "card_schedule")
-
-
-def _penalty(key: str) -> None:
-    """On two weights; a penalty on whole units or scales acts on their sizes as L1 does on weights."""
-    draw(contour_chart(0.6, theme()), "card_penalty")
+def _device_card(key: str, device: Device) -> Method:
+    low, high = (f"{brief(end / 1e9)}" for end in device.macs)
+    memory = f" and has {size(device.ram)} of memory" if device.ram else ""
+    lane = rf", \frac{{\mathrm{{bytes}}}}{{{brief(device.bandwidth[0] / 1e9)} \text{{ to }} " \
+           rf"{brief(device.bandwidth[1] / 1e9)} \cdot 10^9}}" if device.bandwidth else ""  # fmt: skip
+    work = rf"\frac{{\mathrm{{MACs}}}}{{{low} \text{{ to }} {high} \cdot 10^9}}"
+    return Method(
+        key,
+        device.label,
+        f"Reaches {low}{DASH}{high} billion multiply-accumulates a second{memory}; always an estimate.",
+        rf"t = \max\left({work}{lane}\right) \text{{ s}}" if lane else rf"t = {work} \text{{ s}}",
+        f"{device.source}; roofline: Williams et al. 2009, CACM 52(4)",
+        estimate,
+    )
 
 
 TABLES = {
-    "granularities": Table("What is removed", GRANULARITIES, _granularity),
-    "criteria": Table("What is unimportant", CRITERIA, _criterion),
-    "scopes": Table("Compared within what", SCOPES, _scope),
-    "schedules": Table("When it is removed", SCHEDULES, _schedule),
-    "penalties": Table("Training for sparsity", PENALTIES, _penalty),
-    "allocations": Table("Spending a budget", ALLOCATIONS),
-    "distillations": Table("What a student learns", DISTILLATIONS),
-    "students": Table("Who learns", STUDENTS),
-    "modes": Table("Quantizing to int8", MODES),
-}
+    "granularities": Table("What is removed", GRANULARITIES, pictures.granularity),
+    "criteria": Table("What is unimportant", CRITERIA, pictures.criterion),
+    "scopes": Table("Compared within what", SCOPES, pictures.scope),
+    "schedules": Table("When it is removed", SCHEDULES, pictures.schedule),
+    "penalties": Table("Training for sparsity", PENALTIES, pictures.penalty),
+    "allocations": Table("Spending a budget", ALLOCATIONS, pictures.allocation),
+    "distillations": Table("What a student learns", DISTILLATIONS, pictures.distillation),
+    "students": Table("Who learns", STUDENTS, pictures.student),
+    "modes": Table("Quantizing to int8", MODES, pictures.mode),
+    "datasets": Table("Data sets", {key: _data_card(one) for key, one in DATASETS.items()}, pictures.dataset),
+    "devices": Table(
+        "Devices that are not here", {key: _device_card(key, one) for key, one in DEVICES.items()}, pictures.device,
+        "As an axis and a constraint: `{}_ms`",
+    ),
+}  # fmt: skip
 
 
 @cache
@@ -128,9 +109,8 @@ def method_cards() -> None:
         st.markdown(card.sentence)
         st.latex(card.formula)
         st.markdown(f"- **When to use it**: {told['when']}\n- **What it costs**: {told['costs']}")
-        if table.picture:
-            table.picture(key)
-        st.caption(f"{card.paper}. In recipes: `{card.key}`.")
+        table.picture(key)
+        st.caption(f"{card.paper}. {table.where.format(card.key)}.")
 
 
 def glossary() -> None:

@@ -146,6 +146,7 @@ class Source:
     ``shape`` is C×H×W of an image.
     ``folders`` are the places under the data root of which one must exist; ``torchvision`` is
     the class that can fetch it. ``load`` gives the splits that it comes with, ``train`` always.
+    ``paper`` is where it was published.
     """
 
     name: str
@@ -159,6 +160,7 @@ class Source:
     val_fraction: float
     megabytes: int
     note: str = ""
+    paper: str = ""
 
     def here(self) -> bool:
         """Whether it can be loaded without fetching anything."""
@@ -175,18 +177,22 @@ DATASETS: dict[str, Source] = {
         Source(
             "digits", "Digits 8×8", "1,797 handwritten digits that come with scikit-learn.",
             _DIGITS, (1, 8, 8), (), None, digits, 0.2, 0,
+            paper="Alpaydin and Kaynak 1998, Optical recognition of handwritten digits, UCI, doi 10.24432/C50P49",
         ),
         Source(
             "mnist", "MNIST", "70,000 handwritten digits, 28×28 (LeCun 1998).",
             _DIGITS, (1, 28, 28), ("MNIST",), "MNIST", idx("MNIST"), 1 / 12, 12,
+            paper="LeCun et al. 1998, Gradient-based learning applied to document recognition, Proc. IEEE 86(11)",
         ),
         Source(
             "fashion-mnist", "Fashion-MNIST", "70,000 pieces of clothing, 28×28 (Xiao 2017).",
             _FASHION, (1, 28, 28), ("FashionMNIST",), "FashionMNIST", idx("FashionMNIST"), 1 / 12, 31,
+            paper="Xiao et al. 2017, Fashion-MNIST, arXiv 1708.07747",
         ),
         Source(
             "cifar10", "CIFAR-10", "60,000 colour photographs, 32×32 (Krizhevsky 2009).",
             _CIFAR, (3, 32, 32), ("cifar-10-batches-py", "cifar10-jpg"), "CIFAR10", cifar10, 0.1, 170,
+            paper="Krizhevsky 2009, Learning multiple layers of features from tiny images, University of Toronto",
         ),
     )
 }  # fmt: skip

@@ -56,7 +56,7 @@ def rkd_distance(student: View, teacher: View, labels_B: Tensor, temperature: fl
     if len(s_BD) < 2:
         return s_BD.sum() * 0
     s_P, t_P = F.pdist(s_BD), F.pdist(t_BD)
-    return F.smooth_l1_loss(_over_mean(s_P), _over_mean(t_P))
+    return F.smooth_l1_loss(over_mean(s_P), over_mean(t_P))
 
 
 def rkd_angle(student: View, teacher: View, labels_B: Tensor, temperature: float) -> Tensor:
@@ -73,7 +73,7 @@ def rkd_angle(student: View, teacher: View, labels_B: Tensor, temperature: float
         return s_BD.sum() * 0
     same = torch.eye(n, dtype=torch.bool, device=s_BD.device)
     distinct_BBB = ~(same[:, :, None] | same[:, None, :] | same[None, :, :])
-    return F.smooth_l1_loss(_cosines(s_BD)[distinct_BBB], _cosines(t_BD)[distinct_BBB])
+    return F.smooth_l1_loss(cosines(s_BD)[distinct_BBB], cosines(t_BD)[distinct_BBB])
 
 
 def similarity(student: View, teacher: View, labels_B: Tensor, temperature: float) -> Tensor:
@@ -103,7 +103,7 @@ def fsp(student: View, teacher: View, labels_B: Tensor, temperature: float) -> T
         raise UserError(f"fsp compares what flows between matched stages and needs two; there is {len(pairs)}")
     flows = []
     for (s1, t1), (s2, t2) in zip(pairs, pairs[1:], strict=False):
-        flows.append(F.mse_loss(_flow(s1, s2), _flow(t1, t2)))
+        flows.append(F.mse_loss(flow(s1, s2), flow(t1, t2)))
     return _mean(flows)
 
 
@@ -131,19 +131,19 @@ def _same_size(a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
     return pooled(a_BCHW, b_BCHW.shape[2:]), pooled(b_BCHW, a_BCHW.shape[2:])
 
 
-def _over_mean(distance_P: Tensor) -> Tensor:
+def over_mean(distance_P: Tensor) -> Tensor:
     """Distances as multiples of their mean; all zero where the images are all alike."""
     mean = distance_P.mean()
     return distance_P / mean.masked_fill(mean == 0, torch.inf)
 
 
-def _cosines(features_BD: Tensor) -> Tensor:
+def cosines(features_BD: Tensor) -> Tensor:
     """B×B×B: at [j, i, k] the cosine of the angle at j between i and k, 0 where j lies on one of them."""
     to_BBD = unit(features_BD[None] - features_BD[:, None])
     return to_BBD @ to_BBD.mT
 
 
-def _flow(first: Tensor, second: Tensor) -> Tensor:
+def flow(first: Tensor, second: Tensor) -> Tensor:
     """B×C×C': the products of two stages' channels, the mean over positions."""
     a_BCHW, b_BCHW = _same_size(_map(first), _map(second))
     return a_BCHW.flatten(2) @ b_BCHW.flatten(2).mT / a_BCHW[0, 0].numel()

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from compression.models.files import Blueprint, initialised, without_memory
+from compression.models.structure import CONVOLUTIONS
 from compression.models.zoo import available, blueprint_of
 from compression.recipe import Distill
 from compression.registry import Method, UserError, unknown
@@ -151,6 +152,13 @@ def fresh(blueprint: Blueprint, seed: int) -> nn.Module:
     if params > MOST:
         raise UserError(f"The student would have {params:,} parameters; at most {MOST:,} are allowed")
     return initialised(blueprint, seed)
+
+
+def widths(blueprint: Blueprint) -> tuple[dict[str, int], int]:
+    """How many channels or units each linear layer and convolution makes, by name, and the parameters in all."""
+    module, kinds = without_memory(blueprint), (nn.Linear, *CONVOLUTIONS)
+    made = {name: int(layer.weight.shape[0]) for name, layer in module.named_modules() if isinstance(layer, kinds)}
+    return made, sum(p.numel() for p in module.parameters())
 
 
 def _with(blueprint: Blueprint, changes: Config) -> Blueprint:

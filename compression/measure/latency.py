@@ -14,7 +14,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from compression.registry import UserError, in_a_line, pick
 from compression.results import Latency
 
 Progress = Callable[[int, int], None]
+BEAT_SECONDS = 0.2
+"""How often a measurement that is under way is heard of."""
 
 
 def latency(
@@ -73,7 +75,7 @@ def latencies(
         pairs: at least so many pairs each.
         seconds: and at least so long each.
         seed: fixes inputs, order and bootstrap.
-        on_progress: called with (done, total) after each measurement; what it raises stops the child.
+        on_progress: called with (done, total), measurements, some times a second; what it raises stops the child.
 
     Raises:
         UserError: an unknown runtime, a number out of range, or a module that cannot be pickled.
@@ -87,8 +89,9 @@ def latencies(
         _save(baseline, folder / "baseline.pt", "baseline")
         for i, (label, candidate) in enumerate(candidates.items()):
             _save(candidate, folder / f"{i}.pt", label)
+        able = {label: _runtimes_of((model, baseline), runtimes) for label, model in candidates.items()}
         job = {
-            "candidates": {label: _runtimes_of((model, baseline), runtimes) for label, model in candidates.items()},
+            "candidates": able,
             "input_shape": list(input_shape),
             "runtimes": list(runtimes),
             "batches": list(batches),
@@ -97,7 +100,8 @@ def latencies(
             "seed": seed,
         }
         (folder / "job.json").write_text(json.dumps(job))
-        rows = _run_child(folder, on_progress)
+        total = len(batches) * sum(map(len, able.values()))
+        rows = _run_child(folder, total, on_progress or _unheard)
     return {label: tuple(Latency(**row) for owner, row in rows if owner == i) for i, label in enumerate(candidates)}
 
 
@@ -132,22 +136,23 @@ def _save(model: nn.Module, path: Path, label: str) -> None:
         raise UserError(f"The model '{label}' cannot be sent to the timing process: {reason}") from None
 
 
-def _run_child(folder: Path, on_progress: Progress | None) -> list[tuple[int, dict[str, Any]]]:
+def _unheard(done: int, total: int) -> None:
+    """Nobody wants to hear of it."""
+
+
+def _run_child(folder: Path, total: int, on_progress: Progress) -> list[tuple[int, dict[str, Any]]]:
     command = [sys.executable, "-m", "compression.measure.latency_process", str(folder)]
-    with (folder / "stderr").open("w") as said:
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=_environment())
+    told = folder / "stdout"
+    with told.open("w") as out, (folder / "stderr").open("w") as said:
+        child = subprocess.Popen(command, stdout=out, stderr=said, env=_environment())
     rows: list[tuple[int, dict[str, Any]]] = []
     try:
-        assert child.stdout is not None
-        with child.stdout:
-            for line in child.stdout:
-                event = json.loads(line)
-                if "error" in event:
-                    raise (UserError if event["user"] else RuntimeError)(event["error"])
-                rows.append((event["candidate"], event["latency"]))
-                if on_progress is not None:
-                    on_progress(len(rows), event["total"])
-        if child.wait():
+        for line in _lines(told, child, lambda: on_progress(len(rows), total)):
+            event = json.loads(line)
+            if "error" in event:
+                raise (UserError if event["user"] else RuntimeError)(event["error"])
+            rows.append((event["candidate"], event["latency"]))
+        if child.returncode:
             lines = (folder / "stderr").read_text().strip().splitlines() or ["it said nothing"]
             raise RuntimeError(f"The timing process ended with status {child.returncode}: {lines[-1][:200]}")
     finally:
@@ -155,6 +160,21 @@ def _run_child(folder: Path, on_progress: Progress | None) -> list[tuple[int, di
             child.kill()
         child.wait()
     return rows
+
+
+def _lines(told: Path, child: subprocess.Popen[bytes], beat: Callable[[], None]) -> Iterator[str]:
+    """The whole lines of what a child writes into a file, until it has ended; ``beat`` is called in between."""
+    part = ""
+    with told.open() as stream:
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(BEAT_SECONDS)
+            ended = child.returncode is not None
+            *whole, part = (part + stream.read()).split("\n")
+            yield from whole
+            beat()
+            if ended:
+                return
 
 
 def _environment() -> dict[str, str]:

@@ -45,7 +45,6 @@ def measure_all(folder: Path, emit: Emit) -> None:
     torch.set_flush_denormal(True)  # pruned and decayed weights may be denormal, which costs 1.5 times
     job = json.loads((folder / "job.json").read_text())
     candidates = job["candidates"]
-    total = len(job["batches"]) * sum(map(len, candidates.values()))
     for runtime in job["runtimes"]:
         for batch in job["batches"]:
             generator = torch.Generator().manual_seed(job["seed"])
@@ -59,7 +58,7 @@ def measure_all(folder: Path, emit: Emit) -> None:
                 measured = paired_stats(
                     samples.baseline_s, samples.candidate_s, runtime=runtime, batch=batch, seed=job["seed"]
                 )
-                emit({"candidate": i, "latency": measured.model_dump(), "total": total})
+                emit({"candidate": i, "latency": measured.model_dump()})
 
 
 def _built(path: Path, runtime: str, x: torch.Tensor, label: str) -> Run:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Page, expect
 
+from compression.report.drawing import TITLE_PX
 from pages._lessons import Curve, Lesson, Pick, lessons
 from tests.e2e.browser import settle
 
@@ -30,11 +31,11 @@ def predict(page: Page, lesson: Lesson) -> None:
     elif isinstance(lesson.predict, Curve):
         page.get_by_role("slider", name="Expected accuracy at 90 %").focus()
         page.keyboard.press("PageDown")
-        expect(page).to_have_url(re.compile("learn_drawn=98-98-98-98-98-98-98-98-88-98"))
+        expect(page).to_have_url(re.compile("learn_drawn=98_98_98_98_98_98_98_98_88_98"))
     else:
         page.get_by_role("slider").focus()
         page.keyboard.press("ArrowRight")
-        expect(page).to_have_url(re.compile("learn_guess_.*=0.51"))
+        expect(page).to_have_url(re.compile("learn_guess_.*=0.01"))
     page.evaluate("document.activeElement.blur()")
     expect(page.get_by_role("button", name="Reveal")).to_be_enabled(timeout=WAIT_MS)
     settle(page)
@@ -51,6 +52,7 @@ def test_a_lesson_from_prediction_to_check(open_page: Open, lesson: Lesson) -> N
     page = opened(open_page, lesson)
     expect(page.get_by_role("heading", name=lesson.question)).to_be_visible(timeout=WAIT_MS)
     expect(page.get_by_text("Measured:")).to_have_count(0)
+    expect(page.get_by_role("button", name="Reveal")).to_be_disabled()
     predict(page, lesson)
     forward(page, "Experiment")
     expect(page.get_by_text("Measured:")).to_be_visible(timeout=WAIT_MS)
@@ -83,10 +85,86 @@ def test_a_clicker_goes_through_a_lesson_and_a_link_opens_the_same_view(open_pag
     settle(page)
     said = page.get_by_text("Measured:").inner_text()
     assert "hide=steps" in page.url
+    assert title_px(page) == 1.5 * TITLE_PX
     again = open_page(page.url.split("/")[-1])
     expect(again.get_by_text("Measured:")).to_have_text(said, timeout=WAIT_MS)
     page.keyboard.press("PageUp")
     expect(page.get_by_text("Measured:")).to_have_count(0, timeout=WAIT_MS)
+
+
+def title_px(page: Page) -> float:
+    title = page.locator(".js-plotly-plot .gtitle").first
+    expect(title).to_be_visible(timeout=WAIT_MS)
+    return float(title.evaluate("title => getComputedStyle(title).fontSize").removesuffix("px"))
+
+
+def link_of(page: Page) -> str:
+    """What the page gives away as its link, without the address before it."""
+    page.get_by_role("button", name="Link", exact=True).click()
+    link = page.get_by_test_id("stCode")
+    expect(link).to_be_visible(timeout=WAIT_MS)
+    settle(page)
+    said = link.inner_text().strip()
+    page.keyboard.press("Escape")
+    expect(link).to_be_hidden()
+    return said.split("/")[-1]
+
+
+def test_a_link_carries_what_was_chosen_at_an_earlier_step(open_page: Open) -> None:
+    lesson = list(lessons().values())[6]
+    page = opened(open_page, lesson, learn_step="Experiment", learn_guess_7="0.3", learn_temperature="9.0")
+    expect(page.get_by_text("Measured:")).to_be_visible(timeout=WAIT_MS)
+    forward(page, "Explanation")
+    settle(page)
+    expect(page).not_to_have_url(re.compile("learn_temperature"))
+    again = open_page(link_of(page))
+    again.get_by_role("button", name="Back").click()
+    expect(again.get_by_text("You said 30 %")).to_be_visible(timeout=WAIT_MS)
+    expect(again.get_by_role("slider", name="Temperature")).to_have_attribute("aria-valuetext", "9.00")
+
+
+def test_a_link_carries_the_curve_and_the_logits_that_were_drawn(open_page: Open) -> None:
+    for path, name, said in (
+        ("learn", "Expected accuracy at 50 %", "88 %"),
+        ("learn?learn_view=Pictures", "Logit at 4", "-4.5"),
+    ):
+        page = open_page(path)
+        page.get_by_role("slider", name=name).focus()
+        page.keyboard.press("PageDown")
+        expect(page).to_have_url(re.compile("learn_(drawn|logits)="))
+        again = open_page(link_of(page))
+        expect(again.get_by_role("slider", name=name)).to_have_attribute("aria-valuetext", said)
+
+
+def test_what_a_link_hides_stays_hidden_after_clicks_and_other_pages(open_page: Open) -> None:
+    lesson = list(lessons().values())[6]
+    page = opened(open_page, lesson, learn_guess_7="0.3", hide="views,tools")
+    hidden = [page.get_by_role("radio", name="Glossary"), page.get_by_text("Presenter mode")]
+    pages = page.get_by_test_id("stSidebarNav")
+    for here, go in (
+        (1, lambda: forward(page, "Experiment")),
+        (1, lambda: forward(page, "Explanation")),
+        (0, lambda: pages.get_by_role("link", name="Overview").click()),
+        (1, lambda: pages.get_by_role("link", name="Learn").click()),
+    ):
+        go()
+        settle(page)
+        expect(page.get_by_role("heading", name=lesson.question)).to_have_count(here, timeout=WAIT_MS)
+        for control in hidden:
+            expect(control).to_be_hidden()
+
+
+def test_a_timing_is_stopped_midway(open_page: Open) -> None:
+    lesson = list(lessons().values())[2]
+    page = opened(open_page, lesson, learn_guess_3=list(lesson.predict.choices)[0])
+    page.keyboard.press("n")
+    waits = page.get_by_text("Timing both models")
+    expect(waits).to_be_visible(timeout=WAIT_MS)
+    page.get_by_role("button", name="Back").click()
+    expect(waits).to_have_count(0, timeout=WAIT_MS)
+    settle(page)
+    page.keyboard.press("n")
+    expect(waits).to_be_visible(timeout=WAIT_MS)  # had it gone on to its end, its result would be kept
 
 
 def test_a_teachers_link_says_what_it_hides(open_page: Open) -> None:
@@ -122,9 +200,28 @@ def test_a_logit_is_dragged_and_moved_by_keys(open_page: Open) -> None:
     expect(drawn).not_to_have_text(before or "", timeout=WAIT_MS)
 
 
+def test_a_curve_is_drawn_in_one_stroke_and_reality_over_it(open_page: Open) -> None:
+    page = opened(open_page, list(lessons().values())[0])
+    handles = page.get_by_role("slider")
+    expect(handles).to_have_count(10)
+    first, last = handles.first.bounding_box(), handles.last.bounding_box()
+    assert first and last
+    page.mouse.move(first["x"] + first["width"] / 2, first["y"] + 35)
+    page.mouse.down()
+    page.mouse.move(last["x"] + last["width"] / 2, last["y"] + last["height"] - 30, steps=30)
+    page.mouse.up()
+    heights = [float(handle.get_attribute("aria-valuenow") or 0) for handle in handles.all()]
+    assert heights == sorted(heights, reverse=True) and heights[0] > 0.9 and heights[-1] < 0.1
+    expect(page).to_have_url(re.compile("learn_drawn="), timeout=WAIT_MS)
+    settle(page)
+    forward(page, "Experiment")
+    expect(page.get_by_text("your curve lies")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator(".js-plotly-plot").get_by_text("you drew")).to_be_visible()
+
+
 def test_a_lesson_hands_over_with_its_settings(open_page: Open) -> None:
     lesson = list(lessons().values())[0]
-    page = opened(open_page, lesson, learn_step="Explanation", learn_drawn="-".join(["50"] * 10))
+    page = opened(open_page, lesson, learn_step="Explanation", learn_drawn="_".join(["50"] * 10))
     page.get_by_role("button", name=lesson.onward.label).click()
     expect(page).to_have_url(re.compile("/prune.*prune_sparsity=0.6"), timeout=WAIT_MS)
     expect(page.locator(".js-plotly-plot .gtitle").first).to_contain_text("60", timeout=WAIT_MS)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import inspect
 import re
 import resource
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import ButtonGroup, Selectbox
 
 from compression.models.zoo import load_model
 from compression.pruning.masks import prunable
 from compression.registry import UserError
-from pages._classroom import LOCKS
+from pages._classroom import CHOSEN, LOCKS
 from pages._experiments import EXPERIMENTS
 from pages._lessons import Check, Curve, Lesson, Pick, lessons, read_lesson
 from pages._method_cards import TABLES, advice, words
@@ -37,10 +40,11 @@ def at_step(open_app: Open, lesson: Lesson, step: str, **query: str) -> AppTest:
     named = {
         "learn_lesson": f"{lesson.number} {lesson.title}",
         "learn_step": step,
-        "learn_drawn": "-".join(["50"] * 10),
+        "learn_drawn": "_".join(["50"] * 10),
     }
-    if isinstance(lesson.predict, Pick):
-        named[f"learn_guess_{lesson.number}"] = list(lesson.predict.choices)[0]
+    if not isinstance(lesson.predict, Curve):
+        first = list(lesson.predict.choices)[0] if isinstance(lesson.predict, Pick) else "0.25"
+        named[f"learn_guess_{lesson.number}"] = first
     at = open_app("learn", **named | query)
     assert not at.exception and not at.error, [*at.exception, *at.error]
     return at
@@ -71,18 +75,58 @@ def test_a_lesson_names_what_there_is(lesson: Lesson) -> None:
     assert not lesson.onward.stages or lesson.onward.page == "pages/pipeline.py"
 
 
-@pytest.mark.slow
+def said(widget: Any) -> list[str | float]:
+    """What a widget shows: the words that are chosen, the number, or the text."""
+    if isinstance(widget, ButtonGroup):
+        return [widget.options[place] for place in widget.indices]
+    return [widget.options[widget.index] if isinstance(widget, Selectbox) else widget.value]
+
+
 @EACH
-def test_an_experiment_computes_no_more_than_twenty_seconds(open_app: Open, lesson: Lesson) -> None:
+def test_the_page_that_opens_has_the_lessons_settings(open_app: Open, lesson: Lesson) -> None:
+    at = open_app(Path(lesson.onward.page).stem, **lesson.onward.query)
+    assert not at.exception and not at.error
+    kinds = (at.selectbox, at.slider, at.number_input, at.button_group, at.text_input)
+    shown = {widget.key: said(widget) for kind in kinds for widget in kind if widget.key in lesson.onward.query}
+    assert set(shown) == set(lesson.onward.query)
+    for key, (value,) in shown.items():
+        asked = lesson.onward.query[key]
+        assert value == (asked if isinstance(value, str) else float(asked)), key
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever leaves this machine fails."""
+    connect = socket.socket.connect
+
+    def local(self: socket.socket, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else ""
+        if host not in ("", "127.0.0.1", "::1", "localhost"):
+            raise OSError(f"A lesson asked for {host}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", local)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_network")
+@EACH
+def test_an_experiment_needs_no_network_and_computes_no_more_than_twenty_seconds(
+    open_app: Open, lesson: Lesson
+) -> None:
     open_app("overview")  # what is imported once does not count
     before = seconds()
-    line = measured(at_step(open_app, lesson, "Experiment"))
-    assert len(line) > 20
+    at = at_step(open_app, lesson, "Experiment")
+    assert len(measured(at)) > 20
     assert seconds() - before < MOST_SECONDS
+    settings = {widget.key for widget in [*at.slider, *at.number_input]} - {f"learn_guess_{lesson.number}"}
+    assert settings <= set(CHOSEN), "a link carries all that can be set"
 
 
-def test_nothing_is_shown_before_a_prediction(open_app: Open) -> None:
-    at = open_app("learn", learn_lesson="3 Sparsity is not speed", learn_step="Experiment")
+@pytest.mark.parametrize("number", [1, 2, 3], ids=["to draw", "to move", "to pick"])
+def test_nothing_is_shown_before_a_prediction(open_app: Open, number: int) -> None:
+    title = list(lessons())[number - 1]
+    at = open_app("learn", learn_lesson=f"{number} {title}", learn_step="Experiment")
     assert [box.value for box in at.info][0].startswith("Predict first")
     assert not at.get("plotly_chart")
     assert at.button(key="learn_on").disabled
@@ -146,14 +190,31 @@ def test_every_word_has_a_meaning_and_a_lesson() -> None:
         assert told["means"].endswith(".") and 1 <= told["lesson"] <= len(lessons())
 
 
-@pytest.mark.parametrize(("table", "key"), [(name, next(iter(table.methods))) for name, table in TABLES.items()])
-def test_a_card_is_shown_with_its_source(open_app: Open, table: str, key: str) -> None:
-    at = open_app("learn", learn_view="Methods", learn_table=TABLES[table].label)
+def at_card(open_app: Open, table: str, key: str) -> AppTest:
+    label = TABLES[table].methods[key].label
+    at = open_app("learn", learn_view="Methods", learn_table=TABLES[table].label, **{f"learn_card_{table}": label})
     assert not at.exception and not at.error
     card = TABLES[table].methods[key]
     assert [box.value for box in at.header] == [card.label]
     assert any(card.paper in caption.value for caption in at.caption)
-    assert bool(at.get("plotly_chart")) == bool(TABLES[table].picture)
+    return at
+
+
+@pytest.mark.parametrize(("table", "key"), [(name, next(iter(table.methods))) for name, table in TABLES.items()])
+def test_a_card_is_shown_with_its_source_and_picture(open_app: Open, table: str, key: str) -> None:
+    assert len(at_card(open_app, table, key).get("image" if table == "datasets" else "plotly_chart"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("table", "key"), [(name, key) for name, table in TABLES.items() for key in list(table.methods)[1:]], ids=str
+)
+def test_every_other_card_has_its_picture(open_app: Open, table: str, key: str) -> None:
+    at = at_card(open_app, table, key)
+    if table == "datasets":
+        assert "not on this machine" in at.info[0].value
+    else:
+        assert len(at.get("plotly_chart")) == 1
 
 
 def test_every_control_that_a_link_can_hide_is_documented() -> None:
