@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages._link import address
@@ -19,6 +21,8 @@ html {{ font-size: {LARGER:.0%}; }}
 .st-key-learn_seed, .st-key-learn_onward {{ display: none; }}
 .stMainBlockContainer {{ max-width: 60rem; margin-inline: auto; }}
 </style>"""
+HEARD = Path(__file__).with_name("_steps.js")
+"""Has the keys of the steps heard wherever the focus is."""
 LOCKS = {
     "sidebar": (
         "The sidebar with all pages and lessons",
@@ -35,6 +39,11 @@ LOCKS = {
     "tools": ("Presenter mode and this link", ".st-key-learn_tools"),
 }
 """What a link can hide: the words for a teacher, and what they mean on the page."""
+
+
+def step_keys(presenting: bool) -> tuple[str, str]:
+    """The keys that lead back and on: a clicker's for a presenter."""
+    return ("PageUp", "PageDown") if presenting else ("b", "n")
 
 
 def presented() -> bool:
@@ -55,6 +64,8 @@ def frame() -> bool:
         _link()
     if present:
         st.html(LARGE)
+    keys = " ".join(step_keys(present))
+    st.html(f'<i data-steps="{keys}" hidden></i><script>{HEARD.read_text()}</script>', unsafe_allow_javascript=True)
     return present
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from compression.registry import UserError
+from pages._classroom import step_keys
 from pages._experiments import EXPERIMENTS
 from pages._guess import Guess, ask, reveal
 from pages._lessons import Curve, Lesson, lessons
@@ -52,19 +53,19 @@ def walk(lesson: Lesson, presenting: bool) -> None:
 
 def _buttons(place, lesson: Lesson, step: str, guess: Guess | None, presenting: bool) -> None:
     at = STEPS.index(step)
-    back, on = ("PageUp", "PageDown") if presenting else ("B", "N")
+    back, on = step_keys(presenting)
     last = at == len(STEPS) - 1
-    titles = list(lessons())
-    after = titles[lesson.number] if lesson.number < len(titles) else None
+    before, after = _beside(lesson)
     with place:
         st.button(
-            "Back", icon=":material/arrow_back:", key="learn_back", shortcut=back, disabled=at == 0,
-            on_click=_to, args=(STEPS[max(0, at - 1)],), help="Stops what is being measured, too.",
+            "Back", icon=":material/arrow_back:", key="learn_back", shortcut=back, disabled=at == 0 and before is None,
+            on_click=_to if at else _to_lesson, args=(STEPS[at - 1],) if at else (before, STEPS[-1]),
+            help="Stops what is being measured, too.",
         )  # fmt: skip
         st.button(
             ONWARD[at], icon=":material/arrow_forward:", key="learn_on", shortcut=on, type="primary",
             disabled=guess is None or (last and after is None),
-            on_click=_next_lesson if last else _to, args=(after,) if last else (STEPS[at + 1],),
+            on_click=_to_lesson if last else _to, args=(after, STEPS[0]) if last else (STEPS[at + 1],),
             help="Predict first." if guess is None else None,
         )  # fmt: skip
 
@@ -73,9 +74,15 @@ def _to(step: str) -> None:
     st.session_state[STEP] = step
 
 
-def _next_lesson(title: str) -> None:
+def _to_lesson(title: str, step: str) -> None:
     st.session_state[LESSON] = title
-    _to(STEPS[0])
+    _to(step)
+
+
+def _beside(lesson: Lesson) -> tuple[str | None, str | None]:
+    """The titles of the lessons before and after one."""
+    titles = [None, *lessons(), None]
+    return titles[lesson.number - 1], titles[lesson.number + 1]
 
 
 def _experiment(lesson: Lesson, guess: Guess) -> None:

@@ -36,7 +36,6 @@ def predict(page: Page, lesson: Lesson) -> None:
         page.get_by_role("slider").focus()
         page.keyboard.press("ArrowRight")
         expect(page).to_have_url(re.compile("learn_guess_.*=0.01"))
-    page.evaluate("document.activeElement.blur()")
     expect(page.get_by_role("button", name="Reveal")).to_be_enabled(timeout=WAIT_MS)
     settle(page)
 
@@ -90,6 +89,23 @@ def test_a_clicker_goes_through_a_lesson_and_a_link_opens_the_same_view(open_pag
     expect(again.get_by_text("Measured:")).to_have_text(said, timeout=WAIT_MS)
     page.keyboard.press("PageUp")
     expect(page.get_by_text("Measured:")).to_have_count(0, timeout=WAIT_MS)
+
+
+def test_a_clicker_is_heard_after_a_click_on_a_control(open_page: Open) -> None:
+    lesson = next(one for one in lessons().values() if isinstance(one.predict, Pick))
+    page = opened(open_page, lesson)
+    page.get_by_text("Presenter mode").click()
+    expect(page.get_by_test_id("stSidebar")).to_be_hidden(timeout=WAIT_MS)
+    settle(page)
+    page.get_by_text(next(iter(lesson.predict.choices)), exact=True).click()
+    settle(page)
+    page.keyboard.press("PageDown")
+    expect(page.get_by_text("Measured:")).to_be_visible(timeout=WAIT_MS)
+    page.keyboard.press("PageUp")
+    expect(page.get_by_text("Measured:")).to_have_count(0, timeout=WAIT_MS)
+    page.keyboard.press("PageUp")
+    before = list(lessons().values())[lesson.number - 2]
+    expect(page.get_by_role("heading", name=before.question)).to_be_visible(timeout=WAIT_MS)
 
 
 def title_px(page: Page) -> float:

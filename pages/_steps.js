@@ -1,0 +1,14 @@
+// Streamlit hears no shortcut while the focus is on a control that was clicked; those of the steps are heard there, too.
+if (!window.espalierSteps) {
+  window.espalierSteps = true;
+  const typed = "textarea, input[type=text], input[type=number], input:not([type])";
+  document.addEventListener("keydown", (event) => {
+    const steps = document.querySelector("[data-steps]")?.dataset.steps.split(" ") ?? [];
+    const focused = document.activeElement;
+    if (!steps.includes(event.key) || focused === document.body || focused.matches(typed)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    focused.blur();
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key: event.key, code: event.code, bubbles: true }));
+  }, true);
+}
