@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit as st
 
 from pages._link import address
 
 PRESENT, HIDE, HIDDEN = "learn_present", "hide", "learn_hidden"
+HERE = ("127.0.0.1", "localhost", "::1")
 CHOSEN = tuple(
     f"learn_{name}" for name in ("seed", "threshold", "temperature", "sparsity", "budget", "drawn", "logits")
 )
@@ -88,4 +90,7 @@ def _link() -> None:
             help="A class then sees only what the lesson needs.",
         )  # fmt: skip
         kept = {name: str(st.session_state[name]) for name in CHOSEN if name in st.session_state}
-        st.code(address(hide=",".join(chosen), **kept), language=None, wrap_lines=True)
+        link = address(hide=",".join(chosen), **kept)
+        st.code(link, language=None, wrap_lines=True)
+        if urlsplit(link).hostname in HERE:
+            st.caption("Only this computer reaches this address; the deployment guide says how a class does.")
