@@ -113,18 +113,30 @@ def method_cards() -> None:
         st.caption(f"{card.paper}. {table.where.format(card.key)}.")
 
 
+def entries() -> list[dict[str, str]]:
+    """All words, what they mean and where there is more: those of the field, and the methods by their cards."""
+    titles = list(lessons())
+    field = [
+        (word, told["means"], f"lesson {told['lesson']}, {titles[told['lesson'] - 1]}")
+        for word, told in words().items()
+    ]
+    cards = [
+        (card.label, card.sentence, f"card, {table.label}")
+        for table in TABLES.values()
+        for card in table.methods.values()
+    ]
+    ordered = sorted([*field, *cards], key=lambda entry: entry[0].casefold())
+    return [{"word": word, "what it means": means, "more in": place} for word, means, place in ordered]
+
+
 def glossary() -> None:
     """All words, or those that hold what is looked for."""
     asked = st.text_input(
         "Find a word", key="learn_find", bind="query-params", placeholder="temperature",
         help="In the words and in what they mean.",
     )  # fmt: skip
-    titles = list(lessons())
-    rows = [
-        {"word": word, "what it means": told["means"], "lesson": f"{told['lesson']} {titles[told['lesson'] - 1]}"}
-        for word, told in sorted(words().items())
-        if asked.strip().casefold() in f"{word} {told['means']}".casefold()
-    ]
+    wanted = asked.strip().casefold()
+    rows = [row for row in entries() if wanted in f"{row['word']} {row['what it means']}".casefold()]
     if rows:
         st.table(pd.DataFrame(rows).set_index("word"))
     else:

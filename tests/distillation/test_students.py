@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from compression.distillation.students import STUDENTS, fresh, student_blueprint
+from compression.distillation.students import STUDENTS, fresh, student_blueprint, widths
 from compression.models.files import Blueprint
 from compression.models.zoo import SAMPLES, load
 from compression.recipe import Distill
@@ -87,3 +87,12 @@ def test_every_student_has_its_card(key: str) -> None:
     card = STUDENTS[key]
     assert card.key == key
     assert all((card.label, card.sentence, card.formula, "arXiv" in card.paper))
+
+
+def test_widths_and_parameters_are_counted_without_building_the_network() -> None:
+    stage = Distill(student="mlp", hidden=(32,))
+    made, params = widths(student_blueprint(stage, blueprint("digits-cnn")))
+    assert list(made.values()) == [32, 10]
+    assert params == (64 + 1) * 32 + (32 + 1) * 10
+    assert widths(blueprint("digits-cnn"))[0] == {"stem": 32, "blocks.0.conv1": 32, "blocks.0.conv2": 32,
+        "blocks.1.conv1": 64, "blocks.1.conv2": 64, "blocks.1.shortcut.0": 64, "head": 10}  # fmt: skip

@@ -241,6 +241,11 @@ def test_the_glossary_finds_a_word(open_app: Open) -> None:
     whole = len(at.table[0].value)
     at = at.text_input(key="learn_find").set_value("TEMPERATURE").run()
     found = at.table[0].value
-    assert "Temperature" in found.index and 0 < len(found) < whole == len(words())
+    methods = sum(len(table.methods) for table in TABLES.values())
+    assert "Temperature" in found.index and 0 < len(found) < whole == len(words()) + methods
+    assert found.loc["Soft targets", "what it means"].tolist() == [
+        words()["Soft targets"]["means"],
+        TABLES["distillations"].methods["soft_targets"].sentence,
+    ]
     at = at.text_input(key="learn_find").set_value("no such word").run()
     assert not at.table and "No word here" in at.info[0].value
