@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -46,6 +47,12 @@ def test_a_server_warms_just_what_its_first_page_asks_for(open_app: Open) -> Non
     assert _judged.cache_info().misses == 1
     sound(open_app("overview"))
     assert _judged.cache_info().misses == 1
+
+
+def test_what_a_server_loads_at_its_start_is_left_out_of_collections(data_root: Path) -> None:
+    gc.unfreeze()
+    warm()
+    assert gc.get_freeze_count() > 100_000
 
 
 def test_the_dashboard_trusts_no_code_of_models(open_app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
