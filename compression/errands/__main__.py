@@ -8,7 +8,10 @@ import shutil
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from compression.data.root import data_root
 from compression.errands.folder import WORK, read_order
@@ -16,6 +19,12 @@ from compression.errands.orders import ERRANDS, Say
 from compression.registry import UserError
 from compression.studies.watch import State, write_state
 from compression.training import prepare_process
+
+MEMORY = {"data": 6 * 2**30, "model": 32 * 2**30}
+"""Bytes that what a stranger sends may take, over what the process begins with.
+
+Measured: a data set takes its pixels, of which 4 GiB are read, and one image decoded; a model seven times its weights.
+"""
 
 
 def main(folder: Path) -> int:
@@ -42,14 +51,27 @@ def _outcome(folder: Path, say: Say) -> dict[str, object]:
     """Carry out the order; what the state says of its end."""
     try:
         order = read_order(folder)
+        _bound(order.kind)
         found = ERRANDS[order.kind](order, say)
     except UserError as fault:
         return {"state": "failed", "message": str(fault)}
     except Exception as fault:
+        if isinstance(fault, MemoryError) or "allocate memory" in str(fault):  # the latter is torch's
+            return {"state": "failed", "message": "It takes more memory than an upload may; bring something smaller"}
         traceback.print_exc()  # into the log, where the one who runs the server looks
         return {"state": "failed", "message": " ".join(f"{type(fault).__name__}: {fault}".split())[:200]}
     (folder / "found.json").write_text(json.dumps(found), encoding="utf-8")
     return {"state": "done", "done": 100}
+
+
+def _bound(kind: str) -> None:
+    """Limit the memory of this process from here on, where the order came with files from a stranger."""
+    with suppress(ImportError, KeyError, ValueError, OSError):  # not on every system
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)  # which stays, for processes that set a limit of their own
+        most = psutil.Process().memory_info().vms + min(MEMORY[kind], psutil.virtual_memory().total)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -102,6 +104,38 @@ def test_what_cannot_be_is_one_line_that_names_no_path_of_the_server(order: Orde
     assert present.state == "failed"
     assert words in present.message
     assert "\n" not in present.message and str(data_root) not in present.message
+    assert own_names() == () and own_models() == ()
+
+
+SMALL = """
+import sys
+from pathlib import Path
+from compression.errands import __main__ as errand
+errand.MEMORY = dict.fromkeys(errand.MEMORY, 2**26)
+sys.exit(errand.main(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        AddData(name="mine", size=(2000, 2000), grey=False),
+        AddModel(name="mine", architecture="mlp", config={"inputs": 64, "hidden": [4000, 4000]}, data="digits"),
+    ],
+    ids=["data", "model"],
+)
+def test_what_takes_more_memory_than_it_may_is_one_line(
+    order: Order, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(folder: Path, module: str) -> None:
+        subprocess.run([sys.executable, "-c", SMALL, str(folder)], check=True, timeout=100)
+
+    monkeypatch.setattr(watch, "begin", begin)
+    present = ended(order, images_zip=a_zip(tmp_path))
+    assert (present.state, present.message) == (
+        "failed",
+        "It takes more memory than an upload may; bring something smaller",
+    )
     assert own_names() == () and own_models() == ()
 
 
