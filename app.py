@@ -17,10 +17,12 @@ STYLE = (
     ".st-key-folding>div:last-child{flex:1 1 0;min-width:420px}.st-key-headline h1{font-size:1.35rem}"
     ".katex-display{padding:0 3px 3px}"  # else some formulas scroll by a pixel or two
     "[data-testid^=stBaseButton-primary]:enabled kbd{color:inherit;opacity:1}"  # else its shortcut is too faint
+    # White words on the dark theme's primary colour are too faint; not on this, as tests/test_ground.py computes.
+    "[data-testid^=stBaseButton-primary]:enabled:not(:hover),span[data-tag]{background:light-dark(#12436D,#2F78BE)}"
 )
-# White words on the dark theme's primary colour are too faint; not on this, as tests/test_ground.py computes.
-DARK = "[data-testid^=stBaseButton-primary]:enabled:not(:hover),span[data-tag]{background:#2F78BE;border-color:#2F78BE}"
-st.html(f"<style>{STYLE}{DARK if st.context.theme.type == 'dark' else ''}</style>")
+# A dialog stands beside the page, which alone knows its theme.
+DARK = ".stDialog{color-scheme:dark}" if st.context.theme.type == "dark" else ""
+st.html(f"<style>{STYLE}{DARK}</style>")
 
 PAGES = [
     st.Page("pages/overview.py", title="Overview", icon=":material/home:", default=True),

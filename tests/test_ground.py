@@ -198,9 +198,10 @@ def test_every_text_of_a_theme_can_be_read(name: str) -> None:
         assert contrast(rgb(theme["linkColor"]), rgb(ground)) >= 4.5
     assert contrast(rgb(theme["codeTextColor"]), rgb(theme["codeBackgroundColor"])) >= 4.5
     assert contrast(rgb(theme["dataframeHeaderTextColor"]), rgb(theme["dataframeHeaderBackgroundColor"])) >= 4.5
-    # White words are on its buttons, and on what app.py has instead of it in the dark theme.
-    (fill,) = re.findall(r"background:(#\w{6})", (ROOT / "app.py").read_text())
-    assert contrast(rgb("#ffffff"), rgb(fill if name == "dark" else theme["primaryColor"])) >= 4.5
+    # White words are on buttons, whose colour in the dark theme app.py has.
+    (fills,) = re.findall(r"light-dark\((#\w{6}),(#\w{6})\)", (ROOT / "app.py").read_text())
+    assert fills[0] == CONFIG["theme"]["light"]["primaryColor"]
+    assert contrast(rgb("#ffffff"), rgb(fills[name == "dark"])) >= 4.5
     # The white tick of a checkbox and the knob of a switch are drawn on the primary colour.
     assert contrast(rgb("#ffffff"), rgb(theme["primaryColor"])) >= 3
 
