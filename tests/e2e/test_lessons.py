@@ -45,6 +45,20 @@ def forward(page: Page, step: str) -> None:
     expect(page).to_have_url(re.compile(f"learn_step={step}"), timeout=WAIT_MS)
 
 
+def test_a_timing_is_stopped_midway(open_page: Open) -> None:
+    """Before the lessons are walked through, since a timing is kept for everybody once it is done."""
+    lesson = list(lessons().values())[2]
+    page = opened(open_page, lesson, learn_guess_3=list(lesson.predict.choices)[0])
+    page.keyboard.press("n")
+    waits = page.get_by_text("Timing both models")
+    expect(waits).to_be_visible(timeout=WAIT_MS)
+    page.get_by_role("button", name="Back").click()
+    expect(waits).to_have_count(0, timeout=WAIT_MS)
+    settle(page)
+    page.keyboard.press("n")
+    expect(waits).to_be_visible(timeout=WAIT_MS)  # had it gone on to its end, its result would be kept
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("lesson", lessons().values(), ids=lambda lesson: f"{lesson.number:02}")
 def test_a_lesson_from_prediction_to_check(open_page: Open, lesson: Lesson) -> None:
@@ -122,7 +136,7 @@ def link_of(page: Page) -> str:
     settle(page)
     said = link.inner_text().strip()
     page.keyboard.press("Escape")
-    expect(link).to_be_hidden()
+    expect(link).to_be_hidden(timeout=WAIT_MS)
     return said.split("/")[-1]
 
 
@@ -132,11 +146,11 @@ def test_a_link_carries_what_was_chosen_at_an_earlier_step(open_page: Open) -> N
     expect(page.get_by_text("Measured:")).to_be_visible(timeout=WAIT_MS)
     forward(page, "Explanation")
     settle(page)
-    expect(page).not_to_have_url(re.compile("learn_temperature"))
+    expect(page).not_to_have_url(re.compile("learn_temperature"), timeout=WAIT_MS)
     again = open_page(link_of(page))
     again.get_by_role("button", name="Back").click()
     expect(again.get_by_text("You said 30 %")).to_be_visible(timeout=WAIT_MS)
-    expect(again.get_by_role("slider", name="Temperature")).to_have_attribute("aria-valuetext", "9.00")
+    expect(again.get_by_role("slider", name="Temperature")).to_have_attribute("aria-valuetext", "9.00", timeout=WAIT_MS)
 
 
 def test_a_link_carries_the_curve_and_the_logits_that_were_drawn(open_page: Open) -> None:
@@ -147,9 +161,9 @@ def test_a_link_carries_the_curve_and_the_logits_that_were_drawn(open_page: Open
         page = open_page(path)
         page.get_by_role("slider", name=name).focus()
         page.keyboard.press("PageDown")
-        expect(page).to_have_url(re.compile("learn_(drawn|logits)="))
+        expect(page).to_have_url(re.compile("learn_(drawn|logits)="), timeout=WAIT_MS)
         again = open_page(link_of(page))
-        expect(again.get_by_role("slider", name=name)).to_have_attribute("aria-valuetext", said)
+        expect(again.get_by_role("slider", name=name)).to_have_attribute("aria-valuetext", said, timeout=WAIT_MS)
 
 
 def test_what_a_link_hides_stays_hidden_after_clicks_and_other_pages(open_page: Open) -> None:
@@ -167,20 +181,7 @@ def test_what_a_link_hides_stays_hidden_after_clicks_and_other_pages(open_page: 
         settle(page)
         expect(page.get_by_role("heading", name=lesson.question)).to_have_count(here, timeout=WAIT_MS)
         for control in hidden:
-            expect(control).to_be_hidden()
-
-
-def test_a_timing_is_stopped_midway(open_page: Open) -> None:
-    lesson = list(lessons().values())[2]
-    page = opened(open_page, lesson, learn_guess_3=list(lesson.predict.choices)[0])
-    page.keyboard.press("n")
-    waits = page.get_by_text("Timing both models")
-    expect(waits).to_be_visible(timeout=WAIT_MS)
-    page.get_by_role("button", name="Back").click()
-    expect(waits).to_have_count(0, timeout=WAIT_MS)
-    settle(page)
-    page.keyboard.press("n")
-    expect(waits).to_be_visible(timeout=WAIT_MS)  # had it gone on to its end, its result would be kept
+            expect(control).to_be_hidden(timeout=WAIT_MS)
 
 
 def test_a_teachers_link_says_what_it_hides(open_page: Open) -> None:
@@ -232,7 +233,7 @@ def test_a_curve_is_drawn_in_one_stroke_and_reality_over_it(open_page: Open) -> 
     settle(page)
     forward(page, "Experiment")
     expect(page.get_by_text("your curve lies")).to_be_visible(timeout=WAIT_MS)
-    expect(page.locator(".js-plotly-plot").get_by_text("you drew")).to_be_visible()
+    expect(page.locator(".js-plotly-plot").get_by_text("you drew")).to_be_visible(timeout=WAIT_MS)
 
 
 def test_a_lesson_hands_over_with_its_settings(open_page: Open) -> None:
