@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from compression.carbon import read_grid
-from compression.cli_data import ACTIONS
+from compression.cli_data import data
 from compression.cli_export import export
 from compression.cli_import import imported, models
 from compression.cli_parser import command_parser, listed
@@ -24,14 +24,9 @@ from compression.cli_tables import (
     print_json,
     progress,
     result_tables,
-    set_table,
-    sets_table,
     sweep_table,
     teaching_table,
 )
-from compression.data.fetching import fetch
-from compression.data.root import data_root
-from compression.data.sets import DATASETS, load_data, sources
 from compression.machine import cores
 from compression.pipeline import Event, measure, run
 from compression.recipe import Recipe, validated
@@ -65,33 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("espalier: interrupted", file=sys.stderr)
         return 130
-
-
-def _data(arguments: argparse.Namespace) -> None:
-    if arguments.set in ACTIONS:
-        return ACTIONS[arguments.set](arguments)
-    if arguments.what is not None:
-        raise UserError(f"{quoted(arguments.what)} is one word too many after {quoted(arguments.set)}")
-    if arguments.get and not arguments.set:
-        raise UserError(f"--get needs the name of a data set; choose one of: {', '.join(DATASETS)}")
-    if arguments.get:
-        fetch(arguments.set, lambda line: print(line, file=sys.stderr))
-    if arguments.set:
-        dataset = load_data(arguments.set)
-        about = {
-            "name": dataset.name,
-            "shape": list(dataset.shape),
-            "classes": list(dataset.classes),
-            **{name: len(split) for name, split in dataset.splits()},
-            "mean": list(dataset.mean),
-            "std": list(dataset.std),
-            "note": dataset.note,
-        }
-        return print_json(about) if arguments.json else set_table(about)
-    known = [
-        {"name": s.name, "here": s.here(), "megabytes": s.megabytes, "sentence": s.sentence} for s in sources().values()
-    ]
-    return print_json(known) if arguments.json else sets_table(known, data_root())
 
 
 def _measure(arguments: argparse.Namespace) -> None:
@@ -290,7 +258,7 @@ def _reported(arguments: argparse.Namespace) -> None:
 
 COMMANDS = {
     "models": models,
-    "data": _data,
+    "data": data,
     "import": imported,
     "measure": _measure,
     "run": _run,

@@ -1,4 +1,4 @@
-"""``espalier data add``, ``rm`` and ``clean``: your own images as a data set with a name."""
+"""``espalier data``: which data sets there are, and with ``add``, ``rm`` and ``clean`` your own images as one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,45 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from compression.cli_tables import print_json, progress, removed, table
+from compression.cli_tables import print_json, progress, removed, set_table, sets_table, table
 from compression.data.adding import add
+from compression.data.fetching import fetch
 from compression.data.names import said
 from compression.data.own import Report, remove
+from compression.data.root import data_root
+from compression.data.sets import DATASETS, load_data, sources
 from compression.registry import UserError, quoted
 
 SHOWN = 20
 """Lines of each kind that are printed; ``--json`` has more."""
+
+
+def data(arguments: argparse.Namespace) -> None:
+    """Say what is known of all data sets or of one; or add, delete or clean up."""
+    if arguments.set in ACTIONS:
+        return ACTIONS[arguments.set](arguments)
+    if arguments.what is not None:
+        raise UserError(f"{quoted(arguments.what)} is one word too many after {quoted(arguments.set)}")
+    if arguments.get and not arguments.set:
+        raise UserError(f"--get needs the name of a data set; choose one of: {', '.join(DATASETS)}")
+    if arguments.get:
+        fetch(arguments.set, lambda line: print(line, file=sys.stderr))
+    if arguments.set:
+        dataset = load_data(arguments.set)
+        about = {
+            "name": dataset.name,
+            "shape": list(dataset.shape),
+            "classes": list(dataset.classes),
+            **{name: len(split) for name, split in dataset.splits()},
+            "mean": list(dataset.mean),
+            "std": list(dataset.std),
+            "note": dataset.note,
+        }
+        return print_json(about) if arguments.json else set_table(about)
+    known = [
+        {"name": s.name, "here": s.here(), "megabytes": s.megabytes, "sentence": s.sentence} for s in sources().values()
+    ]
+    return print_json(known) if arguments.json else sets_table(known, data_root())
 
 
 def _add(arguments: argparse.Namespace) -> None:

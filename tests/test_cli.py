@@ -142,7 +142,7 @@ def test_data_takes_a_folder_whatever_its_classes_are_called(espalier: Call, tmp
 
 def test_data_is_fetched_only_when_asked(espalier: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     fetched = []
-    monkeypatch.setattr(cli, "fetch", lambda name, notify: fetched.append(name))
+    monkeypatch.setattr(cli_data, "fetch", lambda name, notify: fetched.append(name))
     espalier("data", "digits")
     assert fetched == []
     espalier("data", "digits", "--get")
@@ -544,7 +544,7 @@ def test_what_the_system_refuses_is_one_line(complaint: Call, monkeypatch: pytes
     def full(name: str, notify: object) -> None:
         raise OSError(28, "No space left on device", "/data")
 
-    monkeypatch.setattr(cli, "fetch", full)
+    monkeypatch.setattr(cli_data, "fetch", full)
     assert complaint("data", "mnist", "--get") == "espalier: [Errno 28] No space left on device: '/data'"
 
 
