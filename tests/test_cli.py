@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from compression import cli, measure, pipeline
+from compression import cli, cli_data, measure, pipeline
 from compression.cli import main, sparsities
 from compression.models.files import Blueprint, save_weights
 from compression.models.zoo import available, load, model_card
