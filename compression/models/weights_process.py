@@ -42,15 +42,17 @@ def main(path: Path, out: Path, where: str) -> int:
 
 def _bound(size: int) -> None:
     """Limit what this process may take from here on: a few times its file, and some minutes."""
-    with suppress(ImportError, ValueError, OSError):  # not on every system
+    try:
         import resource
-
-        memory = psutil.Process().memory_info().vms + 4 * REPEATED * size + SPARE_BYTES
-        for limit, most in (
-            (resource.RLIMIT_AS, memory),
-            (resource.RLIMIT_CPU, SECONDS),
-            (resource.RLIMIT_FSIZE, REPEATED * MAX_BYTES),
-        ):
+    except ImportError:  # not on every system
+        return
+    memory = psutil.Process().memory_info().vms + 4 * REPEATED * size + SPARE_BYTES
+    for limit, most in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CPU, SECONDS),
+        (resource.RLIMIT_FSIZE, REPEATED * MAX_BYTES),
+    ):
+        with suppress(ValueError, OSError):  # one that cannot be had is no reason to leave out the others
             resource.setrlimit(limit, (most, most))
 
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from benchmarks.browsing import Server, free_port, wait_for
-from compression.studies import control, store
+from compression.studies import control, database
 from tests.e2e.browser import SWITCHES, settle, system_browser
 from tests.studies.plans import measured
 
@@ -42,13 +42,13 @@ def study(home: Path) -> Iterator[str]:
     """A study with its models in the server's store, for as long as a module's tests take."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ESPALIER_DATA", str(home / "data"))
-        patch.delenv(store.VARIABLE, raising=False)
+        patch.delenv(database.VARIABLE, raising=False)
         (home / "data").mkdir(exist_ok=True)
         name = measured(STUDY).name
-        store.let_go()
+        database.let_go()
         yield name
         control.delete(name)
-        store.let_go()
+        database.let_go()
 
 
 @pytest.fixture(scope="session")
