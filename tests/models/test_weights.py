@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import resource
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -211,3 +212,16 @@ def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path) -> None:
     with (tmp_path / "w.safetensors").open("wb") as file:
         file.truncate(5 * 2**30)  # a hole: it takes no room
     assert "w.safetensors' has 5.0 GiB; at most 4 GiB are read" in complaint(tmp_path / "w.safetensors")
+
+
+def test_a_limit_that_cannot_be_had_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = []
+
+    def limit(which: int, most: tuple[int, int]) -> None:
+        if which == resource.RLIMIT_AS:
+            raise ValueError("current limit exceeds maximum limit")
+        limited.append(which)
+
+    monkeypatch.setattr(resource, "setrlimit", limit)
+    weights_process._bound(1000)
+    assert limited == [resource.RLIMIT_CPU, resource.RLIMIT_FSIZE]
