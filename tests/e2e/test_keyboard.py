@@ -55,7 +55,7 @@ ACTS = {
     "data sets are shown": Act("library", {}, "radio", "Models", ("ArrowRight", "Space"), url="library_view=Data"),
     "a logit is moved": Act("learn", {"learn_view": "Pictures"}, "slider", "Logit at 4", ("PageUp",), words="-2.5"),
     "a prediction is made": Act(
-        "learn", {}, "slider", "Expected accuracy at 90 %", ("PageDown",), url="learn_drawn=98-98-98-98-98-98-98-98-88"
+        "learn", {}, "slider", "Expected accuracy at 90 %", ("PageDown",), url="learn_drawn=98_98_98_98_98_98_98_98_88"
     ),
 }
 
@@ -105,7 +105,11 @@ def test_it_is_reached_and_done_and_the_focus_is_seen(open_page: Open, act: Act)
 def test_a_prediction_is_revealed_and_a_report_is_saved(open_page: Open) -> None:
     page = open_page("learn")
     tab_to(page, page.get_by_role("slider", name="Expected accuracy at 10 %"))
-    tab_to(page, page.get_by_role("button", name="Reveal"), "Shift+Tab")
+    page.keyboard.press("PageDown")
+    reveal = page.get_by_role("button", name="Reveal")
+    expect(reveal).to_be_enabled(timeout=WAIT_MS)
+    settle(page, WAIT_MS)
+    tab_to(page, reveal, "Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Measured:")).to_be_visible(timeout=WAIT_MS)
     page = open_page("present?present_study=seen+by+all")
