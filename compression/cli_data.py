@@ -110,7 +110,7 @@ def _clean(arguments: argparse.Namespace) -> None:
     if not gone:
         print(f"nothing that no study uses is {arguments.days:g} days old", file=sys.stderr)
     elif not arguments.yes:
-        print(f"{len(gone)} files are old; say --yes to remove them", file=sys.stderr)
+        print(f"{len(gone)} files and folders are old; say --yes to remove them", file=sys.stderr)
 
 
 ACTIONS = {"add": _add, "rm": _rm, "clean": _clean}

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import takewhile
+from pathlib import Path
 
+import psutil
+
+GIVEN = Path("/sys/fs/cgroup/memory.max")
+"""Where Linux says how much memory a container has."""
 LIBRARIES = ("torch", "torchvision", "onnxruntime", "torch-pruning", "espalier")
 
 
@@ -27,6 +33,14 @@ def versions() -> dict[str, str]:
 def cores() -> int:
     """How many processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> int:
+    """Bytes of memory that this process may take: the machine's, or what its container was given of them."""
+    whole = psutil.virtual_memory().total
+    with suppress(OSError, ValueError):  # there is no such group, or its limit is "max"
+        return min(whole, int(GIVEN.read_text()))
+    return whole
 
 
 def gpus() -> list[str]:

@@ -118,7 +118,7 @@ def _row(model: str, data: str | None, plan: str, index: int) -> Row | None:
     return run_point(sweep.points()[index], sweep.split, sweep.limit, keep=False).row
 
 
-def stoppable(*done: Any) -> None:
+def heed_clicks(*done: Any) -> None:
     """For what takes seconds inside a cached call, where nothing can be drawn: whoever has moved on ends it here."""
     st.session_state.get("learn_step")  # where Streamlit sees that a click asks for another run
 
@@ -137,7 +137,7 @@ def live_runs(recipes: Sequence[Recipe]) -> list[StageResult]:
 
 @kept_apart(st.cache_data, by_subject, max_entries=500)
 def _last_stage(model: str, data: str | None, recipe: str) -> StageResult:
-    return run(Recipe.from_json(recipe), on_event=stoppable, split="val").stages[-1]
+    return run(Recipe.from_json(recipe), on_event=heed_clicks, split="val").stages[-1]
 
 
 @kept_apart(st.cache_data, by_subject, max_entries=16)
@@ -146,7 +146,7 @@ def layer_readings(model: str, data: str | None, granularity: str) -> list[Row]:
     subject = load_subject(model, data)
     found = []
     for reading in scan_subject(subject, probes(layer_names(subject, granularity), granularity)):
-        stoppable()
+        heed_clicks()
         found.append(asdict(reading))
     return found
 
@@ -224,7 +224,7 @@ def timed(model: str, data: str, stage: str) -> tuple[Latency, ...]:
     subject = load_subject(model, data)
     pruned = tried(model, data, stage).pruned.model
     shape = subject.blueprint.input_shape
-    return latencies({"it": pruned}, subject.model, shape, on_progress=stoppable)["it"]
+    return latencies({"it": pruned}, subject.model, shape, on_progress=heed_clicks)["it"]
 
 
 @kept_apart(st.cache_data, by_subject, max_entries=16)
@@ -235,7 +235,7 @@ def timed_styles(model: str, data: str | None, granularities: tuple[str, ...], s
     made = {kind: preview(subject, prune_subject(subject, stage)) for kind, stage in stages.items()}
     models = {kind: each.pruned.model for kind, each in made.items()}
     shape, runtimes = subject.blueprint.input_shape, ("onnxruntime",)
-    timings = latencies(models, subject.model, shape, runtimes, seconds=0.5, on_progress=stoppable)
+    timings = latencies(models, subject.model, shape, runtimes, seconds=0.5, on_progress=heed_clicks)
     start = {"granularity": "baseline", "sparsity": 0.0, **baseline(subject)[1].row()}
     return [start] + [
         {"granularity": kind, "sparsity": sparsity,

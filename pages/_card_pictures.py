@@ -43,7 +43,7 @@ from compression.report.tables import layer_table
 from compression.report.text import named, percent
 from compression.subject import baseline, load_subject, prune_subject
 from compression.training import normalise
-from pages._cache import fallen, layer_readings, stoppable
+from pages._cache import fallen, heed_clicks, layer_readings
 from pages._draw import draw
 from pages._prune_charts import filters
 from pages._workbench import theme
@@ -143,7 +143,7 @@ def _view(model: nn.Module, places: Sequence[Stage], x_NCHW: torch.Tensor) -> Vi
 @st.cache_resource(show_spinner="Training a student for two epochs", max_entries=2)
 def _pupil(student: str) -> nn.Module:
     stage = Distill(student=student, width=0.5, epochs=2)
-    return run(Recipe(model=TEACHER, stages=(stage,)), on_event=stoppable, split="val").model()
+    return run(Recipe(model=TEACHER, stages=(stage,)), on_event=heed_clicks, split="val").model()
 
 
 def mode(key: str) -> None:
@@ -176,7 +176,7 @@ def dataset(key: str) -> None:
     with st.container(horizontal=True):
         for label, name in enumerate(loaded.classes):
             index = int((loaded.train.labels == label).nonzero()[0])
-            st.image(thumbnail(loaded.train, index, 64), width=64, caption=name, alt=f"A {name} of {key}")
+            st.image(thumbnail(loaded.train, index, 64), width=64, caption=name, alt=f"Class {name} of {key}")
 
 
 def device(key: str) -> None:

@@ -10,6 +10,8 @@ import streamlit as st
 from pages._link import address
 
 PRESENT, HIDE, HIDDEN = "learn_present", "hide", "learn_hidden"
+SHOWN = "presented"
+"""Whether this page is being presented: the switch's own key outlives its page."""
 HERE = ("127.0.0.1", "localhost", "::1")
 CHOSEN = tuple(
     f"learn_{name}" for name in ("seed", "threshold", "temperature", "sparsity", "budget", "drawn", "logits")
@@ -50,7 +52,12 @@ def step_keys(presenting: bool) -> tuple[str, str]:
 
 def presented() -> bool:
     """Whether a presenter shows the page."""
-    return bool(st.session_state.get(PRESENT))
+    return bool(st.session_state.get(SHOWN))
+
+
+def leave_stage() -> None:
+    """What a page begins with that nobody presents."""
+    st.session_state[SHOWN] = False
 
 
 def frame() -> bool:
@@ -64,6 +71,7 @@ def frame() -> bool:
             help="Large type and fewer controls; Page Down and Page Up go through the steps, as a clicker does.",
         )  # fmt: skip
         _link()
+    st.session_state[SHOWN] = present
     if present:
         st.html(LARGE)
     keys = " ".join(step_keys(present))

@@ -141,7 +141,8 @@ def harm(model: str, granularity: str, sparsity: float) -> Answer:
     who, ratio = hit_hardest(records(classes)), worst / mean
     images = [int((part.labels == subject.dataset.classes.index(name)).sum()) for name in who]
     told = " and ".join(f"{name} ({round(-worst * n)} of {n} images)" for name, n in zip(who, images, strict=True))
-    return Answer(ratio, f"class {told} {points(worst)}, the whole {points(mean)}: {times(ratio)} as much")
+    word = "class" if len(who) == 1 else "classes"
+    return Answer(ratio, f"{word} {told} {points(worst)}, the whole {points(mean)}: {times(ratio)} as much")
 
 
 def _cut(subject: Subject, granularity: str, sparsity: float) -> Preview:

@@ -57,7 +57,7 @@ def _image(subject: Subject, logits_NK: Tensor, temperature: float) -> int:
         )  # fmt: skip
         index = best[rank - 1]
     said, true = data.classes[int(logits_NK[index].argmax())], data.classes[int(part.labels[index])]
-    st.image(thumbnail(part, index), width=96, alt=f"Validation image {index}, a {true}")
+    st.image(thumbnail(part, index), width=96, alt=f"Validation image {index}, class {true}")
     verdict = f"and the teacher says {inert(said)}" if said == true else f"which the teacher takes for {inert(said)}"
     st.caption(f"No. {index}: class {inert(true)}, {verdict}.")
     return index

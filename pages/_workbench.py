@@ -19,6 +19,7 @@ from compression.report.themes import THEMES, Theme
 from compression.results import Measurement
 from compression.subject import Subject, at_chance, baseline, live_limit, load_subject
 from compression.training import prepare_process
+from pages._classroom import leave_stage
 from pages._link import lost
 
 
@@ -68,6 +69,7 @@ def subject_fragment(drawn: Callable[..., None]) -> Callable[..., None]:
 
 def begin() -> None:
     """What every page begins with."""
+    leave_stage()
     _enter_by_app()
     prepare_process()
 

@@ -16,6 +16,7 @@ import psutil
 from compression.data.root import data_root
 from compression.errands.folder import WORK, read_order
 from compression.errands.orders import ERRANDS, Say
+from compression.machine import memory
 from compression.registry import UserError
 from compression.studies.watch import State, write_state
 from compression.training import prepare_process
@@ -51,12 +52,14 @@ def _outcome(folder: Path, say: Say) -> dict[str, object]:
     """Carry out the order; what the state says of its end."""
     try:
         order = read_order(folder)
-        _bound(order.kind)
+        if order.kind in MEMORY:
+            _bound(MEMORY[order.kind])
         found = ERRANDS[order.kind](order, say)
     except UserError as fault:
         return {"state": "failed", "message": str(fault)}
     except Exception as fault:
-        if isinstance(fault, MemoryError) or "allocate memory" in str(fault):  # the latter is torch's
+        full = isinstance(fault, MemoryError) or "allocate memory" in str(fault)  # the latter is torch's
+        if full and order.kind in MEMORY:
             return {"state": "failed", "message": "It takes more memory than an upload may; bring something smaller"}
         traceback.print_exc()  # into the log, where the one who runs the server looks
         return {"state": "failed", "message": " ".join(f"{type(fault).__name__}: {fault}".split())[:200]}
@@ -64,13 +67,15 @@ def _outcome(folder: Path, say: Say) -> dict[str, object]:
     return {"state": "done", "done": 100}
 
 
-def _bound(kind: str) -> None:
-    """Limit the memory of this process from here on, where the order came with files from a stranger."""
-    with suppress(ImportError, KeyError, ValueError, OSError):  # not on every system
+def _bound(more: int) -> None:
+    """Limit the memory of this process to so many bytes over what it has, as far as there are as many."""
+    try:
         import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)  # which stays, for processes that set a limit of their own
-        most = psutil.Process().memory_info().vms + min(MEMORY[kind], psutil.virtual_memory().total)
+    except ImportError:  # not on every system
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)  # which stays, for processes that set a limit of their own
+    most = psutil.Process().memory_info().vms + min(more, memory())
+    with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 

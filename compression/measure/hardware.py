@@ -25,7 +25,7 @@ def _machine() -> dict[str, Any]:
         "cores": cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
-        "platform": platform.platform(terse=True),
+        "platform": f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}",
     }
 
 

@@ -75,7 +75,7 @@ def latencies(
         pairs: at least so many pairs each.
         seconds: and at least so long each.
         seed: fixes inputs, order and bootstrap.
-        on_progress: called with (done, total), measurements, some times a second; what it raises stops the child.
+        on_progress: called some times a second with the measurements done and their total; raising stops the child.
 
     Raises:
         UserError: an unknown runtime, a number out of range, or a module that cannot be pickled.

@@ -11,7 +11,7 @@ from compression.goals import Constraint
 from compression.report.cloud_marks import Plane, Row, Side, Spot
 from compression.report.cloud_titles import bound_words, numbers
 from compression.report.labels import LABEL_PX, Label
-from compression.report.text import percent
+from compression.report.text import escaped, percent
 from compression.report.themes import Theme, faded
 
 KNEE = "knee (furthest from chord)"
@@ -107,7 +107,7 @@ def remark_labels(
         if row["baseline"] and plane.shows(row) and plane.at(row) not in told:
             told.add(plane.at(row))
             more = f" {percent(row['accuracy'])}" if "accuracy" in (plane.x.key, plane.y.key) else ""
-            labels.append(Label(f"{row['label']}{more}", [plane.at(row)], leader=True, clear=3))
+            labels.append(Label(f"{escaped(row['label'])}{more}", [plane.at(row)], leader=True, clear=3))
     for letter, row in zip("ABCDEF", marked if len(marked) <= 6 else marked[:0], strict=False):
         labels.append(Label(f"<b>{letter}</b>", [plane.at(row)], leader=True, clear=6))
     if best and plane.shows(best):
@@ -122,7 +122,7 @@ def remark_labels(
 def _short_name(row: Row, lead: str, across: float) -> str:
     """A row's name with its numbers, cut at a comma until a label holds it; without the name where nothing does."""
     most = LABEL_PART * across / (0.52 * LABEL_PX)
-    parts = row["label"].split(", ")
+    parts = escaped(row["label"]).split(", ")
     for kept in range(len(parts), 0, -1):
         name = f"{lead}: {', '.join(parts[:kept])}{'…' if kept < len(parts) else ''}, {numbers(row)}"
         if len(name) <= most:

@@ -47,7 +47,7 @@ from compression.report.drawing import (
     with_legend,
 )
 from compression.report.labels import CELL, Label, notes, pixels, place
-from compression.report.text import plain
+from compression.report.text import escaped
 from compression.report.themes import Style, Theme, faded
 from compression.report.tradeoff import FOCUS
 
@@ -206,7 +206,7 @@ def _labels(
 
 def _name_label(name: str, own: Sequence[Row], look: Style, plane: Plane, theme: Theme) -> Label:
     shown = sorted((row for row in own if plane.shows(row)), key=lambda row: row["y"], reverse=plane.y.up is False)
-    text = f'<span style="color:{theme.palette[look.colour]}">{look.glyph}</span> {plain(name)}'
+    text = f'<span style="color:{theme.palette[look.colour]}">{look.glyph}</span> {escaped(name)}'
     return Label(text, [plane.at(row) for row in (shown or own)[:60]], clear=1)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from compression.report.drawing import error_bars, staircase
 from compression.report.labels import Scale
 from compression.report.measures import MEASURES, Axis, short
-from compression.report.text import interval, percent, plain, unit_of
+from compression.report.text import escaped, interval, percent, unit_of
 from compression.report.themes import STYLES, Style, Theme, faded
 
 Row = dict[str, Any]
@@ -154,7 +154,7 @@ def hovers(rows: Sequence[Row], plane: Plane, sound: bool = True) -> dict[str, A
             lines.append(f"{short(one.key)} %{{{name}:.3~g}} {unit}".rstrip())
     lines += [] if sound else ["fails a constraint"]
     lines.append("trial %{customdata[1]} of %{customdata[0]}<extra></extra>")
-    told = {"text": [plain(row["label"]) for row in rows], "hovertext": [_standing(row) for row in rows]}
+    told = {"text": [escaped(row["label"]) for row in rows], "hovertext": [_standing(row) for row in rows]}
     return {**told, "hovertemplate": "<br>".join(lines)}
 
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.io.json import to_json_plotly
 
 from compression.report.labels import LABEL_PX
-from compression.report.text import plain, wrapped
+from compression.report.text import escaped, wrapped
 from compression.report.themes import Theme, base_layout
 
 NARROW, WIDE = 280, 560
@@ -116,7 +116,7 @@ def laid_over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
 def _title(heads: list[str], tails: list[str], theme: Theme) -> dict[str, Any]:
     """Plotly moves text of one line down by 0.7 em and longer text not: both are made even here."""
     several = len(heads) > 1
-    heads, tails = [plain(line) for line in heads], [plain(line) for line in tails]
+    heads, tails = [escaped(line) for line in heads], [escaped(line) for line in tails]
     below = "<br>".join(tails) + ("<br>" if len(tails) == 1 else "")
     return {
         "text": f"<b>{'<br>'.join(heads)}</b>",
@@ -135,7 +135,7 @@ def _title(heads: list[str], tails: list[str], theme: Theme) -> dict[str, Any]:
 def empty_chart(title: str, hint: str, theme: Theme, width: int = NARROW, height: int = 200) -> Chart:
     """What stands in for a chart without data: the title, and what to do next."""
     note = {
-        "text": "<br>".join(map(plain, wrapped(hint, width - 40, 13))),
+        "text": "<br>".join(map(escaped, wrapped(hint, width - 40, 13))),
         "showarrow": False,
         "x": 0.5,
         "y": 0.5,

@@ -11,7 +11,7 @@ from compression.report.drawing import WIDE, Chart, Frame, chart, empty_chart, h
 from compression.report.labels import LABEL_PX
 from compression.report.measures import short
 from compression.report.setting_words import short_names, steps
-from compression.report.text import capital, shortened
+from compression.report.text import capital, escaped, shortened
 from compression.report.themes import Theme
 
 Row = dict[str, Any]
@@ -67,7 +67,7 @@ def importance_chart(
         "yaxis": {
             "range": [len(rows) - 0.5, -0.5],
             "tickvals": list(range(len(rows))),
-            "ticktext": [names[row["setting"]] for row in rows],
+            "ticktext": [escaped(names[row["setting"]]) for row in rows],
             "showgrid": False,
             "ticklabelstandoff": 4,
         },

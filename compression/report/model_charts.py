@@ -13,7 +13,7 @@ from compression.report.compare import records
 from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart, headroom
 from compression.report.labels import LABEL_PX, Label, Scale, notes, place
 from compression.report.measures import AXES
-from compression.report.text import amount, lowered, part, percent, plain, points, share, shortened, times
+from compression.report.text import amount, escaped, lowered, part, percent, points, share, shortened, times
 from compression.report.themes import Theme, faded
 
 Row = dict[str, Any]
@@ -53,15 +53,15 @@ def layer_chart(
 
 
 def _name(name: str, at: int) -> str:
-    return plain(shortened(str(name), 15)) if name else f"layer {at + 1}"
+    return escaped(shortened(str(name), 15)) if name else f"layer {at + 1}"
 
 
 def _layer_hover(row: Row, unit: str) -> str:
-    lines = [f"<b>{plain(row['layer'])}</b>", f"achieved {share(row['achieved'])}"]
+    lines = [f"<b>{escaped(row['layer'])}</b>", f"achieved {share(row['achieved'])}"]
     if row["asked"] == row["asked"]:
         lines.append(f"asked {share(row['asked'])}")
     lines.append(f"{row['kept']:,} of {row['width']:,} {unit} kept")
-    return "<br>".join(lines + ([row["note"]] if row["note"] else []))
+    return "<br>".join(lines + ([escaped(row["note"])] if row["note"] else []))
 
 
 def _row_frame(names: list[str], ends: list[str], width: int, rows: int, title: str, subtitle: str) -> Frame:
@@ -160,7 +160,7 @@ def _links(rows: list[Row], theme: Theme) -> dict[str, Any]:
 
 
 def _ends(rows: list[Row], theme: Theme) -> list[dict[str, Any]]:
-    names = [plain(str(row["name"])) for row in rows]
+    names = [escaped(str(row["name"])) for row in rows]
     hover = [
         f"<b>{name}</b><br>{percent(row['before'])} → {percent(row['after'])}<br>{points(row['change'])}"
         for name, row in zip(names, rows, strict=True)

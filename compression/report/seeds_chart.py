@@ -12,7 +12,7 @@ from compression.registry import UserError
 from compression.report.compare import paired, records
 from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart, headroom
 from compression.report.labels import LABEL_PX
-from compression.report.text import capital, percent, plain, points, shortened, unique
+from compression.report.text import capital, escaped, percent, points, shortened, unique
 from compression.report.themes import Theme
 from compression.results import Measurement
 
@@ -60,7 +60,7 @@ def seeds_chart(table: pd.DataFrame, theme: Theme, *, better: str, than: str, wh
     subtitle = f"Accuracy on {what}; a ring a run, the bar ends at their mean{spread} · measured"
     ways = unique(row["way"] for row in rows)
     means = [next(row["mean"] for row in rows if row["way"] == way) for way in ways]
-    names = [f"{plain(shortened(way, 26))} <b>{percent(mean)}</b>" for way, mean in zip(ways, means, strict=True)]
+    names = [f"{escaped(shortened(way, 26))} <b>{percent(mean)}</b>" for way, mean in zip(ways, means, strict=True)]
     left = round(0.52 * LABEL_PX * (max(map(len, names)) - len("<b></b>"))) + 16
     top = headroom(title, subtitle, width)
     frame = Frame(width, top + ROW_PX * len(ways) + 34, left=left, right=20, top=top, bottom=28)

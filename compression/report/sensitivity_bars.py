@@ -10,7 +10,7 @@ from compression.report import sensitivity_titles as titles
 from compression.report.compare import records
 from compression.report.drawing import NARROW, WIDE, Chart, Frame, chart, empty_chart, error_bars, heading, headroom
 from compression.report.labels import LABEL_PX
-from compression.report.text import count, interval, percent, plain, points, share, shortened, unique
+from compression.report.text import count, escaped, interval, percent, points, share, shortened, unique
 from compression.report.themes import Theme, faded
 
 Row = dict[str, Any]
@@ -27,10 +27,10 @@ def layer_cost_chart(table: pd.DataFrame, theme: Theme, *, width: int = NARROW) 
     if not rows:
         return empty_chart(title, "Choose another style.", theme, width)
     subtitle = "Share of parameters (filled) and of MACs (hatched) of all these layers · counted"
-    names = [plain(shortened(row["layer"], 16)) for row in rows]
+    names = [escaped(shortened(row["layer"], 16)) for row in rows]
     frame = _rows_frame(names, len(rows), ROW_PX, width, title, subtitle)
     hover = [
-        f"<b>{plain(row['layer'])}</b><br>{count(row['params'])} parameters, {share(row['params_share'])}"
+        f"<b>{escaped(row['layer'])}</b><br>{count(row['params'])} parameters, {share(row['params_share'])}"
         f"<br>{count(row['macs'])} MACs an image, {share(row['macs_share'])}"
         for row in rows
     ]
@@ -55,7 +55,7 @@ def allocation_chart(table: pd.DataFrame, theme: Theme, *, width: int = WIDE) ->
         return empty_chart(title, "Choose an average sparsity.", theme, width)
     subtitle = "Share of each layer that goes · of the weights or units really removed"
     layers, labels = unique(row["layer"] for row in rows), unique(row["label"] for row in rows)
-    names = [plain(shortened(layer, 16)) for layer in layers]
+    names = [escaped(shortened(layer, 16)) for layer in layers]
     frame = _rows_frame(names, len(layers), ROW_PX, width, title, subtitle, HEADING_PX)
     part = {(row["label"], row["layer"]): row["sparsity"] for row in rows}
     layout: dict[str, Any] = {"bargap": 0.3, "annotations": []}
@@ -65,7 +65,7 @@ def allocation_chart(table: pd.DataFrame, theme: Theme, *, width: int = WIDE) ->
     for turn, label in enumerate(labels):
         panel = str(turn + 1) if turn else ""
         own = [part.get((label, layer), 0.0) for layer in layers]
-        hover = [f"<b>{plain(layer)}</b><br>{label}: {share(gone)}" for layer, gone in zip(layers, own, strict=True)]
+        hover = [f"<b>{escaped(layer)}</b><br>{label}: {share(gone)}" for layer, gone in zip(layers, own, strict=True)]
         marker = {"color": theme.pruned if turn == 0 else faded(theme.pruned, 0.62)}
         traces.append(_bars(own, marker, hover) | {"name": label, "xaxis": f"x{panel}"})
         domain = [turn * across, (turn + 0.88) * across]

@@ -11,7 +11,7 @@ from compression.report.compare import records
 from compression.report.drawing import WIDE, Chart, Frame, chart, corner_key, empty_chart, headroom, level_line
 from compression.report.labels import LABEL_PX, Label, Scale, notes, place
 from compression.report.sensitivity_tables import by_layer
-from compression.report.text import capital, percent, plain, points, share, shortened, unit_word
+from compression.report.text import capital, escaped, percent, points, share, shortened, unit_word
 from compression.report.themes import DASHES, Theme, faded
 from compression.report.titles import TOLERANCE, tolerated
 
@@ -85,25 +85,25 @@ def _line(name: str, own: list[Row], theme: Theme, look: tuple[int, str] | None 
     return {
         "type": "scatter",
         "mode": "lines+markers" if look else "lines",
-        "name": plain(name),
+        "name": escaped(name),
         "x": [round(x, 4) for x, _ in path],
         "y": [round(y, 4) for _, y in path],
         "line": {"color": colour, "width": 2 if look else 1.2, "dash": dash},
         "marker": {"size": 5, "color": colour},
-        "text": [f"<b>{plain(name)}</b><br>{percent(own[0]['whole'])} whole", *(_hover(name, row) for row in own)],
+        "text": [f"<b>{escaped(name)}</b><br>{percent(own[0]['whole'])} whole", *(_hover(name, row) for row in own)],
         "hovertemplate": "%{text}<extra></extra>",
     }
 
 
 def _hover(name: str, row: Row) -> str:
-    return f"<b>{plain(name)}</b>, {share(row['x'])} removed<br>{percent(row['accuracy'])}, {points(row['change'])}"
+    return f"<b>{escaped(name)}</b>, {share(row['x'])} removed<br>{percent(row['accuracy'])}, {points(row['change'])}"
 
 
 def _name(name: str, path: list[tuple[float, float]], colour: str) -> Label:
     """The layer's name beside the steep part of its curve, in its colour."""
     middle = (path[0][1] + min(y for _, y in path)) / 2
     spots = sorted(path[1:], key=lambda spot: abs(spot[1] - middle))[:6]
-    return Label(f'<span style="color:{colour}">■</span> {plain(shortened(name))}', spots, leader=True)
+    return Label(f'<span style="color:{colour}">■</span> {escaped(shortened(name))}', spots, leader=True)
 
 
 def sensitivity_map(table: pd.DataFrame, theme: Theme, *, tolerance: float = TOLERANCE, width: int = WIDE) -> Chart:
@@ -121,7 +121,7 @@ def sensitivity_map(table: pd.DataFrame, theme: Theme, *, tolerance: float = TOL
     subtitle = (
         f"{capital('points')} lost (• within {tolerated(tolerance)}) · {_judged(rows)}, no fine-tuning · measured"
     )
-    names = [plain(shortened(layer)) for layer in layers]
+    names = [escaped(shortened(layer)) for layer in layers]
     left = round(0.54 * LABEL_PX * max(map(len, names))) + 12
     frame = Frame(width, headroom(title, subtitle, width) + CELL_PX * len(layers) + 62, left=left, bottom=58)
     top = max(0.001, *(-row["change"] for row in rows))

@@ -12,7 +12,7 @@ from compression.registry import UserError
 from compression.report import distill_titles as titles
 from compression.report.drawing import NARROW, Chart, Frame, chart, corner_key, empty_chart, headroom
 from compression.report.labels import LABEL_PX
-from compression.report.text import brief, chance, percent, plain, shortened
+from compression.report.text import brief, chance, escaped, percent, shortened
 from compression.report.themes import Theme, faded
 
 CELL_PX = 24
@@ -55,7 +55,7 @@ def similarity_chart(
         f"Mean answer at T = {brief(temperature)} (column) to images of a class (row){cut} · computed; the diagonal, "
         f"{percent(float(np.nanmean(own)))} on average, is left out (×) so that the rest shows"
     )
-    names = [plain(shortened(str(classes[at]), 12)) for at in kept]
+    names = [escaped(shortened(str(classes[at]), 12)) for at in kept]
     drawn_KK = others_KK[np.ix_(kept, kept)]
     frame, tilted = _frame(names, width, title, subtitle)
     top = float(np.nanmax(drawn_KK)) or 1.0

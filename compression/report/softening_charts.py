@@ -12,7 +12,7 @@ from compression.report import distill_titles as titles
 from compression.report.compare import records
 from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart, heading, headroom
 from compression.report.labels import LABEL_PX
-from compression.report.text import brief, chance, plain, powered, shortened
+from compression.report.text import brief, chance, escaped, powered, shortened
 from compression.report.themes import Theme
 
 Row = dict[str, Any]
@@ -52,7 +52,7 @@ def softening_chart(
     layout: dict[str, Any] = {"bargap": 0.3, "yaxis": _names_axis(names) | {"domain": [0, ceiling]}, "annotations": []}
     chosen = f"T = {brief(temperature)}"
     hover = [
-        f"<b>{plain(str(row['name']))}</b><br>T = 1: {chance(row['one'])}<br>{chosen}: {chance(row['soft'])}"
+        f"<b>{escaped(str(row['name']))}</b><br>T = 1: {chance(row['one'])}<br>{chosen}: {chance(row['soft'])}"
         for row in shown
     ]
     traces = []
@@ -91,11 +91,11 @@ def dark_chart(
     subtitle += (
         f"{_cut(len(shown), len(rows), 'most probable')}{_log_words(least)} · computed from the teacher's logits"
     )
-    names = [plain(shortened(str(row["name"]), 15)) for row in shown]
+    names = [escaped(shortened(str(row["name"]), 15)) for row in shown]
     frame = _bar_frame(names, len(shown), width, title, subtitle, head=0)
     hover = [
-        f"<b>{plain(str(row['name']))}</b><br>{chance(row['probability'])} at T = {brief(temperature)}<br>"
-        f"{_ratio(row['ratio'])} × what {plain(true)} gets"
+        f"<b>{escaped(str(row['name']))}</b><br>{chance(row['probability'])} at T = {brief(temperature)}<br>"
+        f"{_ratio(row['ratio'])} × what {escaped(true)} gets"
         for row in shown
     ]
     traces = _bars(values, [theme.palette[1]] * len(shown), hover, least, "", theme)
@@ -132,7 +132,7 @@ def _least(values: list[float]) -> float:
 
 
 def _class_name(row: Row) -> str:
-    name = plain(shortened(str(row["name"]), 13))
+    name = escaped(shortened(str(row["name"]), 13))
     return f"<b>✓ {name}</b>" if row["true"] else name
 
 

@@ -169,7 +169,7 @@ def capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def plain(words: str) -> str:
+def escaped(words: str) -> str:
     """Words that somebody gave, so that Plotly shows every letter: it takes what looks like a tag for one."""
     return words.replace("&", "&amp;").replace("<", "&lt;")
 

@@ -77,7 +77,7 @@ def _open(url: str) -> RDBStorage:
 
 
 def _write_ahead(connection: Any, _: object) -> None:
-    """Have SQLite append what is written to a log: a trial has a dozen writes, and none waits for the disk.
+    """Have SQLite append what is written to a log: a trial has several writes, and none waits for the disk.
 
     Whatever process is killed, the database stays whole; only a power cut may take the last trials with it.
     """

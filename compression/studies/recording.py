@@ -91,10 +91,9 @@ def release(name: str) -> int:
     """Give up the trials that nobody runs any more, so that they are run again; how many there were."""
     with talking() as storage:
         stale = storage.get_all_trials(id_of(storage, name), states=(TrialState.RUNNING,))
-        for trial in stale:
-            storage.set_trial_user_attr(trial._trial_id, "reason", LOST)
-            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-        return len(stale)
+    for trial in stale:
+        _settle(trial._trial_id, {"reason": LOST}, TrialState.FAIL)
+    return len(stale)
 
 
 @patiently
@@ -124,8 +123,8 @@ def _settle(number: int, attributes: Mapping[str, Any], state: TrialState, value
     # A try before this one may have come through, though its answer was lost.
     with talking() as storage:
         with storage.engine.connect() as connection:
-            found = connection.execute(_STATE, {"number": number}).scalar_one()
-        if not TrialState[found].is_finished():
+            found = connection.execute(_STATE, {"number": number}).scalar_one_or_none()
+        if found and not TrialState[found].is_finished():  # it may have been deleted with its study, too
             _keep(storage, number, attributes)
             storage.set_trial_state_values(number, state, values)
 

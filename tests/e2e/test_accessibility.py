@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.e2e.browser import settle
 
@@ -20,7 +20,7 @@ RULES = {
     "rules": {ORDER: {"enabled": True}},
     "resultTypes": ["violations"],
 }
-DRAWN = {"learn_drawn": "-".join(["50"] * 10)}
+DRAWN = {"learn_drawn": "_".join(["50"] * 10)}
 STATES: dict[str, tuple[str, dict[str, str], tuple[str, ...]]] = {
     "overview": ("", {}, ()),
     "prune": ("prune", {}, ("How it works",)),
@@ -49,6 +49,8 @@ def shown(open_page: Open, state: str, **how: object) -> Page:
     path, query, opening = STATES[state]
     page = open_page(f"{path}?{urlencode(query)}" if query else path, **how)
     page.wait_for_function("document.querySelector('[data-testid=stMainBlockContainer]')?.innerText.length > 40")
+    if state == "measured":
+        expect(page.get_by_text("Measured:")).to_be_visible(timeout=WAIT_MS)
     settle(page, WAIT_MS)
     for name in opening:
         page.get_by_text(name, exact=True).click()

@@ -41,11 +41,11 @@ ACTS = {
     "a page is chosen": Act("", {}, "link", "Trade-offs", ("Enter",), url="/tradeoffs"),
     "a model is chosen": Act("", {}, "combobox", "Model", (*"mlp", "Enter"), url="model=digits-mlp"),
     "pruned": Act("prune", {}, "slider", "Sparsity", ("ArrowRight",), url="prune_sparsity=0.51"),
-    "exported": Act("prune", {}, "button", "Take it away", ("Enter", "Tab", "Tab"), words="Make the files"),
+    "the export is opened": Act("prune", {}, "button", "Take it away", ("Enter", "Tab", "Tab"), words="Make the files"),
     "a budget is used": Act("sensitivity", {}, "button", "Use in Prune", ("Enter",), url="/prune"),
     "softened": Act("distill", {}, "slider", "Temperature", ("ArrowRight",), url="distill_temperature=4.5"),
     "a pipeline is run": Act("pipeline", QUICK, "button", "Run", ("Space",), url="run=[0-9a-f]{12}"),
-    "a study is started": Act(
+    "a kind of study is chosen": Act(
         "tradeoffs", {"model": "digits-vit"}, "radio", "Sweep", ("ArrowRight", "Space"), url="study_way"
     ),
     "a point is chosen": Act("tradeoffs", OF_STUDY, "combobox", "Look at", (*"trial 3", "Enter"), words="trial 3 of"),

@@ -91,5 +91,6 @@ def test_a_login_that_another_key_signed_is_none(chromium: Browser, server: Team
 
 
 def test_the_log_has_nobodys_name(chromium: Browser, server: Team) -> None:
+    logged_in(chromium, server, "anna").close()
     log = server.log.read_text().replace(str(server.data.parent), "").casefold()
     assert not [name for name in ("anna@", "eve@", "ben@", "birds") if name in log], log

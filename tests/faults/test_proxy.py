@@ -143,7 +143,8 @@ def test_a_page_is_drawn_over_a_websocket_that_is_encrypted(site: Site) -> None:
     expect(page.get_by_text("Baseline").first).to_be_visible(timeout=WAIT_MS)
     settle(page)
     assert sockets == ["wss://espalier.example.org/_stcore/stream"]
-    assert all(cookie["secure"] for cookie in site.profile.cookies() if cookie["name"] != USER_COOKIE_NAME)
+    set_here = [cookie for cookie in site.profile.cookies() if cookie["name"] != USER_COOKIE_NAME]
+    assert set_here and all(cookie["secure"] for cookie in set_here)
     page.close()
 
 

@@ -18,7 +18,7 @@ from streamlit.testing.v1.element_tree import ButtonGroup, Selectbox
 from compression.models.zoo import load_model
 from compression.pruning.masks import prunable
 from compression.registry import UserError
-from pages._classroom import CHOSEN, LOCKS
+from pages._classroom import CHOSEN, LOCKS, SHOWN
 from pages._experiments import EXPERIMENTS
 from pages._lessons import Check, Curve, Lesson, Pick, lessons, read_lesson
 from pages._method_cards import TABLES, advice, words
@@ -142,6 +142,14 @@ def test_a_lesson_is_done_once_its_check_is_right(open_app: Open) -> None:
         assert captions.count("done") == marks
     assert captions[3] == "done"
     assert any(lesson.check.why in box.value for box in at.success)
+
+
+def test_charts_of_other_pages_are_not_those_of_a_presenter(open_app: Open) -> None:
+    """The switch's key outlives its page: Streamlit keeps what is bound to the address."""
+    at = open_app("learn", learn_present="true")
+    assert at.session_state[SHOWN]
+    at = at.switch_page("pages/prune.py").run()
+    assert not at.exception and not at.session_state[SHOWN]
 
 
 def test_the_share_below_a_threshold_is_counted(open_app: Open) -> None:

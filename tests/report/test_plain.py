@@ -13,7 +13,7 @@ from compression.report.sensitivity_bars import layer_cost_chart
 from compression.report.sensitivity_charts import sensitivity_chart, sensitivity_map
 from compression.report.sensitivity_tables import layer_cost_table, sensitivity_table
 from compression.report.tables import class_table, layer_table
-from compression.report.text import plain
+from compression.report.text import escaped
 from compression.report.themes import LIGHT
 from compression.results import LayerReport
 from tests.report.teaching import answer
@@ -83,4 +83,4 @@ def test_the_alternative_to_a_chart_has_the_name_as_it_was_given():
 
 
 def test_a_name_is_shown_letter_by_letter():
-    assert plain("<b>x</b> & &lt;") == "&lt;b>x&lt;/b> &amp; &amp;lt;"
+    assert escaped("<b>x</b> & &lt;") == "&lt;b>x&lt;/b> &amp; &amp;lt;"

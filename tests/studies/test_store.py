@@ -105,6 +105,29 @@ def test_trials_that_nobody_runs_are_given_up() -> None:
     assert recording.trials("first")[-1].user_attrs["reason"] == "All units would be removed"
 
 
+def test_an_engine_that_dies_between_the_two_writes_of_a_start_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    store.create(STUDY)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "_keep", die)
+        with pytest.raises(KeyboardInterrupt):
+            begun()
+    assert recording.release("first") == 1
+    recording.finish(begun()[0], STUDY, ROW, {})
+    assert [row["accuracy"] for row in records.rows("first")] == [0.9]
+
+
+def test_a_trial_that_was_deleted_with_its_study_takes_no_more() -> None:
+    store.create(STUDY)
+    number, _ = begun()
+    store.delete("first")
+    recording.fail(number, "too late")
+    assert store.names() == ()
+
+
 def test_sqlite_writes_ahead_and_does_not_wait_for_the_disk() -> None:
     store.create(STUDY)
     begun()

@@ -102,7 +102,7 @@ def test_a_folder_that_is_no_room_is_left_alone(data_root: Path) -> None:
 def test_the_command_lists_first_and_removes_when_told(capsys: pytest.CaptureFixture[str]) -> None:
     path = brought("old.safetensors", 31)
     assert main(["data", "clean", "--days", "30"]) == 0
-    assert capsys.readouterr() == (f"old: {path}\n", "1 files are old; say --yes to remove them\n")
+    assert capsys.readouterr() == (f"old: {path}\n", "1 files and folders are old; say --yes to remove them\n")
     assert path.exists()
     assert main(["data", "clean", "--days", "30", "--yes"]) == 0
     assert capsys.readouterr().out == f"removed: {path}\n" and not path.exists()
