@@ -8,8 +8,9 @@ import streamlit as st
 from compression.report import html, slides
 from compression.report.cover import Cover
 from compression.report.story import Story
+from compression.report.story_numbers import MARKS, csv
 from compression.report.story_sections import Section, sections
-from compression.report.story_tables import MARKS, Cells, csv
+from compression.report.story_tables import Cells
 from compression.report.story_words import headline, title
 from pages._draw import draw
 from pages._link import address
@@ -40,7 +41,7 @@ def take_away(story: Story, shown: Cover) -> None:
             key="present_pptx", help="Charts are native: their numbers can be edited. The speaker's notes are in it.",
         )  # fmt: skip
         mark = st.session_state.get("present_decimal", ".")
-        st.download_button("CSV", lambda: csv(story, mark), f"{name}.csv", "text/csv", icon=":material/table:",
+        st.download_button("CSV", lambda: csv(story, shown, mark), f"{name}.csv", "text/csv", icon=":material/table:",
                            key="present_csv", help="Every number of the report in its own unit.")  # fmt: skip
         with st.popover("More", icon=":material/more_horiz:", help="The link, the decimal mark, and charts as files."):
             st.radio(
