@@ -9,11 +9,11 @@ import pandas as pd
 
 from compression.report.compare import records
 from compression.report.measures import AXES, MEASURES
-from compression.report.savings import ASSUMED, DAYS, source_of
+from compression.report.savings import ASSUMED, DAYS, Saving, source_of
 from compression.report.story import Evidence, Point, Story
 from compression.report.story_words import amount_of
 from compression.report.tables import class_table
-from compression.report.text import MINUS, amount, interval, percent, printable, quantity
+from compression.report.text import MINUS, amount, interval, money, percent, printable, quantity
 from compression.report.titles import split_word
 from compression.results import wilson
 
@@ -129,15 +129,19 @@ def savings_cells(story: Story, point: Point) -> Cells:
     requests = story.assumed.requests_per_day * DAYS
     cells = [["a year", "before", "after", "saved"]]
     for one in point.savings.values():
-        ends = f" ({_signed(one.low * requests)} to {_signed(one.high * requests)})" if one.low < one.high else ""
+        low, high = (_signed(end * requests, one) for end in (one.low, one.high))
+        ends = f" ({low} to {high})" if low != high else ""
         words = {"hours": "Machine time", "money": "Price", "energy": "Energy", "co2": "CO₂"}[one.key]
         sure = f"{MINUS if one.saved < 0 else ''}{amount_of(abs(one.saved) * requests, one)}"
-        saved = f"{sure if one.clear else 'nothing beyond noise' if ends else 'nothing'}{ends}"
+        saved = f"{sure if one.clear else 'nothing beyond noise' if one.low < one.high else 'nothing'}{ends}"
         cells.append([words, amount_of(one.before * requests, one), amount_of(one.after * requests, one), saved])
     return cells
 
 
-def _signed(value: float) -> str:
+def _signed(value: float, one: Saving) -> str:
+    """An end of an interval, whose unit stands before it; money below a cent is none."""
+    if one.key == "money":
+        return money(value if abs(value) >= 0.01 else 0.0, one.unit)
     return quantity(value).replace("-", MINUS)
 
 
@@ -154,5 +158,9 @@ def assumption_cells(story: Story) -> Cells:
 
 
 def _assumed(story: Story, name: str, value: float) -> str:
-    money = story.assumed.currency if name == "price_per_hour" else ""
-    return f"{money}{quantity(value)} {ASSUMED[name].unit}"
+    """An assumption is written whole: a price that is no whole number of cents keeps its digits."""
+    told = quantity(value)
+    if name == "price_per_hour":
+        currency = story.assumed.currency
+        told = money(value, currency) if value == round(value, 2) else f"{currency}{told}"
+    return f"{told} {ASSUMED[name].unit}"

@@ -16,6 +16,7 @@ from compression.report.text import (
     capital,
     duration,
     interval,
+    money,
     percent,
     points,
     printable,
@@ -125,14 +126,15 @@ def savings_words(story: Story, point: Point) -> list[str]:
 
 
 def _time_words(point: Point, requests: float) -> str:
-    hours, money = (point.savings.get(key) for key in ("hours", "money"))
-    if hours is None or money is None:
+    hours, price = (point.savings.get(key) for key in ("hours", "money"))
+    if hours is None or price is None:
         return "machine time is not told, since latency was not measured (latency: true in the plan)."
     if not hours.clear:
         row = point.row
         return f"no machine time is saved beyond noise (speed-up {_speed_words(row)})."
-    price = f"{_yearly(money, requests)} a year is {_direction(money)} ({_ends(money, requests)})"
-    return f"{price}: {_part(hours, requests)}."
+    return (
+        f"{_yearly(price, requests)} a year is {_direction(price)}{_ends(price, requests)}: {_part(hours, requests)}."
+    )
 
 
 def _speed_words(row: Row) -> str:
@@ -166,13 +168,14 @@ def _yearly(one: Saving, requests: float) -> str:
 
 
 def amount_of(value: float, one: Saving | BreakEven) -> str:
-    """An amount in the unit of a saving: "$38.5", "71 kWh"."""
-    return f"{one.unit}{quantity(value)}" if one.key == "money" else f"{quantity(value)} {one.unit}"
+    """An amount in the unit of a saving: "$38.50", "71 kWh"."""
+    return money(value, one.unit) if one.key == "money" else f"{quantity(value)} {one.unit}"
 
 
 def _ends(one: Saving, requests: float) -> str:
+    """The ends of what is saved, where they are written differently: " ($3.44 to $3.65)"."""
     low, high = (amount_of(abs(end) * requests, one) for end in sorted((one.low, one.high), key=abs))
-    return f"{low} to {high}"
+    return f" ({low} to {high})" if low != high else ""
 
 
 def earned(story: Story, point: Point) -> list[BreakEven]:

@@ -264,19 +264,34 @@ def test_table_and_sentence_agree_in_other_units() -> None:
     assert cells["Accuracy, test images"][:2] == [f"98.3 % ({before})", f"96.2 % ({after})"]
     assert cells["Speed-up"] == ["1.0×", "2.4× (2.30 to 2.50)", "measured"]
     saved = {line[0]: line[1:] for line in tables.savings_cells(told, told.points[0])}
-    assert saved["Price"] == ["$6.08", "$2.53", "$3.55 (3.44 to 3.65)"]
+    assert saved["Price"] == ["$6.08", "$2.53", "$3.55 ($3.44 to $3.65)"]
     assert saved["CO₂"] == ["0.146 kg CO₂", "0.0366 kg CO₂", "0.11 kg CO₂"]
     slow = made(SLOW)
-    assert tables.savings_cells(slow, slow.points[0])[2][3] == "nothing beyond noise (−0.124 to 0.234)"
+    assert tables.savings_cells(slow, slow.points[0])[2][3] == "nothing beyond noise (−$0.12 to $0.23)"
 
 
 def test_every_assumption_is_shown_with_its_source_and_what_was_changed_is_the_presenters() -> None:
     cells = tables.assumption_cells(made(assumed=Assumptions(price_per_hour=2, currency="€")))[1:]
     assert len(cells) == len(ASSUMED) and all(source for _, _, source in cells)
     told = {line[0]: line[1:] for line in cells}
-    assert told["Price of the machine"] == ["€2 an hour", "given by the presenter"]
+    assert told["Price of the machine"] == ["€2.00 an hour", "given by the presenter"]
     assert told["Energy of a request before"] == ["3 mJ", "the study's baseline, modelled"]
     assert told["Requests"] == ["1 million a day", "assumption: put in your own traffic"]
+
+
+def test_money_is_written_in_cents() -> None:
+    few = made(assumed=Assumptions(requests_per_day=85_000))  # 71 hours of a million's, at 5 cents: 30 cents
+    assert words.savings_words(few, few.points[0])[0].startswith("At 85,000 requests a day $0.30 a year is saved (")
+    assert tables.savings_cells(few, few.points[0])[2] == ["Price", "$0.52", "$0.22", "$0.30 ($0.29 to $0.31)"]
+    none = made(assumed=Assumptions(requests_per_day=100))
+    assert words.savings_words(none, none.points[0])[0] == (
+        "At 100 requests a day less than a cent a year is saved: 0.0071 of 0.0122 machine hours."
+    )
+    assert tables.savings_cells(none, none.points[0])[2][3] == "less than a cent"
+    noisy = made(SLOW, assumed=Assumptions(price_per_hour=1))
+    assert tables.savings_cells(noisy, noisy.points[0])[2][3] == "nothing beyond noise (−$2.48 to $4.68)"
+    prices = [made(assumed=Assumptions(price_per_hour=one)) for one in (0.3, 0.0125)]
+    assert [tables.assumption_cells(one)[2][1] for one in prices] == ["$0.30 an hour", "$0.0125 an hour"]
 
 
 @pytest.mark.parametrize(
