@@ -61,6 +61,8 @@ def _section(part: Section) -> None:
     st.text("\n".join((part.lead, *part.sentences)))  # as it is: names may hold what Markdown takes for its own
     if part.chart:
         draw(part.chart, f"present_{part.key}", st.session_state.get("present_picture", PICTURES[0]))
+    if part.caption:
+        st.caption(part.caption)
     for number, cells in enumerate(part.tables):
         _table(cells, f"present_{part.key}_{number}")
 

@@ -107,7 +107,10 @@ def cloud_chart(
     traces = _traces(rows, groups, looks, plane, theme, keyed)
     rings = {"best": [named] if named else [], "knee": [turn] if turn else [], "marked": marked}
     traces += [ring_trace(name, own, plane, theme) for name, own in rings.items() if own]
-    layout = _axes(plane) | {"annotations": labels, "shapes": bound_shapes(bounds, plane, theme)}
+    layout = _axes(plane, titles.split_words(rows)) | {
+        "annotations": labels,
+        "shapes": bound_shapes(bounds, plane, theme),
+    }
     if plane.y.key == "accuracy":
         layout["shapes"] += [level_line(level, theme) for level in sorted({r["y"] for r in rows if r["baseline"]})]
     frame, legend = with_legend(list(groups), frame) if keyed else (frame, {})
@@ -226,17 +229,18 @@ def _traces(
     return [*traces, front_trace(rows, plane, theme), baseline_trace(rows, plane, theme)]
 
 
-def _axes(plane: Plane) -> dict[str, Any]:
+def _axes(plane: Plane, split: str) -> dict[str, Any]:
     return {
-        "xaxis": _axis(plane.x, "right" if plane.x.up else "left"),
-        "yaxis": _axis(plane.y, "up" if plane.y.up else "down"),
+        "xaxis": _axis(plane.x, "right" if plane.x.up else "left", split),
+        "yaxis": _axis(plane.y, "up" if plane.y.up else "down", split),
         "dragmode": "zoom",
         "clickmode": "event+select",
     }
 
 
-def _axis(one: Side, better: str) -> dict[str, Any]:
+def _axis(one: Side, better: str, split: str) -> dict[str, Any]:
     name = f"{one.axis.label} ({one.unit})" if one.unit else one.axis.label
+    name += f" on {split} images" if one.key == "accuracy" else ""
     ticks: dict[str, Any] = {"nticks": 7}
     if one.scale.log:
         ticks = {"type": "log", "dtick": "D2" if one.scale.high / one.scale.low < 1000 else 1}

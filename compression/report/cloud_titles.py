@@ -133,8 +133,9 @@ def cloud_subtitle(rows: Rows, constraints: Sequence[Constraint], bars: bool, hi
     if "accuracy" in axes:
         parts.append(lowered(accuracy_words(rows)) + ("" if bars else " (on hover)"))
     else:
-        splits = " and ".join(split_word(split) for split in unique(row["split"] for row in rows))
-        parts.append(f"measured on {splits} images, n = {', '.join(f'{n:,}' for n in unique(r['n'] for r in rows))}")
+        parts.append(
+            f"measured on {split_words(rows)} images, n = {', '.join(f'{n:,}' for n in unique(r['n'] for r in rows))}"
+        )
     parts.append(", ".join(dict.fromkeys(_origin(rows, key) for key in axes if key != "accuracy")))
     groups = {row["group"] for row in drawn if not row["baseline"]}
     parts.append(f"symbols: {rows[0]['by']}" if len(groups) > 1 and rows[0]["by"] not in NAMED_BY else "")
@@ -143,6 +144,11 @@ def cloud_subtitle(rows: Rows, constraints: Sequence[Constraint], bars: bool, hi
         marks.append("hollow: fails a constraint")
     parts += ["; ".join(marks), "; ".join([*_lacking(rows), *hidden])]
     return " · ".join(filter(None, parts))
+
+
+def split_words(rows: Rows) -> str:
+    """On which images rows were measured: "validation", "validation and test"."""
+    return " and ".join(split_word(split) for split in unique(row["split"] for row in rows))
 
 
 def _counted(rows: Rows) -> str:

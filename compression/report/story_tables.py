@@ -17,7 +17,9 @@ from compression.report.text import MINUS, amount, interval, money, percent, pri
 from compression.report.titles import split_word
 from compression.results import wilson
 
-COSTS = ("packed_bytes", "file_bytes", "params", "macs", "memory_bytes", "latency_ms", "energy_mj")
+BARS = ("params", "file_bytes", "packed_bytes", "macs", "latency_ms", "energy_mj")
+"""Of which costs bars are drawn before and after, wherever they are drawn, as far as they are known."""
+COSTS = (*BARS, "memory_bytes")
 """What is told before and after, where it is known."""
 Row = dict[str, Any]
 Cells = list[list[str]]
@@ -35,6 +37,11 @@ def costs_of(story: Story) -> list[str]:
     rows = [point.row for point in story.points]
     keys = [key for key in COSTS if key != "latency_ms" or len(rows) == 1]
     return [key for key in keys if all(_known(one) for one in (_baseline(story, key), *(row.get(key) for row in rows)))]
+
+
+def bars_of(story: Story) -> list[str]:
+    """The costs that have bars."""
+    return [key for key in costs_of(story) if key in BARS]
 
 
 def _known(value: Any) -> bool:
@@ -112,8 +119,7 @@ def left_table(story: Story) -> pd.DataFrame:
     body = [
         {"key": key, "label": MEASURES[key].label}
         | {point.letter: point.row[key] / _baseline(story, key) for point in story.points}
-        for key in costs_of(story)
-        if key not in ("params", "memory_bytes")
+        for key in bars_of(story)
     ]
     return pd.DataFrame(body)
 

@@ -79,6 +79,19 @@ def accuracy_words(story: Story, point: Point) -> str:
     return f"Accuracy {percent(change.before)} before, {percent(change.after)} after, on {images} {unseen}."
 
 
+def images_words(story: Story) -> str:
+    """On which images the accuracies of the chart are, and on which those of the text."""
+    own, change = story.studied.split, story.points[0].change
+    drawn = (
+        f"The chart's accuracies are of {int(story.start['n']):,} {split_word(own)} images, on which the study chose"
+    )
+    if change.split == own:
+        return f"{drawn}, as are those of the text."
+    return (
+        f"{drawn}; those of the text are of {change.n:,} {split_word(change.split)} images, which no choice has seen."
+    )
+
+
 def harm_words(point: Point) -> list[str]:
     """How many answers changed, and which class pays."""
     seen = point.evidence

@@ -312,6 +312,14 @@ def test_what_is_left_is_a_share_of_the_baseline() -> None:
     assert "latency_ms" not in both.index  # each was timed beside the baseline, which took another time each time
 
 
+def test_it_is_said_on_which_images_accuracies_are() -> None:
+    assert words.images_words(made()) == (
+        "The chart's accuracies are of 1,000 validation images, on which the study chose; those of the text are of "
+        "1,000 test images, which no choice has seen."
+    )
+    assert words.images_words(made(seen=None)).endswith("on which the study chose, as are those of the text.")
+
+
 def test_accuracies_side_by_side_are_of_the_same_images() -> None:
     told = story(studied(), (FAST, SLOW), evidence=lambda number: SEEN if number == FAST else None)
     table = by_measure(tables.before_after(told))
