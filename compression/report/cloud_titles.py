@@ -99,7 +99,9 @@ def _feasible_title(trials: Rows, constraints: Sequence[Constraint], best: Row |
     if best is not None:
         return _led("Best feasible:", best)
     miss = nearest_miss(trials, constraints)
-    none = f"None of {len(trials):,} trials meets"
+    alone = len(trials) == 1
+    none = "The only trial does not meet" if alone else f"None of {len(trials):,} trials meets"
+    nearest = "it" if alone else "the nearest"
     if miss is None:
         met = sum(row["feasible"] for row in trials)
         return f"{met:,} of {len(trials):,} trials meet all constraints, but lack a measure drawn here"
@@ -107,12 +109,12 @@ def _feasible_title(trials: Rows, constraints: Sequence[Constraint], best: Row |
     first = failed[0]
     value = near[first.metric]
     if len(constraints) == 1:
-        has = "not measured" if math.isnan(value) else f"the nearest has {amount(value, MEASURES[first.metric].scale)}"
+        has = "not measured" if math.isnan(value) else f"{nearest} has {amount(value, MEASURES[first.metric].scale)}"
         return f"{none} {bound_words(first)}; {has}"
     if len(failed) == 1:
-        return f"{none} all constraints; the nearest fails {bound_words(first)}"
-    title = f"{none} all constraints; the nearest fails {', '.join(dict.fromkeys(short(one.metric) for one in failed))}"
-    return title if len(title.split()) <= MOST_WORDS else f"{none} all constraints; the nearest fails {len(failed)}"
+        return f"{none} all constraints; {nearest} fails {bound_words(first)}"
+    title = f"{none} all constraints; {nearest} fails {', '.join(dict.fromkeys(short(one.metric) for one in failed))}"
+    return title if len(title.split()) <= MOST_WORDS else f"{none} all constraints; {nearest} fails {len(failed)}"
 
 
 def bound_words(constraint: Constraint) -> str:

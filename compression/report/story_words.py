@@ -10,6 +10,7 @@ from compression.report.cloud_titles import bound_words
 from compression.report.compare import ratio_words
 from compression.report.cover import Cover
 from compression.report.savings import DAYS, BreakEven, Saving, break_even
+from compression.report.setting_words import trial_words
 from compression.report.story import Change, Evidence, Point, Story
 from compression.report.text import (
     TIMES,
@@ -55,20 +56,17 @@ def change_words(change: Change) -> str:
 def chosen_words(story: Story) -> str:
     """Which point it is, how it was chosen, and on which images it was judged."""
     point = story.points[0]
-    how = "suggested" if story.suggested else "picked by hand"
+    how = "suggested among" if story.suggested else "picked by hand among"
     bounds = " and ".join(map(bound_words, story.studied.constraints))
     asked = f" under {bounds}" if bounds else ""
     met = "" if _meets(story, point) else ", which it does not meet"
-    return f"{point.letter}, {how} among {_trials(story)}{asked}{met}: {point.label} (trial {point.row['trial']})."
+    number = int((~story.table["baseline"]).sum())
+    among = f"the only setting{',' if bounds else ''}" if number == 1 else f"{how} {number:,} settings"
+    return f"{point.letter}, {among}{asked}{met}: {trial_words(point.label, point.row['trial'])}."
 
 
 def _meets(story: Story, point: Point) -> bool:
     return all(one.holds(point.row) for one in story.studied.constraints)
-
-
-def _trials(story: Story) -> str:
-    number = int((~story.table["baseline"]).sum())
-    return f"{number:,} setting{'' if number == 1 else 's'}"
 
 
 def accuracy_words(story: Story, point: Point) -> str:
@@ -238,9 +236,10 @@ def footnote(story: Story) -> list[str]:
 
 def _study_words(story: Story) -> str:
     row, studied, start = story.points[0].row, story.studied, story.start
+    trials = len(studied.rows) - 1
     parts = [
         f"Study {studied.name}: {start['model']} on {start['data']}",
-        f"{len(studied.rows) - 1:,} trials",
+        f"{trials:,} trial{'' if trials == 1 else 's'}",
         f"{row['seeds']} seeds" if row["seeds"] > 1 else f"seed {row['seed']}",
         f"{split_word(studied.split)} images n = {int(start['n']):,}",
         f"last run {studied.ended}" if studied.ended else "",

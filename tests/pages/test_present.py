@@ -99,6 +99,28 @@ def test_traffic_that_is_nothing_or_enormous_is_told(open_app: Open, filled: Stu
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
+        ("present_requests_per_day", "-5", "requests_per_day is '-5'; it should be greater than or equal to 0; "
+         "this is 1 million a day."),
+        ("present_requests_per_day", "abc", "requests_per_day is 'abc'; it should be a valid number"),
+        ("present_energy_mj", "x", "energy_mj is 'x'; it should be a valid number"),
+        ("grid", "5000", "g_per_kwh is '5000'; it should be less than or equal to 2000"),
+    ],
+)  # fmt: skip
+def test_a_link_with_a_number_that_cannot_be_says_so_once(
+    open_app: Open, filled: Study, key: str, value: str, said: str
+) -> None:
+    at = sound(open_app("overview", **{key: value}))
+    at.query_params[key] = value
+    at = sound(at.switch_page("pages/present.py").run())
+    plain = [warning.value.replace("\\", "") for warning in at.warning]
+    assert len(plain) == 1 and said in plain[0] and "\n" not in plain[0], plain
+    at = sound(at.run())
+    assert not at.warning
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
         ("present_energy_mj", 0.0, "energy_mj is 0.0; it should be greater than 0"),
         ("present_requests_per_day", 1e16, "requests_per_day is 1e+16; it should be less than or equal to"),
     ],

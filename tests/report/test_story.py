@@ -111,6 +111,20 @@ def test_every_sentence_is_that_of_a_hand_calculation() -> None:
     assert words.title(told, Cover(title="Ours")) == "Ours" and words.title(told, Cover()) == "net, compressed"
 
 
+def test_a_study_of_one_setting_is_told_as_one() -> None:
+    only = [row for row in rows() if row["trial"] in (-1, FAST)]
+    told = made(rows=only, constraints=(Constraint.read("accuracy >= 99 %"),))
+    assert words.chosen_words(told) == (
+        "A, the only setting, under accuracy ≥ 99 %, which it does not meet: channels 60 % (trial 0)."
+    )
+    assert ", 1 trial, seed 0," in words.footnote(told)[0]
+    titles = [part.chart.title for part in sections(told) if part.chart]
+    assert titles[0] == "The only trial does not meet accuracy ≥ 99 %; it has 97 %"
+    bare = [{key: value for key, value in row.items() if key != "1.prune.sparsity"} for row in only]
+    bare = [bare[0], {**bare[1], "granularity": "", "sparsity": ""}]
+    assert words.chosen_words(made(rows=bare, constraints=())) == "A, the only setting: trial 0."
+
+
 def test_sentences_change_when_the_data_does() -> None:
     told = made(SLOW)
     assert words.savings_words(told, told.points[0]) == [
@@ -362,7 +376,7 @@ def test_what_cannot_be_told_is_one_line(trials: tuple[int, ...], about: dict[st
 
 def test_one_trial_alone_has_a_story() -> None:
     told = made(rows=rows()[:2])
-    assert "among 1 setting under" in words.chosen_words(told) and told.suggested
+    assert "A, the only setting, under" in words.chosen_words(told) and told.suggested
 
 
 def test_the_suggestion_is_what_the_chart_names_else_the_most_accurate() -> None:
