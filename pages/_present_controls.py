@@ -94,6 +94,9 @@ def _preset_points(name: str, labels: dict[int, str]) -> None:
 def assumptions(row: dict[str, Any]) -> Assumptions:
     """What a saving depends on, each with its source; ``row`` is the baseline's."""
     given: dict[str, Any] = {}
+    for name in STEPS:
+        _check_link(name, f"present_{name}")
+    _check_link("g_per_kwh", "grid", MOST_GRID)
     with st.expander("Traffic, price, energy: what savings assume", icon=":material/calculate:"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             for name, step in STEPS.items():
@@ -102,7 +105,6 @@ def assumptions(row: dict[str, Any]) -> Assumptions:
                 "Currency", "$", max_chars=3, key="present_currency", bind="query-params", width=90,
                 help="The sign before prices.",
             )  # fmt: skip
-        _check_link("g_per_kwh", "grid", MOST_GRID)
         given["g_per_kwh"] = grid()
     found: Assumptions = validated(Assumptions, given)
     return found
@@ -125,7 +127,6 @@ def _is_within(asked: str, most: float) -> bool:
 
 def _assumed(name: str, step: float, row: dict[str, Any]) -> float | None:
     about, default = ASSUMED[name], Assumptions.model_fields[name].default
-    _check_link(name, f"present_{name}")
     known = f"{row['energy_mj']:.3g}, {row['energy_source']}" if name == "energy_mj" and row.get("energy_mj") else ""
     value: float | None = st.number_input(
         f"{about.label} ({about.unit})", 0.0, None, default, step, format="%g", key=f"present_{name}",

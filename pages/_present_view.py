@@ -13,19 +13,31 @@ from compression.report.story_sections import Section, sections
 from compression.report.story_tables import Cells
 from compression.report.story_words import headline, title
 from pages._draw import draw
-from pages._link import address
+from pages._link import address, inert
 from pages._workbench import theme
 
 PICTURES = ("png", "svg")
+LOGO = 160
+"""Pixels that a logo is wide."""
 
 
 def show(story: Story, shown: Cover) -> None:
     """The whole report."""
-    st.text(title(story, shown))
-    st.header(headline(story, story.points[0]), anchor=False)
+    _cover(story, shown)
     take_away(story, shown)
     for part in sections(story, theme()):
         _section(part)
+
+
+def _cover(story: Story, shown: Cover) -> None:
+    """The title with the logo beside it, who presents, and the headline."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(inert(title(story, shown)), anchor=False)
+        if shown.logo:
+            st.image(shown.logo, width=LOGO, alt="Logo")
+    if shown.byline:
+        st.caption(inert(shown.byline))
+    st.subheader(headline(story, story.points[0]), anchor=False)
 
 
 def take_away(story: Story, shown: Cover) -> None:
@@ -63,9 +75,11 @@ def _section(part: Section) -> None:
         draw(part.chart, f"present_{part.key}", st.session_state.get("present_picture", PICTURES[0]))
     if part.caption:
         st.caption(part.caption)
-    for number, cells in enumerate(part.tables):
-        _table(cells, f"present_{part.key}_{number}")
+    for cells in part.tables:
+        _table(cells)
 
 
-def _table(cells: Cells, key: str) -> None:
-    st.dataframe(pd.DataFrame(cells[1:], columns=cells[0]), hide_index=True, key=key, height="content")
+def _table(cells: Cells) -> None:
+    """A table whose cells wrap, so that all columns are there in a narrow window too."""
+    head, *lines = [[inert(words) for words in line] for line in cells]
+    st.table(pd.DataFrame(lines, columns=head), hide_index=True, alt=f"Table: {', '.join(filter(None, cells[0]))}")

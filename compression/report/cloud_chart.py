@@ -111,8 +111,7 @@ def cloud_chart(
         "annotations": labels,
         "shapes": bound_shapes(bounds, plane, theme),
     }
-    if plane.y.key == "accuracy":
-        layout["shapes"] += [level_line(level, theme) for level in sorted({r["y"] for r in rows if r["baseline"]})]
+    layout["shapes"] += [level_line(level, theme) for level in _levels(rows, plane)]
     frame, legend = with_legend(list(groups), frame) if keyed else (frame, {})
     return chart(traces, theme, title, subtitle, frame, layout | legend)
 
@@ -178,6 +177,11 @@ def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return {name: sorted(own, key=lambda row: (row["front"], row["near"])) for name, own in groups.items()}
 
 
+def _levels(rows: Sequence[Row], plane: Plane) -> list[float]:
+    """The accuracies of the baselines, each of which has a line across the chart that labels should keep off."""
+    return sorted({row["y"] for row in rows if row["baseline"]}) if plane.y.key == "accuracy" else []
+
+
 def _labels(
     groups: dict[str, list[Row]],
     looks: dict[str, Style],
@@ -193,6 +197,7 @@ def _labels(
     places = np.round(pixels(spots, x, y) / CELL).tolist()
     cells = {tuple(cell): spot for cell, spot in zip(places, spots, strict=True)}  # one stands for all in its cell
     paths = [[spot] for spot in cells.values()] + front_paths(rows, plane) + bound_paths(bounds, plane)
+    paths += [[(x.low, level), (x.high, level)] for level in _levels(rows, plane)]
     names = []
     if 1 < len(groups) <= DIRECT:
         names = [_name_label(name, own, looks[name], plane, theme) for name, own in groups.items()]
