@@ -17,6 +17,7 @@ from compression.report.cloud_bounds import (
     bound_shapes,
     bounds_in,
     bounds_on,
+    dotted,
     remark_labels,
 )
 from compression.report.cloud_marks import (
@@ -197,7 +198,7 @@ def _labels(
     places = np.round(pixels(spots, x, y) / CELL).tolist()
     cells = {tuple(cell): spot for cell, spot in zip(places, spots, strict=True)}  # one stands for all in its cell
     paths = [[spot] for spot in cells.values()] + front_paths(rows, plane) + bound_paths(bounds, plane)
-    paths += [[(x.low, level), (x.high, level)] for level in _levels(rows, plane)]
+    paths += [[spot] for level in _levels(rows, plane) for spot in dotted(level, plane)]
     names = []
     if 1 < len(groups) <= DIRECT:
         names = [_name_label(name, own, looks[name], plane, theme) for name, own in groups.items()]
