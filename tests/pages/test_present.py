@@ -140,6 +140,7 @@ def test_a_link_with_a_number_that_cannot_be_says_so_once(
     at = sound(at.switch_page("pages/present.py").run())
     plain = [warning.value.replace("\\", "") for warning in at.warning]
     assert len(plain) == 1 and said in plain[0] and "\n" not in plain[0], plain
+    assert not any(one.warning for one in at.expander), "a warning in a closed expander is not seen"
     at = sound(at.run())
     assert not at.warning
 
