@@ -17,15 +17,15 @@ from compression.report import html, slides
 from compression.report.cover import Cover, cover
 from compression.report.savings import ASSUMED, Assumptions
 from compression.report.story import Story
+from compression.report.story_numbers import csv
 from compression.report.story_sections import sections
-from compression.report.story_tables import csv
 from compression.report.story_words import headline, title
 from compression.training import prepare_process
 
 WRITERS: dict[str, Callable[[Story, Cover, str], bytes]] = {
     ".html": lambda story, shown, mark: html.page(story, shown).encode(),
     ".pptx": lambda story, shown, mark: slides.deck(story, shown),
-    ".csv": lambda story, shown, mark: csv(story, mark),
+    ".csv": lambda story, shown, mark: csv(story, shown, mark),
 }
 """What a report can be, by how the file's name ends; a CSV has a decimal mark."""
 

@@ -36,6 +36,12 @@ def lost(key: str, known: Sequence[str], what: str) -> None:
         st.warning(f"The link's {what} {foreign(named)} is not here; this is {known[0]}.", icon=":material/link_off:")
 
 
+def refused(key: str, fault: str, default: str) -> None:
+    """Say what a link asks for that cannot be, before the box of this key falls back to its default."""
+    if st.session_state.get(key) is None:
+        st.warning(f"In the link {inert(fault)}; this is {inert(default)}.", icon=":material/link_off:")
+
+
 def address(**other: str) -> str:
     """The page's address with everything that was chosen; ``other`` parameters replace its own, or take them out."""
     kept = {name: st.query_params.get_all(name) for name in st.query_params if name not in other}

@@ -69,7 +69,7 @@ def _label(row: Row) -> str:
     words = short_names(settings)
     parts = [value_words(name, row[name]) if name == "recipe" else f"{words[name]} {value_words(name, row[name])}"
              for name in settings]  # fmt: skip
-    return ", ".join(parts) or setting_labels([row], ("granularity", "sparsity"))[0]
+    return ", ".join(parts) or setting_labels([row], ())[0]
 
 
 def _numbers(row: Row, start: Row | None) -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 import streamlit as st
 
-from compression.recipe import validated
+from compression.carbon import MOST as MOST_GRID
+from compression.recipe import refusal, validated
 from compression.registry import UserError
 from compression.report.cover import LOGOS, LONGEST, Cover, cover
 from compression.report.estimates import measures_of
 from compression.report.measures import MEASURES
 from compression.report.savings import ASSUMED, Assumptions
-from compression.report.setting_words import setting_labels
+from compression.report.setting_words import setting_labels, trial_words
 from compression.report.story import MOST, Studied, told_of
 from compression.report.study_tables import settings_of
+from compression.report.text import quantity
 from compression.studies import store
 from pages._carbon import grid
-from pages._link import foreign
+from pages._link import foreign, refused
 from pages._new_study import CHOSEN
 
 STUDY, POINTS = "present_study", "present_points"
@@ -61,7 +64,7 @@ def choose_points(studied: Studied) -> tuple[tuple[int, ...], str]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         points = st.multiselect(
             "Operating points", list(labels), key=POINTS, max_selections=MOST, placeholder="The suggested one",
-            format_func=lambda number: f"{labels[number]} (trial {number})",
+            format_func=lambda number: trial_words(labels[number], number),
             help=f"Up to {MOST} side by side. Sentences are about the first; without any, about the suggested one.",
         )  # fmt: skip
         axes = [key for key in measures_of(trials) if key != "accuracy"]
@@ -91,6 +94,9 @@ def _preset_points(name: str, labels: dict[int, str]) -> None:
 def assumptions(row: dict[str, Any]) -> Assumptions:
     """What a saving depends on, each with its source; ``row`` is the baseline's."""
     given: dict[str, Any] = {}
+    for name in STEPS:
+        _check_link(name, f"present_{name}")
+    _check_link("g_per_kwh", "grid", MOST_GRID)
     with st.expander("Traffic, price, energy: what savings assume", icon=":material/calculate:"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             for name, step in STEPS.items():
@@ -102,6 +108,21 @@ def assumptions(row: dict[str, Any]) -> Assumptions:
         given["g_per_kwh"] = grid()
     found: Assumptions = validated(Assumptions, given)
     return found
+
+
+def _check_link(name: str, key: str, most: float = math.inf) -> None:
+    """Say which number of the link its box does not take; what the box takes is judged with the rest."""
+    asked, default = st.query_params.get(key), Assumptions.model_fields[name].default
+    if asked is not None and not _is_within(asked, most):
+        shown = "the study's own" if default is None else f"{quantity(default)} {ASSUMED[name].unit}"
+        refused(key, refusal(Assumptions, name, asked), shown)
+
+
+def _is_within(asked: str, most: float) -> bool:
+    try:
+        return 0 <= float(asked) <= most
+    except ValueError:
+        return False
 
 
 def _assumed(name: str, step: float, row: dict[str, Any]) -> float | None:

@@ -8,23 +8,36 @@ import streamlit as st
 from compression.report import html, slides
 from compression.report.cover import Cover
 from compression.report.story import Story
+from compression.report.story_numbers import MARKS, csv
 from compression.report.story_sections import Section, sections
-from compression.report.story_tables import MARKS, Cells, csv
+from compression.report.story_tables import Cells
 from compression.report.story_words import headline, title
 from pages._draw import draw
-from pages._link import address
+from pages._link import address, inert
 from pages._workbench import theme
 
 PICTURES = ("png", "svg")
+LOGO = 160
+"""Pixels that a logo is wide."""
 
 
 def show(story: Story, shown: Cover) -> None:
     """The whole report."""
-    st.text(title(story, shown))
-    st.header(headline(story, story.points[0]), anchor=False)
+    _cover(story, shown)
     take_away(story, shown)
     for part in sections(story, theme()):
         _section(part)
+
+
+def _cover(story: Story, shown: Cover) -> None:
+    """The title with the logo beside it, who presents, and the headline."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(inert(title(story, shown)), anchor=False)
+        if shown.logo:
+            st.image(shown.logo, width=LOGO, alt="Logo")
+    if shown.byline:
+        st.caption(inert(shown.byline))
+    st.subheader(headline(story, story.points[0]), anchor=False)
 
 
 def take_away(story: Story, shown: Cover) -> None:
@@ -40,7 +53,7 @@ def take_away(story: Story, shown: Cover) -> None:
             key="present_pptx", help="Charts are native: their numbers can be edited. The speaker's notes are in it.",
         )  # fmt: skip
         mark = st.session_state.get("present_decimal", ".")
-        st.download_button("CSV", lambda: csv(story, mark), f"{name}.csv", "text/csv", icon=":material/table:",
+        st.download_button("CSV", lambda: csv(story, shown, mark), f"{name}.csv", "text/csv", icon=":material/table:",
                            key="present_csv", help="Every number of the report in its own unit.")  # fmt: skip
         with st.popover("More", icon=":material/more_horiz:", help="The link, the decimal mark, and charts as files."):
             st.radio(
@@ -60,9 +73,13 @@ def _section(part: Section) -> None:
     st.text("\n".join((part.lead, *part.sentences)))  # as it is: names may hold what Markdown takes for its own
     if part.chart:
         draw(part.chart, f"present_{part.key}", st.session_state.get("present_picture", PICTURES[0]))
-    for number, cells in enumerate(part.tables):
-        _table(cells, f"present_{part.key}_{number}")
+    if part.caption:
+        st.caption(part.caption)
+    for cells in part.tables:
+        _table(cells)
 
 
-def _table(cells: Cells, key: str) -> None:
-    st.dataframe(pd.DataFrame(cells[1:], columns=cells[0]), hide_index=True, key=key, height="content")
+def _table(cells: Cells) -> None:
+    """A table whose cells wrap, so that all columns are there in a narrow window too."""
+    head, *lines = [[inert(words) for words in line] for line in cells]
+    st.table(pd.DataFrame(lines, columns=head), hide_index=True, alt=f"Table: {', '.join(filter(None, cells[0]))}")

@@ -93,7 +93,7 @@ def test_the_command_writes_what_the_file_is_called(filled: Study, tmp_path: Pat
         assert table.loc["packed_bytes", ["baseline", "A", "B"]].tolist() == [
             row["packed_bytes"] for row in records.points("cut rows")
         ]
-        assert table.loc["g_per_kwh", "baseline"] == 30
+        assert table.loc["g_per_kwh assumed", "baseline"] == 30 and table.loc["title", "note"] == "Ours"
 
 
 def test_without_a_file_the_command_prints_the_story(filled: Study, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,8 @@ from compression.report.text import escaped, percent
 from compression.report.themes import Theme, faded
 
 KNEE = "knee (furthest from chord)"
+DOTS = 40
+"""Gaps between the dots that stand for a line across the chart."""
 LABEL_PART = 0.66
 """Of the plot's width that a label may take: one beside, below or above any point then fits."""
 
@@ -95,6 +97,11 @@ def bound_labels(bounds: Sequence[Bound], plane: Plane, theme: Theme) -> list[La
 def _between(one: Side, part: float) -> float:
     low, high = one.scale.low, one.scale.high
     return low * (high / low) ** part if one.scale.log else low + part * (high - low)
+
+
+def dotted(level: float, plane: Plane) -> list[Spot]:
+    """A baseline's line as dots so far apart that a letter covers one at most, and a long name many."""
+    return [(_between(plane.x, at / DOTS), level) for at in range(DOTS + 1)]
 
 
 def remark_labels(

@@ -17,6 +17,7 @@ from compression.report.cloud_bounds import (
     bound_shapes,
     bounds_in,
     bounds_on,
+    dotted,
     remark_labels,
 )
 from compression.report.cloud_marks import (
@@ -107,9 +108,11 @@ def cloud_chart(
     traces = _traces(rows, groups, looks, plane, theme, keyed)
     rings = {"best": [named] if named else [], "knee": [turn] if turn else [], "marked": marked}
     traces += [ring_trace(name, own, plane, theme) for name, own in rings.items() if own]
-    layout = _axes(plane) | {"annotations": labels, "shapes": bound_shapes(bounds, plane, theme)}
-    if plane.y.key == "accuracy":
-        layout["shapes"] += [level_line(level, theme) for level in sorted({r["y"] for r in rows if r["baseline"]})]
+    layout = _axes(plane, titles.split_words(rows)) | {
+        "annotations": labels,
+        "shapes": bound_shapes(bounds, plane, theme),
+    }
+    layout["shapes"] += [level_line(level, theme) for level in _levels(rows, plane)]
     frame, legend = with_legend(list(groups), frame) if keyed else (frame, {})
     return chart(traces, theme, title, subtitle, frame, layout | legend)
 
@@ -175,6 +178,11 @@ def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return {name: sorted(own, key=lambda row: (row["front"], row["near"])) for name, own in groups.items()}
 
 
+def _levels(rows: Sequence[Row], plane: Plane) -> list[float]:
+    """The accuracies of the baselines, each of which has a line across the chart that labels should keep off."""
+    return sorted({row["y"] for row in rows if row["baseline"]}) if plane.y.key == "accuracy" else []
+
+
 def _labels(
     groups: dict[str, list[Row]],
     looks: dict[str, Style],
@@ -190,6 +198,7 @@ def _labels(
     places = np.round(pixels(spots, x, y) / CELL).tolist()
     cells = {tuple(cell): spot for cell, spot in zip(places, spots, strict=True)}  # one stands for all in its cell
     paths = [[spot] for spot in cells.values()] + front_paths(rows, plane) + bound_paths(bounds, plane)
+    paths += [[spot] for level in _levels(rows, plane) for spot in dotted(level, plane)]
     names = []
     if 1 < len(groups) <= DIRECT:
         names = [_name_label(name, own, looks[name], plane, theme) for name, own in groups.items()]
@@ -226,17 +235,18 @@ def _traces(
     return [*traces, front_trace(rows, plane, theme), baseline_trace(rows, plane, theme)]
 
 
-def _axes(plane: Plane) -> dict[str, Any]:
+def _axes(plane: Plane, split: str) -> dict[str, Any]:
     return {
-        "xaxis": _axis(plane.x, "right" if plane.x.up else "left"),
-        "yaxis": _axis(plane.y, "up" if plane.y.up else "down"),
+        "xaxis": _axis(plane.x, "right" if plane.x.up else "left", split),
+        "yaxis": _axis(plane.y, "up" if plane.y.up else "down", split),
         "dragmode": "zoom",
         "clickmode": "event+select",
     }
 
 
-def _axis(one: Side, better: str) -> dict[str, Any]:
+def _axis(one: Side, better: str, split: str) -> dict[str, Any]:
     name = f"{one.axis.label} ({one.unit})" if one.unit else one.axis.label
+    name += f" on {split} images" if one.key == "accuracy" else ""
     ticks: dict[str, Any] = {"nticks": 7}
     if one.scale.log:
         ticks = {"type": "log", "dtick": "D2" if one.scale.high / one.scale.low < 1000 else 1}

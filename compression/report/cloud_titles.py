@@ -99,7 +99,9 @@ def _feasible_title(trials: Rows, constraints: Sequence[Constraint], best: Row |
     if best is not None:
         return _led("Best feasible:", best)
     miss = nearest_miss(trials, constraints)
-    none = f"None of {len(trials):,} trials meets"
+    alone = len(trials) == 1
+    none = "The only trial does not meet" if alone else f"None of {len(trials):,} trials meets"
+    nearest = "it" if alone else "the nearest"
     if miss is None:
         met = sum(row["feasible"] for row in trials)
         return f"{met:,} of {len(trials):,} trials meet all constraints, but lack a measure drawn here"
@@ -107,12 +109,12 @@ def _feasible_title(trials: Rows, constraints: Sequence[Constraint], best: Row |
     first = failed[0]
     value = near[first.metric]
     if len(constraints) == 1:
-        has = "not measured" if math.isnan(value) else f"the nearest has {amount(value, MEASURES[first.metric].scale)}"
+        has = "not measured" if math.isnan(value) else f"{nearest} has {amount(value, MEASURES[first.metric].scale)}"
         return f"{none} {bound_words(first)}; {has}"
     if len(failed) == 1:
-        return f"{none} all constraints; the nearest fails {bound_words(first)}"
-    title = f"{none} all constraints; the nearest fails {', '.join(dict.fromkeys(short(one.metric) for one in failed))}"
-    return title if len(title.split()) <= MOST_WORDS else f"{none} all constraints; the nearest fails {len(failed)}"
+        return f"{none} all constraints; {nearest} fails {bound_words(first)}"
+    title = f"{none} all constraints; {nearest} fails {', '.join(dict.fromkeys(short(one.metric) for one in failed))}"
+    return title if len(title.split()) <= MOST_WORDS else f"{none} all constraints; {nearest} fails {len(failed)}"
 
 
 def bound_words(constraint: Constraint) -> str:
@@ -133,8 +135,9 @@ def cloud_subtitle(rows: Rows, constraints: Sequence[Constraint], bars: bool, hi
     if "accuracy" in axes:
         parts.append(lowered(accuracy_words(rows)) + ("" if bars else " (on hover)"))
     else:
-        splits = " and ".join(split_word(split) for split in unique(row["split"] for row in rows))
-        parts.append(f"measured on {splits} images, n = {', '.join(f'{n:,}' for n in unique(r['n'] for r in rows))}")
+        parts.append(
+            f"measured on {split_words(rows)} images, n = {', '.join(f'{n:,}' for n in unique(r['n'] for r in rows))}"
+        )
     parts.append(", ".join(dict.fromkeys(_origin(rows, key) for key in axes if key != "accuracy")))
     groups = {row["group"] for row in drawn if not row["baseline"]}
     parts.append(f"symbols: {rows[0]['by']}" if len(groups) > 1 and rows[0]["by"] not in NAMED_BY else "")
@@ -143,6 +146,11 @@ def cloud_subtitle(rows: Rows, constraints: Sequence[Constraint], bars: bool, hi
         marks.append("hollow: fails a constraint")
     parts += ["; ".join(marks), "; ".join([*_lacking(rows), *hidden])]
     return " · ".join(filter(None, parts))
+
+
+def split_words(rows: Rows) -> str:
+    """On which images rows were measured: "validation", "validation and test"."""
+    return " and ".join(split_word(split) for split in unique(row["split"] for row in rows))
 
 
 def _counted(rows: Rows) -> str:

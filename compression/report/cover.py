@@ -30,6 +30,11 @@ class Cover:
     logo: bytes = b""
     date: str = ""
 
+    @property
+    def byline(self) -> str:
+        """Author and date in one line."""
+        return " · ".join(filter(None, (self.author, self.date)))
+
 
 def cover(title: str = "", author: str = "", accent: str = "", logo: bytes = b"", date: str = "") -> Cover:
     """A cover of what was given.

@@ -86,24 +86,24 @@ def _logo(cover: Cover) -> str:
 
 
 def _byline(cover: Cover) -> str:
-    words = " · ".join(filter(None, (cover.author, cover.date)))
-    return f'<p class="muted">{escape(words)}</p>\n' if words else ""
+    return f'<p class="muted">{escape(cover.byline)}</p>\n' if cover.byline else ""
 
 
 def _section(part: Section) -> str:
     inside = [f"<h2>{escape(part.heading)}</h2>", f"<p><strong>{escape(part.lead)}</strong></p>"]
     inside += [f"<p>{escape(sentence)}</p>" for sentence in part.sentences]
-    inside += [_chart(part.key, part.chart.alt)] if part.chart else []
+    inside += [_chart(part.key, part.chart.alt, part.caption)] if part.chart else []
     inside += map(_table, part.tables)
     return f'<section aria-label="{escape(part.heading)}">\n' + "\n".join(inside) + "\n</section>"
 
 
-def _chart(key: str, alt: str) -> str:
+def _chart(key: str, alt: str, caption: str) -> str:
     buttons = "".join(
         f"<button type=\"button\" onclick=\"save('{key}', '{kind}')\">Save as {kind.upper()}</button>"
         for kind in ("png", "svg")
     )
-    return f'<figure><div id="{key}" role="img" aria-label="{escape(alt)}"></div>{buttons}</figure>'
+    under = f'<figcaption class="muted">{escape(caption)}</figcaption>' if caption else ""
+    return f'<figure><div id="{key}" role="img" aria-label="{escape(alt)}"></div>{under}{buttons}</figure>'
 
 
 def _table(cells: Cells) -> str:

@@ -232,13 +232,13 @@ def _epochs(name: str, spots: list[tuple[Any, Any]], colour: str, dash: str, mea
     }
 
 
-def change_chart(table: pd.DataFrame, theme: Theme, *, width: int = NARROW) -> Chart:
+def change_chart(table: pd.DataFrame, theme: Theme, *, width: int = NARROW, title: str = "") -> Chart:
     """Costs before and after as bars: the outline is the baseline, the filled part what is left.
 
-    ``table`` is a :func:`change_table`.
+    ``table`` is a :func:`change_table`; ``title`` stands in for the chart's own.
     """
     rows = records(table)
-    title = titles.change_title(rows)
+    title = title or titles.change_title(rows)
     origins: dict[str, list[str]] = {}
     for row in rows:
         origins.setdefault(AXES[row["key"]].origin, []).append(lowered(row["label"]))

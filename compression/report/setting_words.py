@@ -15,6 +15,8 @@ from compression.report.text import DASH, brief, named, powered, share, shortene
 Row = Mapping[str, Any]
 SWEPT = ("granularity", "criterion", "scope", "sparsity", "epochs")
 """What tells the points of a sweep apart, whose rows have no dotted names."""
+ONLY = {"granularity": "granularity", "sparsity": "sparsity"}
+"""What tells a setting that has no other beside it, with their names."""
 WORDS = {"lr": "learning rate"}
 SPEAKS = ("recipe", "granularity", "criterion", "scope", "method", "schedule", "penalty", "student", "mode")
 """Settings whose value says by itself what it is."""
@@ -69,13 +71,28 @@ def number(value: float) -> str:
 
 
 def setting_labels(rows: Sequence[Row], settings: Sequence[str]) -> list[str]:
-    """Each row in a few words: what varies among the rows, "channels 60 %, magnitude, learning rate 0.01"."""
+    """Each row in a few words: what varies among the rows, "channels 60 %, magnitude, learning rate 0.01".
+
+    Where nothing does, as in a study of one setting, what was removed and how much of it.
+    """
     varying = [name for name in settings if len({plain(row[name]) for row in rows if name in row}) > 1]
     names: dict[str, str] = {}
     for recipe in dict.fromkeys(parts_of(name)[0] for name in varying):
         names |= short_names(name for name in varying if parts_of(name)[0] == recipe)
     varying.sort(key=lambda name: _rank(parts_of(name)[3]))
-    return [_label(row, varying, names) or f"trial {row.get('trial', '')}".strip() for row in rows]
+    return [
+        _label(row, varying, names) or _label(row, tuple(ONLY), ONLY) or unnamed(row.get("trial", "")) for row in rows
+    ]
+
+
+def unnamed(number: Any) -> str:
+    """What a trial is called of which nothing else is known."""
+    return f"trial {number}".strip()
+
+
+def trial_words(label: str, number: int) -> str:
+    """A trial by its settings and its number, which is said once: "channels 60 % (trial 0)"."""
+    return label if label == unnamed(number) else f"{label} (trial {number})"
 
 
 def _rank(field: str) -> int:

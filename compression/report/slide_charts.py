@@ -18,9 +18,10 @@ from pptx.shapes.shapetree import SlideShapes
 from pptx.util import Emu, Pt
 
 from compression.report.cloud_bounds import bounds_on
+from compression.report.cloud_titles import best_of, split_words
 from compression.report.compare import records
 from compression.report.measures import AXES
-from compression.report.story import Story
+from compression.report.story import Point, Story
 from compression.report.story_tables import classes_of, left_table
 from compression.report.text import unit_of
 from compression.report.themes import LIGHT
@@ -30,6 +31,8 @@ Box = tuple[Emu, Emu, Emu, Emu]
 FONT_PT = 12
 CLASSES = 12
 """Of more classes those that lose most are drawn."""
+OTHER, BEST = "other trials", "best"
+"""How the series of all that is not presented is called, and what the name of the suggested one begins with."""
 MARKERS = (XL_MARKER_STYLE.DIAMOND, XL_MARKER_STYLE.SQUARE, XL_MARKER_STYLE.TRIANGLE)
 POINTS = (LIGHT.palette[0], LIGHT.palette[3], LIGHT.palette[2])
 """The colours of A, B and C."""
@@ -54,23 +57,31 @@ def tradeoff(story: Story, shapes: SlideShapes, box: Box) -> Any:
     _frame(chart)
     for at, (name, own) in enumerate({**series, **lines}.items()):
         _dress(chart.plots[0].series[at], name, own, divisor)
-    _axis(chart.value_axis, "Accuracy", "0%")
+    _axis(chart.value_axis, f"Accuracy on {split_words(rows)} images", "0%")
     _axis(chart.category_axis, f"{axis.label} ({unit})" if unit else axis.label, "General")
     chart.value_axis.minimum_scale, chart.value_axis.maximum_scale = _span([row["y"] for row in rows])
     return frame
 
 
-def _series(story: Story, rows: Sequence[Row]) -> dict[str, list[Row]]:
+def _series(story: Story, rows: list[dict[str, Any]]) -> dict[str, list[Row]]:
     """The rows of each series by its name: the points presented apart from all others."""
     own = {number: point for point in story.points for number in point.row["trials"]}
-    named: dict[str, list[Row]] = {"other trials": [], "front": [], "baseline": []}
+    best = best_of(rows, story.studied.constraints)
+    best = None if best and own.keys() & set(best["trials"]) else best
+    shown = [_name(point) for point in story.points]
+    named: dict[str, list[Row]] = {name: [] for name in (OTHER, "front", "baseline", *shown)}
     front = sorted((row for row in rows if row["front"]), key=lambda row: row["x"])
     named["front"] = _stairs(front, AXES[rows[0]["x_axis"]].more_is_better)
     for row in rows:
         point = None if row["baseline"] else own.get(row["trial"])
-        name = f"{point.letter}: {point.label}" if point else "baseline" if row["baseline"] else "other trials"
-        named.setdefault(name, []).append(row)
+        named[_name(point) if point else "baseline" if row["baseline"] else OTHER].append(row)
+    if best:
+        named[f"{BEST} feasible: {best['label']}" if story.studied.constraints else f"{BEST}: {best['label']}"] = [best]
     return {name: members for name, members in named.items() if members}
+
+
+def _name(point: Point) -> str:
+    return f"{point.letter}: {point.label}"
 
 
 def _stairs(front: Sequence[Row], more_is_better: bool) -> list[Row]:
@@ -109,19 +120,32 @@ def _dress(series: XySeries, name: str, rows: Sequence[Row], divisor: float) -> 
         series.format.line.dash_style = None if name == "front" else MSO_LINE.DASH
         return
     series.format.line.fill.background()
-    colour, size, style = LIGHT.zero, 6, XL_MARKER_STYLE.CIRCLE
-    if name == "baseline":
-        colour, size, style = LIGHT.baseline, 12, XL_MARKER_STYLE.STAR
-    elif name != "other trials":
-        turn = ord(name[0]) - ord("A")
-        colour, size, style = POINTS[turn], 12, MARKERS[turn]
-    series.marker.style, series.marker.size = style, size
-    series.marker.format.fill.solid()
-    series.marker.format.fill.fore_color.rgb = series.marker.format.line.color.rgb = rgb(colour)
-    if name != "other trials":
+    _mark(series, name)
+    if name != OTHER:
         _intervals(series, rows, "y", 1.0)
         if any(row["x_low"] < row["x_high"] for row in rows):
             _intervals(series, rows, "x", divisor)
+
+
+def _mark(series: XySeries, name: str) -> None:
+    """Style, size, fill and outline, none of which is left to the program that opens the deck."""
+    colour, size, style = LIGHT.muted, 8, XL_MARKER_STYLE.CIRCLE
+    if name == "baseline":
+        colour, size, style = LIGHT.baseline, 12, XL_MARKER_STYLE.STAR
+    elif name.startswith(BEST):
+        colour, size = LIGHT.text, 14
+    elif name != OTHER:
+        turn = ord(name[0]) - ord("A")
+        colour, size, style = POINTS[turn], 12, MARKERS[turn]
+    series.marker.style, series.marker.size = style, size
+    look = series.marker.format
+    if name.startswith(BEST):
+        look.fill.background()  # a ring, as on the page
+    else:
+        look.fill.solid()
+        look.fill.fore_color.rgb = rgb(colour)
+    look.line.fill.solid()
+    look.line.color.rgb, look.line.width = rgb(colour), Pt(1.5)
 
 
 def _intervals(series: XySeries, rows: Sequence[Row], side: str, divisor: float) -> None:
@@ -153,14 +177,11 @@ def before_after(story: Story, shapes: SlideShapes, box: Box) -> Any:
     data.categories = [row["label"] for row in rows]
     data.add_series("baseline", [1.0] * len(rows))
     for point in story.points:
-        data.add_series(_name(story, point.letter, point.label), [row[point.letter] for row in rows])
+        name = _name(point) if len(story.points) > 1 else point.label
+        data.add_series(name, [row[point.letter] for row in rows])
     frame = shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, *box, data)
     _bars(frame.chart, (LIGHT.zero, *POINTS), "Share of the baseline")
     return frame
-
-
-def _name(story: Story, letter: str, label: str) -> str:
-    return f"{letter}: {label}" if len(story.points) > 1 else label
 
 
 def harm(story: Story, shapes: SlideShapes, box: Box) -> Any:
@@ -200,6 +221,7 @@ def _bars(chart: Chart, colours: Sequence[str], title: str) -> None:
         series.format.fill.fore_color.rgb = rgb(colour)
     _axis(chart.value_axis, title, "0%")
     chart.value_axis.minimum_scale = 0
+    chart.value_axis.maximum_scale = max(1.0, *(value for series in plot.series for value in series.values))
     chart.category_axis.reverse_order = True  # the first on top
     chart.category_axis.tick_labels.font.size = Pt(FONT_PT)
 

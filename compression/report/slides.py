@@ -13,9 +13,9 @@ from pptx.util import Emu, Inches, Pt
 
 from compression.report.cover import Cover
 from compression.report.slide_charts import NATIVE, Box, rgb
+from compression.report.slide_tables import add_table
 from compression.report.story import Story
 from compression.report.story_sections import Section, sections
-from compression.report.story_tables import Cells
 from compression.report.story_words import footnote, headline, title
 from compression.report.themes import LIGHT
 
@@ -25,8 +25,8 @@ LEFT, TOP, INSIDE = Inches(0.6), Inches(1.7), Inches(12.13)
 BAR = Inches(0.18)
 TITLE_ONLY = 5
 """The layout of python-pptx's own template that has a title and nothing else."""
-ROW = Inches(0.34)
-CHART_PART = 0.42
+SPACE = Inches(0.3)
+CHART_PART = 0.36
 """Of the width, where a table stands beside the chart."""
 
 
@@ -48,7 +48,7 @@ def _first(made: Any, story: Story, cover: Cover) -> None:
     """The headline, and who presents."""
     slide = _blank(made, title(story, cover), cover)
     _text(slide, [headline(story, story.points[0])], Inches(2.4), Inches(2), Pt(40), bold=True)
-    _text(slide, [" · ".join(filter(None, (cover.author, cover.date)))], Inches(5.2), Inches(0.5), Pt(18))
+    _text(slide, [cover.byline], Inches(5.2), Inches(0.5), Pt(18))
     _notes(slide, [f"{headline(story, point)}: {point.label}." for point in story.points] + footnote(story))
 
 
@@ -62,11 +62,11 @@ def _slide(made: Any, story: Story, part: Section, cover: Cover) -> None:
         shown._element.nvGraphicFramePr.cNvPr.set("descr", part.chart.alt if part.chart else part.lead)
     down, part_of = TOP, Emu(round(INSIDE * CHART_PART)) if beside else Emu(0)
     for cells in part.tables:
-        _table(slide, cells, LEFT + part_of, down, INSIDE - part_of)
-        down += ROW * (len(cells) + 1)
+        down += add_table(slide, cells, cover.accent, LEFT + part_of, down, INSIDE - part_of) + SPACE
     room = HEIGHT - Inches(1.15)
-    _text(slide, list(part.sentences), room if shown else min(down, room), Inches(1), Pt(12))
-    _notes(slide, [part.heading, part.lead, *part.sentences])
+    said = [*part.sentences, *filter(None, [part.caption])]
+    _text(slide, said, room if shown else min(down, room), Inches(1), Pt(12))
+    _notes(slide, [part.heading, part.lead, *said])
 
 
 def _box(beside: bool) -> Box:
@@ -117,21 +117,6 @@ def _style(frame: Any, size: Pt, bold: bool) -> None:
         paragraph.alignment = PP_ALIGN.LEFT
         for run in paragraph.runs:
             run.font.size, run.font.bold, run.font.color.rgb = size, bold, rgb(LIGHT.text)
-
-
-def _table(slide: Slide, cells: Cells, left: int, top: int, width: int) -> None:
-    shape = slide.shapes.add_table(len(cells), len(cells[0]), Emu(left), Emu(top), Emu(width), ROW * len(cells))
-    shape._element.nvGraphicFramePr.cNvPr.set("descr", f"Table: {', '.join(filter(None, cells[0]))}")
-    longest = [max(map(len, column)) + 2 for column in zip(*cells, strict=True)]
-    for column, letters in zip(shape.table.columns, longest, strict=True):
-        column.width = Emu(round(width * letters / sum(longest)))
-    for down, line in enumerate(cells):
-        for across, words in enumerate(line):
-            cell = shape.table.cell(down, across)
-            cell.text = words
-            cell.margin_top = cell.margin_bottom = Inches(0.02)
-            for paragraph in cell.text_frame.paragraphs:
-                paragraph.font.size = Pt(11)
 
 
 def _notes(slide: Slide, lines: list[str]) -> None:

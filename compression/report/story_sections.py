@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compression.report.cloud_chart import cloud_chart
+from compression.report.compare import records
 from compression.report.drawing import Chart
 from compression.report.model_charts import change_chart, class_chart
 from compression.report.story import Evidence, Story
 from compression.report.story_tables import (
     Cells,
     assumption_cells,
+    bars_of,
     before_after_cells,
     classes_of,
     savings_cells,
@@ -22,18 +24,20 @@ from compression.report.story_words import (
     footnote,
     harm_words,
     headline,
+    images_words,
     losing_words,
     savings_words,
 )
 from compression.report.tables import change_table
 from compression.report.themes import LIGHT, Theme
+from compression.report.titles import change_title
 
 WIDTH = 640
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report: ``lead`` is what it says in one sentence, ``sentences`` the rest of it."""
+    """A part of a report: ``lead`` says it in one sentence, ``sentences`` the rest, ``caption`` is under the chart."""
 
     key: str
     heading: str
@@ -41,6 +45,7 @@ class Section:
     sentences: tuple[str, ...] = ()
     tables: tuple[Cells, ...] = ()
     chart: Chart | None = None
+    caption: str = ""
 
 
 def sections(story: Story, theme: Theme = LIGHT) -> list[Section]:
@@ -48,21 +53,33 @@ def sections(story: Story, theme: Theme = LIGHT) -> list[Section]:
     first = story.points[0]
     named = [f"{point.letter}, {point.label}: {headline(story, point)}." for point in story.points]
     compared = tuple(named) if len(named) > 1 else ()
-    change = change_chart(change_table(story.start, first.row), theme, width=WIDTH)
     changed, *worst = harm_words(first)
     saved, *more = (*savings_words(story, first), *break_even_words(story, first))
     yearly, assumed = savings_cells(story, first), assumption_cells(story)
     studied, *conditions = footnote(story)
     return [
-        Section("tradeoff", "The trade-off", chosen_words(story), chart=_tradeoff(story, theme)),
+        Section(
+            "tradeoff", "The trade-off", chosen_words(story), chart=_tradeoff(story, theme),
+            caption=images_words(story),
+        ),
         Section(
             "before_after", "Before and after", accuracy_words(story, first), compared,
-            (before_after_cells(story),), change,
+            (before_after_cells(story),), _change(story, theme),
         ),
         Section("harm", "Who is harmed", changed, tuple(worst), chart=_classes(first.evidence, theme)),
         Section("savings", "What it saves", saved, tuple(more), (yearly, assumed)),
         Section("measured", "How it was measured", studied, tuple(conditions)),
     ]  # fmt: skip
+
+
+def _change(story: Story, theme: Theme) -> Chart:
+    """What the first point has left of every cost; its title claims no speed-up that may be noise."""
+    first = story.points[0]
+    start = {**story.start, "latency_ms": first.row.get("baseline_latency_ms")}
+    table = change_table(start, first.row, bars_of(story))
+    timed = "hours" in first.savings and first.savings["hours"].clear
+    sure = [row for row in records(table) if timed or row["key"] != "latency_ms"]
+    return change_chart(table, theme, width=WIDTH, title=change_title(sure))
 
 
 def _classes(seen: Evidence | None, theme: Theme) -> Chart | None:

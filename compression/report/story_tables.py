@@ -1,29 +1,30 @@
-"""The numbers of a story as tables: for the page, the documents, and a CSV in whatever decimal mark is read."""
+"""The numbers of a story as tables: for the page and the documents."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from compression.registry import pick
 from compression.report.compare import records
 from compression.report.measures import AXES, MEASURES
-from compression.report.savings import ASSUMED, DAYS, source_of
+from compression.report.savings import ASSUMED, DAYS, Saving, source_of
 from compression.report.story import Evidence, Point, Story
-from compression.report.story_words import amount_of, earned
+from compression.report.story_words import amount_of
 from compression.report.tables import class_table
-from compression.report.text import MINUS, amount, interval, percent, printable, quantity
+from compression.report.text import MINUS, amount, interval, money, percent, printable, quantity
 from compression.report.titles import split_word
 from compression.results import wilson
 
-COSTS = ("packed_bytes", "file_bytes", "params", "macs", "memory_bytes", "latency_ms", "energy_mj")
+BARS = ("params", "file_bytes", "packed_bytes", "macs", "latency_ms", "energy_mj")
+"""Of which costs bars are drawn before and after, wherever they are drawn, as far as they are known."""
+COSTS = (*BARS, "memory_bytes")
 """What is told before and after, where it is known."""
-MARKS = {".": ",", ",": ";"}
-"""Decimal marks of a CSV, each with what then parts its cells."""
 Row = dict[str, Any]
 Cells = list[list[str]]
+Ends = tuple[float, float | None, float | None]
+"""A number and the ends of its interval, where it has one."""
 
 
 def _baseline(story: Story, key: str) -> Any:
@@ -38,37 +39,51 @@ def costs_of(story: Story) -> list[str]:
     return [key for key in keys if all(_known(one) for one in (_baseline(story, key), *(row.get(key) for row in rows)))]
 
 
+def bars_of(story: Story) -> list[str]:
+    """The costs that have bars."""
+    return [key for key in costs_of(story) if key in BARS]
+
+
 def _known(value: Any) -> bool:
     return value is not None and value == value
 
 
 def before_after(story: Story) -> pd.DataFrame:
-    """Accuracies and costs before and after: a line a measure, with numbers; "A low" and "A high" are ends."""
+    """Accuracies and costs before and after: a line a measure; "baseline low", "A high" are ends of intervals."""
     points, lines = story.points, []
     if unseen := all(point.evidence for point in points):
         change = points[0].change
-        asked = [(p, p.change.after, *wilson(round(p.change.after * p.change.n), p.change.n)) for p in points]
-        lines.append(_accuracies(change.split, change.before, asked))
+        asked = [(p, *_asked(p.change.after, p.change.n)) for p in points]
+        lines.append(_accuracies(change.split, _asked(change.before, change.n), asked))
     if not unseen or points[0].change.split != story.studied.split:
-        own = [(p, p.row["accuracy"], p.row["accuracy_low"], p.row["accuracy_high"]) for p in points]
-        lines.append(_accuracies(story.studied.split, story.start["accuracy"], own))
+        own = [(p, *_measured(p.row, "accuracy")) for p in points]
+        lines.append(_accuracies(story.studied.split, _measured(story.start, "accuracy"), own))
     for key in costs_of(story):
         values = [(p, p.row[key], None, None) for p in points]
-        lines.append(_line(key, AXES[key].scale, AXES[key].origin, _baseline(story, key), values))
+        lines.append(_line(key, AXES[key].scale, AXES[key].origin, (_baseline(story, key), None, None), values))
     if all(_known(p.row.get("speedup")) for p in points):
-        fast = [(p, p.row["speedup"], p.row["speedup_low"], p.row["speedup_high"]) for p in points]
-        lines.append(_line("speedup", "times", "measured", 1.0, fast))
+        fast = [(p, *_measured(p.row, "speedup")) for p in points]
+        lines.append(_line("speedup", "times", "measured", (1.0, None, None), fast))
     return pd.DataFrame(lines)
 
 
-def _accuracies(split: str, before: float, values: Sequence[Any]) -> Row:
+def _asked(share: float, n: int) -> Ends:
+    """A share of right answers, with the ends of its interval."""
+    return share, *wilson(round(share * n), n)
+
+
+def _measured(row: Mapping[str, Any], key: str) -> Ends:
+    return row[key], row[f"{key}_low"], row[f"{key}_high"]
+
+
+def _accuracies(split: str, before: Ends, values: Sequence[Any]) -> Row:
     return _line(f"accuracy, {split_word(split)} images", "fraction", "measured", before, values)
 
 
-def _line(measure: str, scale: str, origin: str, baseline: float, values: Sequence[Any]) -> Row:
-    line: Row = {"measure": measure, "scale": scale, "how": origin, "baseline": baseline}
-    for point, value, low, high in values:
-        line |= {point.letter: value, f"{point.letter} low": low, f"{point.letter} high": high}
+def _line(measure: str, scale: str, origin: str, before: Ends, values: Sequence[Any]) -> Row:
+    line: Row = {"measure": measure, "scale": scale, "how": origin}
+    for name, *ends in (("baseline", *before), *((point.letter, *ends) for point, *ends in values)):
+        line |= dict(zip((name, f"{name} low", f"{name} high"), ends, strict=True))
     return line
 
 
@@ -79,7 +94,7 @@ def before_after_cells(story: Story) -> Cells:
     cells = [["", "before", *names, "how"]]
     for line in records(before_after(story)):
         told = [_told(line, point.letter) for point in story.points]
-        cells.append([_label(line["measure"]), _value(line["baseline"], line["scale"]), *told, line["how"]])
+        cells.append([_label(line["measure"]), _told(line, "baseline"), *told, line["how"]])
     return cells
 
 
@@ -91,8 +106,8 @@ def _value(value: float, scale: Any) -> str:
     return percent(value) if scale == "fraction" else amount(value, scale)
 
 
-def _told(line: Row, letter: str) -> str:
-    value, low, high = (line[name] for name in (letter, f"{letter} low", f"{letter} high"))
+def _told(line: Row, name: str) -> str:
+    value, low, high = (line[one] for one in (name, f"{name} low", f"{name} high"))
     shown = _value(value, line["scale"])
     if not _known(low):
         return shown
@@ -104,8 +119,7 @@ def left_table(story: Story) -> pd.DataFrame:
     body = [
         {"key": key, "label": MEASURES[key].label}
         | {point.letter: point.row[key] / _baseline(story, key) for point in story.points}
-        for key in costs_of(story)
-        if key not in ("params", "memory_bytes")
+        for key in bars_of(story)
     ]
     return pd.DataFrame(body)
 
@@ -121,15 +135,19 @@ def savings_cells(story: Story, point: Point) -> Cells:
     requests = story.assumed.requests_per_day * DAYS
     cells = [["a year", "before", "after", "saved"]]
     for one in point.savings.values():
-        ends = f" ({_signed(one.low * requests)} to {_signed(one.high * requests)})" if one.low < one.high else ""
+        low, high = (_signed(end * requests, one) for end in (one.low, one.high))
+        ends = f" ({low} to {high})" if low != high else ""
         words = {"hours": "Machine time", "money": "Price", "energy": "Energy", "co2": "CO₂"}[one.key]
         sure = f"{MINUS if one.saved < 0 else ''}{amount_of(abs(one.saved) * requests, one)}"
-        saved = f"{sure if one.clear else 'nothing beyond noise' if ends else 'nothing'}{ends}"
+        saved = f"{sure if one.clear else 'nothing beyond noise' if one.low < one.high else 'nothing'}{ends}"
         cells.append([words, amount_of(one.before * requests, one), amount_of(one.after * requests, one), saved])
     return cells
 
 
-def _signed(value: float) -> str:
+def _signed(value: float, one: Saving) -> str:
+    """An end of an interval, whose unit stands before it; money below a cent is none."""
+    if one.key == "money":
+        return money(value if abs(value) >= 0.01 else 0.0, one.unit)
     return quantity(value).replace("-", MINUS)
 
 
@@ -146,56 +164,9 @@ def assumption_cells(story: Story) -> Cells:
 
 
 def _assumed(story: Story, name: str, value: float) -> str:
-    money = story.assumed.currency if name == "price_per_hour" else ""
-    return f"{money}{quantity(value)} {ASSUMED[name].unit}"
-
-
-def numbers(story: Story) -> pd.DataFrame:
-    """Every number of the story in its own unit, a line each: what the CSV has."""
-    body = [{**line, "unit": _unit(line["scale"])} for line in records(before_after(story))]
-    requests = story.assumed.requests_per_day * DAYS
-    for name in ASSUMED:
-        value = getattr(story.assumed, name)
-        body.append({"measure": name, "unit": ASSUMED[name].unit, "how": "assumed", "baseline": value})
-    for key in ("hours", "money", "energy", "co2"):
-        body += _saved_lines(story, key, requests)
-    body.append({"measure": "search", "unit": "s", "how": "measured", "baseline": story.studied.seconds})
-    body += _pays(story)
-    names = [f"{p.letter}{end}" for p in story.points for end in ("", " low", " high")]
-    return pd.DataFrame(body, columns=["measure", "unit", "baseline", *names, "how"])
-
-
-def _unit(scale: str) -> str:
-    return {"count": "", "times": "", "fraction": "", "mj": "mJ"}.get(scale, scale)
-
-
-def _saved_lines(story: Story, key: str, requests: float) -> list[Row]:
-    """Of a year: what it takes before and after, and what is saved."""
-    known = [(p, p.savings[key]) for p in story.points if key in p.savings]
-    if not known:
-        return []
-    first = known[0][1]
-    after: Row = {"measure": f"{key} a year", "unit": first.unit, "how": "estimated"}
-    saved = after | {"measure": f"{key} saved a year"}
-    after["baseline"] = first.before * requests
-    for point, one in known:
-        after[point.letter] = one.after * requests
-        saved |= {point.letter: one.saved * requests, f"{point.letter} low": one.low * requests}
-        saved[f"{point.letter} high"] = one.high * requests
-    return [after, saved]
-
-
-def _pays(story: Story) -> list[Row]:
-    found: dict[str, Row] = {}
-    for point in story.points:
-        for one in earned(story, point):
-            line = {"measure": f"requests until the search is paid for in {one.key}", "unit": "", "how": "estimated"}
-            found.setdefault(one.key, line)[point.letter] = one.requests
-    return list(found.values())
-
-
-def csv(story: Story, mark: str = ".") -> bytes:
-    """The numbers as CSV with a decimal mark of "." or ","; after a comma cells are parted by semicolons."""
-    part = pick(MARKS, mark, "decimal mark")
-    text = numbers(story).to_csv(index=False, sep=part, decimal=mark, lineterminator="\n")
-    return text.encode("utf-8-sig")  # by which spreadsheets know its letters
+    """An assumption is written whole: a price that is no whole number of cents keeps its digits."""
+    told = quantity(value)
+    if name == "price_per_hour":
+        currency = story.assumed.currency
+        told = money(value, currency) if value == round(value, 2) else f"{currency}{told}"
+    return f"{told} {ASSUMED[name].unit}"

@@ -10,12 +10,14 @@ from compression.report.cloud_titles import bound_words
 from compression.report.compare import ratio_words
 from compression.report.cover import Cover
 from compression.report.savings import DAYS, BreakEven, Saving, break_even
+from compression.report.setting_words import trial_words
 from compression.report.story import Change, Evidence, Point, Story
 from compression.report.text import (
     TIMES,
     capital,
     duration,
     interval,
+    money,
     percent,
     points,
     printable,
@@ -54,20 +56,17 @@ def change_words(change: Change) -> str:
 def chosen_words(story: Story) -> str:
     """Which point it is, how it was chosen, and on which images it was judged."""
     point = story.points[0]
-    how = "suggested" if story.suggested else "picked by hand"
+    how = "suggested among" if story.suggested else "picked by hand among"
     bounds = " and ".join(map(bound_words, story.studied.constraints))
     asked = f" under {bounds}" if bounds else ""
     met = "" if _meets(story, point) else ", which it does not meet"
-    return f"{point.letter}, {how} among {_trials(story)}{asked}{met}: {point.label} (trial {point.row['trial']})."
+    number = int((~story.table["baseline"]).sum())
+    among = f"the only setting{',' if bounds else ''}" if number == 1 else f"{how} {number:,} settings"
+    return f"{point.letter}, {among}{asked}{met}: {trial_words(point.label, point.row['trial'])}."
 
 
 def _meets(story: Story, point: Point) -> bool:
     return all(one.holds(point.row) for one in story.studied.constraints)
-
-
-def _trials(story: Story) -> str:
-    number = int((~story.table["baseline"]).sum())
-    return f"{number:,} setting{'' if number == 1 else 's'}"
 
 
 def accuracy_words(story: Story, point: Point) -> str:
@@ -76,6 +75,19 @@ def accuracy_words(story: Story, point: Point) -> str:
     images = f"{change.n:,} {split_word(change.split)} images"
     unseen = "that no choice has seen" if change.split != story.studied.split else "that it was chosen by, too"
     return f"Accuracy {percent(change.before)} before, {percent(change.after)} after, on {images} {unseen}."
+
+
+def images_words(story: Story) -> str:
+    """On which images the accuracies of the chart are, and on which those of the text."""
+    own, change = story.studied.split, story.points[0].change
+    drawn = (
+        f"The chart's accuracies are of {int(story.start['n']):,} {split_word(own)} images, on which the study chose"
+    )
+    if change.split == own:
+        return f"{drawn}, as are those of the text."
+    return (
+        f"{drawn}; those of the text are of {change.n:,} {split_word(change.split)} images, which no choice has seen."
+    )
 
 
 def harm_words(point: Point) -> list[str]:
@@ -125,14 +137,15 @@ def savings_words(story: Story, point: Point) -> list[str]:
 
 
 def _time_words(point: Point, requests: float) -> str:
-    hours, money = (point.savings.get(key) for key in ("hours", "money"))
-    if hours is None or money is None:
+    hours, price = (point.savings.get(key) for key in ("hours", "money"))
+    if hours is None or price is None:
         return "machine time is not told, since latency was not measured (latency: true in the plan)."
     if not hours.clear:
         row = point.row
         return f"no machine time is saved beyond noise (speed-up {_speed_words(row)})."
-    price = f"{_yearly(money, requests)} a year is {_direction(money)} ({_ends(money, requests)})"
-    return f"{price}: {_part(hours, requests)}."
+    return (
+        f"{_yearly(price, requests)} a year is {_direction(price)}{_ends(price, requests)}: {_part(hours, requests)}."
+    )
 
 
 def _speed_words(row: Row) -> str:
@@ -166,13 +179,14 @@ def _yearly(one: Saving, requests: float) -> str:
 
 
 def amount_of(value: float, one: Saving | BreakEven) -> str:
-    """An amount in the unit of a saving: "$38.5", "71 kWh"."""
-    return f"{one.unit}{quantity(value)}" if one.key == "money" else f"{quantity(value)} {one.unit}"
+    """An amount in the unit of a saving: "$38.50", "71 kWh"."""
+    return money(value, one.unit) if one.key == "money" else f"{quantity(value)} {one.unit}"
 
 
 def _ends(one: Saving, requests: float) -> str:
+    """The ends of what is saved, where they are written differently: " ($3.44 to $3.65)"."""
     low, high = (amount_of(abs(end) * requests, one) for end in sorted((one.low, one.high), key=abs))
-    return f"{low} to {high}"
+    return f" ({low} to {high})" if low != high else ""
 
 
 def earned(story: Story, point: Point) -> list[BreakEven]:
@@ -222,9 +236,10 @@ def footnote(story: Story) -> list[str]:
 
 def _study_words(story: Story) -> str:
     row, studied, start = story.points[0].row, story.studied, story.start
+    trials = len(studied.rows) - 1
     parts = [
         f"Study {studied.name}: {start['model']} on {start['data']}",
-        f"{len(studied.rows) - 1:,} trials",
+        f"{trials:,} trial{'' if trials == 1 else 's'}",
         f"{row['seeds']} seeds" if row["seeds"] > 1 else f"seed {row['seed']}",
         f"{split_word(studied.split)} images n = {int(start['n']):,}",
         f"last run {studied.ended}" if studied.ended else "",

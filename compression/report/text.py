@@ -56,6 +56,14 @@ def quantity(value: float) -> str:
     return thousands(value, ("", "thousand", "million", "billion", "trillion"))
 
 
+def money(value: float, currency: str) -> str:
+    """An amount of money: "$0.30", "$38.50", "$6,470", "$1.72 million", and "less than a cent" below one."""
+    if 0 < abs(value) < 0.01:
+        return "less than a cent"
+    sign = MINUS if value < 0 else ""
+    return f"{sign}{currency}{quantity(abs(value)) if abs(value) >= 100 or not value else f'{abs(value):.2f}'}"
+
+
 def percent(fraction: float, digits: int = 1) -> str:
     """0.9753 → "97.5 %"."""
     return f"{100 * fraction:.{digits}f} %".replace("-", MINUS)

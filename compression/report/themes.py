@@ -107,6 +107,19 @@ def named_symbol(name: str, granularity: str, symbol: str, theme: Theme) -> str:
     return f'<span style="color:{theme.palette[look.colour]}">{glyph}</span> {name}'
 
 
+def luminance(colour: str) -> float:
+    """Relative luminance of ``#rrggbb``. Source: WCAG 2.2."""
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def readable(colour: str) -> str:
+    """The colour of words on this one: white or dark, whichever stands out more."""
+    white, dark = 1.05 / (luminance(colour) + 0.05), (luminance(colour) + 0.05) / (luminance(LIGHT.text) + 0.05)
+    return LIGHT.page if white >= dark else LIGHT.text
+
+
 def faded(colour: str, opacity: float) -> str:
     """``#rrggbb`` as an rgba colour with this opacity."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))

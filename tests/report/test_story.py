@@ -14,18 +14,23 @@ import pytest
 from compression.goals import Constraint
 from compression.recipe import validated
 from compression.registry import UserError
+from compression.report import story_numbers
 from compression.report import story_tables as tables
 from compression.report import story_words as words
 from compression.report.compare import answers_change
 from compression.report.cover import Cover
 from compression.report.savings import ASSUMED, Assumptions
-from compression.report.story import ClassAnswers, Evidence, story
+from compression.report.story import ClassAnswers, Evidence, Story, story
 from compression.report.story_sections import sections
 from compression.results import wilson
 from tests.report.told import FAST, POOR, SEEN, SLOW, made, rows, studied
 
 YEAR = 365e6
 """Requests, at a million a day."""
+
+
+def numbers_of(told: Story, shown: Cover | None = None) -> pd.DataFrame:
+    return story_numbers.numbers(told, shown or Cover())
 
 
 def by_measure(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -106,6 +111,20 @@ def test_every_sentence_is_that_of_a_hand_calculation() -> None:
     assert words.title(told, Cover(title="Ours")) == "Ours" and words.title(told, Cover()) == "net, compressed"
 
 
+def test_a_study_of_one_setting_is_told_as_one() -> None:
+    only = [row for row in rows() if row["trial"] in (-1, FAST)]
+    told = made(rows=only, constraints=(Constraint.read("accuracy >= 99 %"),))
+    assert words.chosen_words(told) == (
+        "A, the only setting, under accuracy ≥ 99 %, which it does not meet: channels 60 % (trial 0)."
+    )
+    assert ", 1 trial, seed 0," in words.footnote(told)[0]
+    titles = [part.chart.title for part in sections(told) if part.chart]
+    assert titles[0] == "The only trial does not meet accuracy ≥ 99 %; it has 97 %"
+    bare = [{key: value for key, value in row.items() if key != "1.prune.sparsity"} for row in only]
+    bare = [bare[0], {**bare[1], "granularity": "", "sparsity": ""}]
+    assert words.chosen_words(made(rows=bare, constraints=())) == "A, the only setting: trial 0."
+
+
 def test_sentences_change_when_the_data_does() -> None:
     told = made(SLOW)
     assert words.savings_words(told, told.points[0]) == [
@@ -147,7 +166,7 @@ def test_what_was_not_measured_is_not_told() -> None:
     told = made(rows=untimed)
     assert words.headline(told, told.points[0]) == "3.1× smaller, −2.1 ± 1.1 points"
     assert "latency was not measured" in words.savings_words(told, told.points[0])[0]
-    assert {"latency_ms", "speedup"}.isdisjoint(by_measure(tables.numbers(told)))
+    assert {"latency_ms", "speedup"}.isdisjoint(by_measure(numbers_of(told)))
     assert [one.key for one in words.earned(told, told.points[0])] == ["energy"]
 
 
@@ -172,68 +191,121 @@ def test_every_number_is_traced_to_the_stored_rows() -> None:
     requests = 2e6 * 365
     hours = [requests * 1.2 / 3.6e6 / speed for speed in (1, 2.4, 1.01, 2.3, 2.5, 0.98, 1.04)]
     kwh = [requests * 60 * part / 3.6e9 for part in (1, 0.75 / 3.0, 1)]
-    expected: dict[str, list[float]] = {  # baseline, A, A low, A high, B, B low, B high
-        "accuracy, test images": [0.983, 0.962, *wilson(962, 1000), 0.962, *wilson(962, 1000)],
-        "accuracy, validation images": [0.98, 0.97, *wilson(970, 1000), 0.978, *wilson(978, 1000)],
-        "speedup": [1, 2.4, 2.3, 2.5, 1.01, 0.98, 1.04],
-        "hours a year": [hours[0], hours[1], math.nan, math.nan, hours[2], math.nan, math.nan],
-        "hours saved a year": [math.nan, *(hours[0] - hours[at] for at in (1, 3, 4, 2, 5, 6))],
-        "money saved a year": [math.nan, *(0.2 * (hours[0] - hours[at]) for at in (1, 3, 4, 2, 5, 6))],
-        "money a year": [0.2 * hours[0], 0.2 * hours[1], math.nan, math.nan, 0.2 * hours[2], math.nan, math.nan],
-        "energy a year": [kwh[0], kwh[1], math.nan, math.nan, kwh[2], math.nan, math.nan],
-        "energy saved a year": [math.nan, *[kwh[0] - kwh[1]] * 3, 0, 0, 0],
-        "co2 a year": [0.03 * kwh[0], 0.03 * kwh[1], math.nan, math.nan, 0.03 * kwh[2], math.nan, math.nan],
-        "co2 saved a year": [math.nan, *[0.03 * (kwh[0] - kwh[1])] * 3, 0, 0, 0],
-        "search": [7200, *[math.nan] * 6],
-        "requests until the search is paid for in hours": [math.nan, 7.2e6 / 0.7, *[math.nan] * 5],
-        "requests until the search is paid for in energy": [math.nan, 2 * 0.05 * 3.6e9 / 45, *[math.nan] * 5],
+    blank = [math.nan] * 3
+    changes = answers_change(26, 5, 1000)
+    classes = {one.name: (one.before, one.after, ends) for one, *ends in SEEN.changes()}
+    expected: dict[str, list[float]] = {  # baseline, A, B, each followed by its low and high end
+        "accuracy, test images": ends(*[(k / 1000, *wilson(k, 1000)) for k in (983, 962, 962)]),
+        "accuracy, validation images": ends(*[(k / 1000, *wilson(k, 1000)) for k in (980, 970, 978)]),
+        "speedup": ends(1, (2.4, 2.3, 2.5), (1.01, 0.98, 1.04)),
+        "change of accuracy, test images": ends(math.nan, changes, changes),
+        "change of accuracy, test images, half interval": ends(
+            math.nan, *[max(changes[0] - changes[1], changes[2] - changes[0])] * 2
+        ),
+        "test images": ends(math.nan, 1000, 1000),
+        "answers changed, test images": ends(math.nan, 35, 35),
+        "answers from right to wrong, test images": ends(math.nan, 26, 26),
+        "answers from wrong to right, test images": ends(math.nan, 5, 5),
+        "answers from one wrong answer to another, test images": ends(math.nan, 4, 4),
+        "hours a year": ends(*hours[:3]),
+        "hours saved a year": [*blank, *(hours[0] - hours[at] for at in (1, 3, 4, 2, 5, 6))],
+        "money saved a year": [*blank, *(0.2 * (hours[0] - hours[at]) for at in (1, 3, 4, 2, 5, 6))],
+        "money a year": ends(*(0.2 * one for one in hours[:3])),
+        "energy a year": ends(*kwh),
+        "energy saved a year": [*blank, *[kwh[0] - kwh[1]] * 3, 0, 0, 0],
+        "co2 a year": ends(*(0.03 * one for one in kwh)),
+        "co2 saved a year": [*blank, *[0.03 * (kwh[0] - kwh[1])] * 3, 0, 0, 0],
+        "search": ends(7200, math.nan, math.nan),
+        "requests until the search is paid for in hours": ends(math.nan, 7.2e6 / 0.7, math.nan),
+        "requests until the search is paid for in energy": ends(math.nan, 2 * 0.05 * 3.6e9 / 45, math.nan),
+        "trial": ends(math.nan, FAST, SLOW),
+        "title": ends(*[math.nan] * 3),
+        "study": ends(*[math.nan] * 3),
+        "energy_mj": ends(3.0, 0.75, 3.0),
     }
     for key in ("packed_bytes", "file_bytes", "params", "macs", "memory_bytes"):
-        expected[key] = [start[key], fast[key], math.nan, math.nan, slow[key], math.nan, math.nan]
-    table = tables.numbers(told)
-    columns = ["baseline", "A", "A low", "A high", "B", "B low", "B high"]
-    found = [(line["measure"], line["how"], [line[name] for name in columns]) for line in table.to_dict("records")]
-    assumptions = {name: values[0] for name, how, values in found if how == "assumed"}
-    assert assumptions == given
-    stored = {name: values for name, how, values in found if how != "assumed"}
-    assert stored.pop("energy_mj")[:2] == [3.0, 0.75]
-    assert stored.keys() == expected.keys()
+        expected[key] = ends(start[key], fast[key], slow[key])
+    for name, (before, after, changed) in classes.items():
+        expected[f"accuracy of class {name}, test images"] = ends(before, after, after)
+        expected[f"change of accuracy of class {name}, test images"] = ends(math.nan, changed, changed)
+    expected |= {f"{name} assumed": ends(value, math.nan, math.nan) for name, value in given.items()}
+    table = numbers_of(told)
+    columns = [f"{one}{end}" for one in ("baseline", "A", "B") for end in ("", " low", " high")]
+    found = {line["measure"]: [line[name] for name in columns] for line in table.to_dict("records")}
+    assert len(found) == len(table) and found.keys() == expected.keys()
     for name, values in expected.items():
-        assert stored[name] == pytest.approx(values, nan_ok=True), name
+        assert found[name] == pytest.approx(values, nan_ok=True), name
+
+
+def ends(*cells: Any) -> list[float]:
+    """Numbers in a line, each followed by the ends of its interval where it has one."""
+    return [
+        value for cell in cells for value in (cell if isinstance(cell, tuple | list) else (cell, math.nan, math.nan))
+    ]
+
+
+def test_a_csv_says_what_it_is_of_and_what_its_letters_are() -> None:
+    notes = {
+        line["measure"]: line["note"] for line in numbers_of(made(FAST, SLOW), Cover(title="Ours")).to_dict("records")
+    }
+    assert (notes["title"], notes["study"]) == ("Ours", "s")
+    assert notes["trial"] == "A: channels 60 %; B: weights 50 %"
+    assert notes["change of accuracy of class b, test images"] == "worst of A; worst of B"
+    unnamed = by_measure(numbers_of(made(assumed=Assumptions(currency="=1"))))
+    assert unnamed["title"]["note"] == "net, compressed" and unnamed["money a year"]["unit"] == "'=1"
+    assert unnamed["energy_mj assumed"]["baseline"] == 3.0, "the study's own where none is given"
+    formula = by_measure(numbers_of(made(), Cover(title="=1+1")))
+    assert formula["title"]["note"] == "'=1+1", "no spreadsheet may take a title for a formula"
 
 
 @pytest.mark.parametrize("mark", [".", ","])
 def test_a_csv_reads_back_to_the_same_numbers_in_either_decimal_mark(mark: str) -> None:
     told = made(FAST, SLOW)
-    text = tables.csv(told, mark).decode("utf-8-sig")
-    back = pd.read_csv(io.StringIO(text), sep=tables.MARKS[mark], decimal=mark)
+    text = story_numbers.csv(told, Cover(), mark).decode("utf-8-sig")
+    back = pd.read_csv(io.StringIO(text), sep=story_numbers.MARKS[mark], decimal=mark)
     names = ["baseline", "A", "A low", "B high"]
-    pd.testing.assert_frame_equal(back[names], tables.numbers(told)[names].astype(float))
+    pd.testing.assert_frame_equal(back[names], numbers_of(told)[names].astype(float))
     assert ("2,4;2,3;2,5" if mark == "," else "2.4,2.3,2.5") in text
     with pytest.raises(UserError, match="Unknown decimal mark ';'; choose one of: ., ,"):
-        tables.csv(told, ";")
+        story_numbers.csv(told, Cover(), ";")
 
 
 def test_table_and_sentence_agree_in_other_units() -> None:
     told = made()
     cells = {line[0]: line[1:] for line in tables.before_after_cells(told)}
     assert cells["Size with zeros packed"] == ["100 KB", "32 KB", "measured"]
-    assert cells["Accuracy, test images"][:2] == ["98.3 %", f"96.2 % ({100 * wilson(962, 1000)[0]:.1f}–97.2 %)"]
+    before, after = (f"{100 * wilson(k, 1000)[0]:.1f}–{100 * wilson(k, 1000)[1]:.1f} %" for k in (983, 962))
+    assert cells["Accuracy, test images"][:2] == [f"98.3 % ({before})", f"96.2 % ({after})"]
     assert cells["Speed-up"] == ["1.0×", "2.4× (2.30 to 2.50)", "measured"]
     saved = {line[0]: line[1:] for line in tables.savings_cells(told, told.points[0])}
-    assert saved["Price"] == ["$6.08", "$2.53", "$3.55 (3.44 to 3.65)"]
+    assert saved["Price"] == ["$6.08", "$2.53", "$3.55 ($3.44 to $3.65)"]
     assert saved["CO₂"] == ["0.146 kg CO₂", "0.0366 kg CO₂", "0.11 kg CO₂"]
     slow = made(SLOW)
-    assert tables.savings_cells(slow, slow.points[0])[2][3] == "nothing beyond noise (−0.124 to 0.234)"
+    assert tables.savings_cells(slow, slow.points[0])[2][3] == "nothing beyond noise (−$0.12 to $0.23)"
 
 
 def test_every_assumption_is_shown_with_its_source_and_what_was_changed_is_the_presenters() -> None:
     cells = tables.assumption_cells(made(assumed=Assumptions(price_per_hour=2, currency="€")))[1:]
     assert len(cells) == len(ASSUMED) and all(source for _, _, source in cells)
     told = {line[0]: line[1:] for line in cells}
-    assert told["Price of the machine"] == ["€2 an hour", "given by the presenter"]
+    assert told["Price of the machine"] == ["€2.00 an hour", "given by the presenter"]
     assert told["Energy of a request before"] == ["3 mJ", "the study's baseline, modelled"]
     assert told["Requests"] == ["1 million a day", "assumption: put in your own traffic"]
+
+
+def test_money_is_written_in_cents() -> None:
+    few = made(assumed=Assumptions(requests_per_day=85_000))  # 71 hours of a million's, at 5 cents: 30 cents
+    assert words.savings_words(few, few.points[0])[0].startswith("At 85,000 requests a day $0.30 a year is saved (")
+    assert tables.savings_cells(few, few.points[0])[2] == ["Price", "$0.52", "$0.22", "$0.30 ($0.29 to $0.31)"]
+    none = made(assumed=Assumptions(requests_per_day=100))
+    assert words.savings_words(none, none.points[0])[0] == (
+        "At 100 requests a day less than a cent a year is saved: 0.0071 of 0.0122 machine hours."
+    )
+    assert tables.savings_cells(none, none.points[0])[2][3] == "less than a cent"
+    noisy = made(SLOW, assumed=Assumptions(price_per_hour=1))
+    assert tables.savings_cells(noisy, noisy.points[0])[2][3] == "nothing beyond noise (−$2.48 to $4.68)"
+    prices = [made(assumed=Assumptions(price_per_hour=one)) for one in (0.3, 0.0125)]
+    assert [tables.assumption_cells(one)[2][1] for one in prices] == ["$0.30 an hour", "$0.0125 an hour"]
 
 
 @pytest.mark.parametrize(
@@ -252,6 +324,14 @@ def test_what_is_left_is_a_share_of_the_baseline() -> None:
     assert both.loc["packed_bytes", ["A", "B"]].tolist() == [0.32, 0.5]
     assert alone.loc["latency_ms", "A"] == pytest.approx(0.5 / 1.2)
     assert "latency_ms" not in both.index  # each was timed beside the baseline, which took another time each time
+
+
+def test_it_is_said_on_which_images_accuracies_are() -> None:
+    assert words.images_words(made()) == (
+        "The chart's accuracies are of 1,000 validation images, on which the study chose; those of the text are of "
+        "1,000 test images, which no choice has seen."
+    )
+    assert words.images_words(made(seen=None)).endswith("on which the study chose, as are those of the text.")
 
 
 def test_accuracies_side_by_side_are_of_the_same_images() -> None:
@@ -296,7 +376,7 @@ def test_what_cannot_be_told_is_one_line(trials: tuple[int, ...], about: dict[st
 
 def test_one_trial_alone_has_a_story() -> None:
     told = made(rows=rows()[:2])
-    assert "among 1 setting under" in words.chosen_words(told) and told.suggested
+    assert "A, the only setting, under" in words.chosen_words(told) and told.suggested
 
 
 def test_the_suggestion_is_what_the_chart_names_else_the_most_accurate() -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from pptx import Presentation
 from pptx.enum.chart import XL_CHART_TYPE
 from pptx.oxml.ns import qn
+from pptx.util import Pt
 
 from compression.registry import UserError
 from compression.report import html, slides
@@ -88,6 +89,7 @@ def test_the_page_has_every_sentence_and_number_and_asks_for_nothing(trials: tup
             part.heading,
             part.lead,
             *part.sentences,
+            part.caption,
             *(c for t in part.tables for line in t for c in line),
         ):
             assert not sentence or sentence in page.words, sentence
@@ -105,7 +107,7 @@ def test_the_pages_charts_hold_the_numbers_of_the_rows() -> None:
     traces = {trace["name"]: trace for trace in json.loads(drawn["tradeoff"])["data"] if "name" in trace}
     assert (traces["marked"]["x"], traces["marked"]["y"]) == ([32], [0.97])  # KB, and a fraction
     assert (traces["baseline"]["x"], traces["baseline"]["y"]) == ([100], [0.98])
-    assert json.loads(drawn["before_after"])["data"][0]["x"] == pytest.approx([0.32, 1.0, 0.25])
+    assert json.loads(drawn["before_after"])["data"][0]["x"] == pytest.approx([1.0, 1.0, 0.32, 0.25, 0.5 / 1.2, 0.25])
     after = next(one for one in json.loads(drawn["harm"])["data"] if one.get("name") == "after")
     assert after["x"] == pytest.approx([277 / 300, 394 / 400, 291 / 300])  # b loses most, then a; c gains
 
@@ -167,12 +169,73 @@ def test_the_decks_intervals_are_error_bars_of_the_stored_ends() -> None:
 def test_the_decks_bars_are_native_too() -> None:
     _, left, classes = charts(made(FAST, SLOW))
     values = {series.name: list(series.values) for series in left.plots[0].series}
-    assert list(left.plots[0].categories)[0] == "Size with zeros packed"
-    assert values["A: channels 60 %"] == pytest.approx([0.32, 1, 0.25, 0.25])
-    assert values["baseline"] == [1] * 4
+    assert values["A: channels 60 %"] == pytest.approx([1, 1, 0.32, 0.25, 0.25])
+    assert values["baseline"] == [1] * 5
+    assert (classes.value_axis.minimum_scale, classes.value_axis.maximum_scale) == (0, 1), "no accuracy is above 100 %"
     assert list(classes.plots[0].categories) == ["b", "a", "c"]
     assert list(classes.plots[0].series[1].values) == pytest.approx([277 / 300, 394 / 400, 291 / 300])
     assert len(charts(made(seen=None))) == 2
+
+
+@pytest.mark.parametrize("trials", [(FAST,), (SLOW, POOR)])
+def test_bars_have_the_same_measures_in_the_same_order_in_the_deck_and_on_the_page(trials: tuple[int, ...]) -> None:
+    told = made(*trials)
+    (drawn,) = [part.chart for part in sections(told) if part.key == "before_after" and part.chart]
+    names = [note.text for note in drawn.figure.layout.annotations if note.x == 0 and note.yshift == 17]
+    timed = ["Latency"] if len(trials) == 1 else []
+    measures = ["Parameters", "Dense file size", "Size with zeros packed", "MACs per image", *timed, "Energy per image"]
+    assert names == list(charts(told)[1].plots[0].categories) == measures
+
+
+def test_bars_claim_no_speed_up_that_may_be_noise() -> None:
+    unsure = [row | ({"speedup_low": 0.9} if row["trial"] == FAST else {}) for row in rows()]
+    drawn = [part.chart.title for told in (made(FAST), made(FAST, rows=unsure)) for part in sections(told)
+             if part.key == "before_after" and part.chart]  # fmt: skip
+    assert drawn == [
+        "3.1× smaller, 4.0× fewer MACs, 2.4× faster, 4.0× less energy",
+        "3.1× smaller, 4.0× fewer MACs, 4.0× less energy",
+    ]
+
+
+def test_the_deck_names_the_best_feasible_point_where_it_is_not_presented() -> None:
+    chart = charts(made(SLOW))[0]
+    assert {one.name: points_of(one) for one in chart.plots[0].series}["best feasible: channels 60 %"] == [(32, 0.97)]
+    assert not [one.name for one in charts(made(FAST))[0].plots[0].series if "best" in one.name]
+    free = [one.name for one in charts(made(SLOW, constraints=()))[0].plots[0].series]
+    assert "best: channels 60 %" in free
+
+
+def test_every_marker_of_the_deck_says_how_it_looks() -> None:
+    for series in charts(made(SLOW))[0].plots[0].series:
+        if series.name in ("front", "accuracy ≥ 95 %", "packed size ≤ 40 KB"):
+            continue
+        assert series.marker.size >= 8 and series.marker.style is not None
+        look = series.marker.format
+        assert look.line.color.rgb is not None and look.fill.type is not None, series.name
+
+
+def test_axes_of_accuracy_end_at_the_whole_and_name_their_images() -> None:
+    axis = charts(made())[0].value_axis
+    assert axis.maximum_scale == 1 and axis.axis_title.text_frame.text == "Accuracy on validation images"
+    (chart,) = [part.chart for part in sections(made()) if part.key == "tradeoff" and part.chart]
+    assert chart.figure.layout.yaxis.title.text == "Accuracy on validation images · up is better"
+
+
+@pytest.mark.parametrize("trials", [(FAST,), (FAST, SLOW, POOR)])
+@pytest.mark.parametrize(("accent", "words"), [("#801650", "FFFFFF"), ("#F4D35E", "262730")])
+def test_a_table_has_the_accent_in_its_head_and_columns_that_break_no_word(
+    trials: tuple[int, ...], accent: str, words: str
+) -> None:
+    deck = opened(made(*trials), cover(accent=accent))
+    tables = [shape.table for slide in deck.slides for shape in slide.shapes if getattr(shape, "has_table", 0)]
+    assert len(tables) == 3
+    for table in tables:
+        for cell in table.rows[0].cells:
+            assert str(cell.fill.fore_color.rgb) == accent[1:]
+            assert str(cell.text_frame.paragraphs[0].font.color.rgb) == words
+        for at, column in enumerate(table.columns):
+            longest = max((word for row in table.rows for word in row.cells[at].text.split()), key=len)
+            assert column.width >= Pt(11 * 0.6) * len(longest), longest  # 0.6 of its size is a wide font's letter
 
 
 def test_a_measure_that_no_trial_has_leaves_the_chart_out() -> None:
@@ -189,8 +252,10 @@ def test_every_slide_has_a_title_notes_and_room(trials: tuple[int, ...]) -> None
     assert [slide.shapes.title.text_frame.text for slide in deck.slides] == ["T" * LONGEST, *(p.lead for p in parts)]
     for slide, part in zip(list(deck.slides)[1:], parts, strict=True):
         notes = slide.notes_slide.notes_text_frame.text
-        assert all(sentence in notes for sentence in (part.lead, *part.sentences))
+        assert all(sentence in notes for sentence in (part.lead, *part.sentences, part.caption))
         shown = "\n".join(line for shape in slide.shapes for line in texts(shape))
+        shown = shown.replace("\v", " ").replace("\u00a0", " ")
+        assert part.caption in shown
         assert all(cell in shown for table in part.tables for line in table for cell in line)
     for slide in deck.slides:
         for shape in slide.shapes:

@@ -416,3 +416,19 @@ def test_two_thousand_trials_take_no_longer_than_a_blink() -> None:
     began = time.perf_counter()
     charts.cloud_chart(table, LIGHT)
     assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("correct", (960, 972, 975))
+def test_the_name_of_the_best_keeps_off_the_baselines_line(correct: int) -> None:
+    rows = [baseline(), *FEW[2:], trial(9, correct, 20_000, weights__1__prune__sparsity=0.7)]
+    asked = bounds("accuracy >= 95 %")
+    layout = charts.cloud_chart(
+        cloud_table(rows, "packed_bytes", constraints=asked), LIGHT, constraints=asked
+    ).figure.layout
+    (note,) = [one for one in layout.annotations if "best feasible:" in one.text]
+    (low, high), upward = layout.yaxis.range, layout.height - layout.margin.t - layout.margin.b
+    level, at = ((value - low) / (high - low) * upward for value in (0.98, note.y))
+    at += -note.ay if note.showarrow else note.yshift
+    letters = 12 * 1.35
+    bottom = at - {"bottom": 0.0, "middle": letters / 2, "top": letters}[note.yanchor]
+    assert not bottom < level < bottom + letters

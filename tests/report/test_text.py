@@ -31,6 +31,15 @@ def test_parts_say_their_unit_once(value, whole, written):
 
 @pytest.mark.parametrize(
     ("value", "written"),
+    [(0, "$0"), (0.004, "less than a cent"), (0.01, "$0.01"), (0.3, "$0.30"), (2, "$2.00"), (-2.5, "−$2.50"),
+     (38.5, "$38.50"), (121.7, "$122"), (6_470, "$6,470"), (1.72e6, "$1.72 million")],
+)  # fmt: skip
+def test_money_has_cents_while_they_count(value, written):
+    assert text.money(value, "$") == written
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
     [(0, "0"), (-7.92e-5, "-8·10⁻⁵"), (7.85e-4, "0.000785"), (0.01534, "0.0153"), (47.698, "47.7"),
      (6_473, "6,470"), (999_499, "999,000"),
      (1e6, "1 million"), (1.724e9, "1.72 billion"), (1e15, "1000 trillion")],

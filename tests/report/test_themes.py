@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from compression.report.themes import DARK, LIGHT, STYLES, THEMES, base_layout, faded, named_symbol, symbols
+from compression.report.themes import DARK, LIGHT, STYLES, THEMES, base_layout, faded, named_symbol, readable, symbols
 
 
 def luminance(colour):
@@ -57,3 +57,9 @@ def test_a_picture_of_a_chart_has_the_ground_of_its_page():
     layout = base_layout(DARK)
     assert layout["paper_bgcolor"] == DARK.page
     assert layout["plot_bgcolor"] == "rgba(0,0,0,0)"
+
+
+@pytest.mark.parametrize("colour", ["#000000", "#ffffff", "#801650", "#F4D35E", "#12436D", "#777777", "#8a8a8a"])
+def test_words_on_any_colour_are_those_that_stand_out_more(colour):
+    found = max((LIGHT.page, LIGHT.text), key=lambda words: contrast(words, colour))
+    assert readable(colour) == found and contrast(found, colour) >= 3.5
