@@ -311,4 +311,4 @@ def test_every_cache_of_the_pages_knows_whose_it_holds() -> None:
     bare = r"@st\.cache_\w+\b[^@]*?\ndef (\w+)"
     known = {name for path in pages.glob("*.py") for name in re.findall(bare, path.read_text())}
     # The settings of the first say whose they are; the others are the same for all.
-    assert known == {"_allocated", "sample_card", "_small"}
+    assert known == {"_allocated", "sample_card", "_small", "_pupil"}

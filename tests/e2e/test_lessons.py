@@ -84,6 +84,7 @@ def test_a_lesson_from_prediction_to_check(open_page: Open, lesson: Lesson) -> N
         settle(page)
 
 
+@pytest.mark.slow
 def test_a_clicker_goes_through_a_lesson_and_a_link_opens_the_same_view(open_page: Open) -> None:
     lesson = list(lessons().values())[5]
     page = opened(open_page, lesson, learn_present="true", hide="steps,tools")
@@ -140,10 +141,12 @@ def link_of(page: Page) -> str:
     return said.split("/")[-1]
 
 
+@pytest.mark.slow
 def test_a_link_carries_what_was_chosen_at_an_earlier_step(open_page: Open) -> None:
     lesson = list(lessons().values())[6]
     page = opened(open_page, lesson, learn_step="Experiment", learn_guess_7="0.3", learn_temperature="9.0")
     expect(page.get_by_text("Measured:")).to_be_visible(timeout=WAIT_MS)
+    settle(page)
     forward(page, "Explanation")
     settle(page)
     expect(page).not_to_have_url(re.compile("learn_temperature"), timeout=WAIT_MS)
@@ -153,6 +156,7 @@ def test_a_link_carries_what_was_chosen_at_an_earlier_step(open_page: Open) -> N
     expect(again.get_by_role("slider", name="Temperature")).to_have_attribute("aria-valuetext", "9.00", timeout=WAIT_MS)
 
 
+@pytest.mark.slow
 def test_a_link_carries_the_curve_and_the_logits_that_were_drawn(open_page: Open) -> None:
     for path, name, said in (
         ("learn", "Expected accuracy at 50 %", "88 %"),

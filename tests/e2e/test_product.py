@@ -90,6 +90,7 @@ def test_a_page_whose_model_is_deleted_meanwhile_says_so_and_goes_on_with_anothe
     expect(page.get_by_role("combobox", name="Model")).to_have_value("digits-cnn")
 
 
+@pytest.mark.slow
 def test_a_study_from_click_to_chart_and_away(open_page: Open) -> None:
     page = open_page("tradeoffs?model=digits-mlp&sweep_count=3")
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=WAIT_MS)
