@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step; a write that is cut off leaves the old file as it was, and nothing beside it."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Where to write a file that becomes ``path`` in one step at the end.
+
+    A write that is cut off leaves the old file as it was, and nothing beside it.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
-        partial.write_bytes(content)
+        yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file in one step, as :func:`whole` does."""
+    with whole(path) as partial:
+        partial.write_bytes(content)

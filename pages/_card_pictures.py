@@ -37,7 +37,6 @@ from compression.report.card_charts import (
     widths_chart,
     widths_table,
 )
-from compression.report.charts import schedule_chart
 from compression.report.contours import contour_chart
 from compression.report.tables import layer_table
 from compression.report.text import named, percent
@@ -48,7 +47,7 @@ from pages._draw import draw
 from pages._prune_charts import filters
 from pages._workbench import theme
 
-TEACHER, TEMPERATURE, IMAGES, BROAD = "digits-cnn", 4.0, 12, 560
+TEACHER, TEMPERATURE, IMAGES = "digits-cnn", 4.0, 12
 
 
 def granularity(key: str) -> None:
@@ -85,7 +84,7 @@ def _pruned(model: str, stage: Prune, by_layer: bool = False) -> None:
 def schedule(key: str) -> None:
     """How much is pruned after each epoch."""
     steps = renewals(Gradual(schedule=key, sparsity=0.9, rounds=10))
-    draw(schedule_chart(steps, theme(), width=BROAD), "card_schedule")
+    draw(charts.schedule_chart(steps, theme(), width=charts.WIDE), "card_schedule")
 
 
 def penalty(key: str) -> None:
@@ -100,7 +99,7 @@ def allocation(key: str) -> None:
         rows = layer_readings(TEACHER, subject.dataset.name, "weights") if ALLOCATIONS[key].needs else []
         ground = ground_of(subject.model, "weights", subject.groups, [Reading(**row) for row in rows])
         _, made = allocate(ground, Budget("sparsity", 0.5), partial(prune_subject, subject), key)
-    draw(charts.layer_chart(layer_table(made.layers), theme(), width=BROAD), "card_allocation")
+    draw(charts.layer_chart(layer_table(made.layers), theme(), width=charts.WIDE), "card_allocation")
     st.caption(f"{TEACHER}, half of its weights to go.")
 
 

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
+from compression.studies.address import LOCAL
 from pages._link import address
 
 PRESENT, HIDE, HIDDEN = "learn_present", "hide", "learn_hidden"
 SHOWN = "presented"
 """Whether this page is being presented: the switch's own key outlives its page."""
-HERE = ("127.0.0.1", "localhost", "::1")
 CHOSEN = tuple(
     f"learn_{name}" for name in ("seed", "threshold", "temperature", "sparsity", "budget", "drawn", "logits")
 )
@@ -25,7 +25,7 @@ html {{ font-size: {LARGER:.0%}; }}
 .st-key-learn_seed, .st-key-learn_onward {{ display: none; }}
 .stMainBlockContainer {{ max-width: 60rem; margin-inline: auto; }}
 </style>"""
-HEARD = Path(__file__).with_name("_steps.js")
+HEARD = Path(__file__).with_name("_steps.js").read_text()
 """Has the keys of the steps heard wherever the focus is."""
 LOCKS = {
     "sidebar": (
@@ -75,7 +75,7 @@ def frame() -> bool:
     if present:
         st.html(LARGE)
     keys = " ".join(step_keys(present))
-    st.html(f'<i data-steps="{keys}" hidden></i><script>{HEARD.read_text()}</script>', unsafe_allow_javascript=True)
+    st.html(f'<i data-steps="{keys}" hidden></i><script>{HEARD}</script>', unsafe_allow_javascript=True)
     return present
 
 
@@ -100,5 +100,5 @@ def _link() -> None:
         kept = {name: str(st.session_state[name]) for name in CHOSEN if name in st.session_state}
         link = address(hide=",".join(chosen), **kept)
         st.code(link, language=None, wrap_lines=True)
-        if urlsplit(link).hostname in HERE:
+        if urlsplit(link).hostname in LOCAL:
             st.caption("Only this computer reaches this address; the deployment guide says how a class does.")

@@ -31,7 +31,6 @@ from pages._prune_charts import histogram
 from pages._workbench import theme
 
 KEY = "learn_"
-BROAD = 560
 Points = Sequence[tuple[float, float]]
 
 
@@ -40,7 +39,7 @@ def curve(model: str, granularity: str, drawn: Points = ()) -> Answer:
     subject = load_subject(model)
     plan = live_plan(model, subject.dataset.name, granularities=(granularity,))
     table = curve_table(live_rows(plan))
-    draw(charts.curve_chart(table, theme(), drawn=drawn, width=BROAD), f"{KEY}curve")
+    draw(charts.curve_chart(table, theme(), drawn=drawn, width=charts.WIDE), f"{KEY}curve")
     reach = furthest(table[table["granularity"] == granularity].to_dict("records"))
     off = points(mean_gap(drawn, table)).removeprefix("+") if drawn else ""
     gap = f"; your curve lies {off} from it on average" if drawn else ""
@@ -70,7 +69,7 @@ def timing(model: str, granularities: list[str], sparsity: float) -> Answer:
     """Zeros against units that are gone, at the same sparsity: size, and paired timing."""
     with st.spinner("Timing both models against the whole one, in pairs: about 15 s. Back stops it.", show_time=True):
         rows = timed_styles(model, load_subject(model).dataset.name, tuple(granularities), sparsity)
-    draw(charts.speed_chart(speed_table(rows), theme(), at=sparsity, width=BROAD), f"{KEY}speed")
+    draw(charts.speed_chart(speed_table(rows), theme(), at=sparsity), f"{KEY}speed")
     start, *others = rows
     told = {row["granularity"]: times(row["speedup"]) for row in others}
     for row in others:
@@ -89,7 +88,7 @@ def layers(model: str, granularity: str, sparsity: float) -> Answer:
     """Each layer cut alone: which one the model can least do without."""
     with st.spinner("Cutting each layer alone", show_time=True):
         table = sensitivity_table(layer_readings(model, load_subject(model).dataset.name, granularity))
-    draw(sensitivity_chart(table, theme(), width=BROAD), f"{KEY}layers")
+    draw(sensitivity_chart(table, theme()), f"{KEY}layers")
     worst = table[table["sparsity"] == sparsity].sort_values("accuracy").iloc[0]
     lost = points(worst["change"])
     return Answer(worst["layer"], f"{worst['layer']} ({lost} when {percent(sparsity, 0)} of it alone goes)")

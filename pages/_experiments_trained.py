@@ -34,7 +34,7 @@ def compare(
     found = [stage.measurement for stage in live_runs(recipes)]
     table = seeds_table({way: found[turn * seeds : (turn + 1) * seeds] for turn, way in enumerate(ways)}, of)
     part = f"the validation images of class {of}" if of else f"{found[0].n:,} validation images"
-    draw(seeds_chart(table, theme(), better=better, than=than, what=part, width=560), "learn_compare")
+    draw(seeds_chart(table, theme(), better=better, than=than, what=part, width=charts.WIDE), "learn_compare")
     middle, _ = advantage(table, better, than)
     means = table.groupby("way")["accuracy"].mean()
     return Answer(

@@ -170,7 +170,7 @@ def _matters(view: StudyView, brushes: Mapping[str, Sequence[Any]], kept: Sequen
         metric = y if all(row.get(y) is not None for row in rows) else "accuracy"
         table = importance_table(rows, metric)
         if len(table):
-            draw(charts.importance_chart(table, theme(), metric, width=560), "study_importance")
+            draw(charts.importance_chart(table, theme(), metric), "study_importance")
             if len(chosen) < len(brushes):
                 st.caption("Of all trials whose settings pass: filters on what was measured do not count here.")
     speeds = speed_table(kept)

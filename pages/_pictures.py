@@ -58,7 +58,7 @@ def softmax() -> None:
     )
     cold, soft = (softened(moved, t).tolist() for t in (1.0, at))
     table = softening_table(classes, cold, soft, label)
-    draw(charts.softening_chart(table, theme(), temperature=at, width=560), "learn_softmax")
+    draw(charts.softening_chart(table, theme(), temperature=at, width=charts.WIDE), "learn_softmax")
 
 
 @st.fragment

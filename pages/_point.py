@@ -56,7 +56,7 @@ def point(row: Row, start: Row | None, how: str) -> DeltaGenerator | None:
         if folded.open:
             epochs = [Epoch.model_validate(epoch) for epoch in kept["epochs"]]
             with folded:
-                draw(charts.history_chart(history_table(epochs), theme(), width=560), "study_epochs")
+                draw(charts.history_chart(history_table(epochs), theme(), width=charts.WIDE), "study_epochs")
     return place
 
 

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from compression.registry import UserError, in_a_line
+from compression.writing import whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
@@ -68,9 +69,8 @@ def read_tree(
     images = _read_all([path for group in files for path in group], size, grey)
     labels = torch.tensor([i for i, group in enumerate(files) for _ in group])
     if cache and os.access(root.parent, os.W_OK):
-        partial = kept.with_suffix(f".{os.getpid()}")
-        save_file({"images": images, "labels": labels}, partial)
-        partial.replace(kept)
+        with whole(kept) as partial:
+            save_file({"images": images, "labels": labels}, partial)
     return images, labels, classes
 
 

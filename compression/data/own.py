@@ -7,7 +7,6 @@ report counts them.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from compression.data.names import LeftOut
 from compression.data.quota import check_upload
 from compression.data.root import own_file, own_root
 from compression.registry import UserError, pick, plain_name
+from compression.writing import whole
 
 
 @dataclass(frozen=True)
@@ -136,14 +136,11 @@ def keep(report: Report, images: Tensor, labels: Tensor) -> None:
     check_upload(images.nbytes + labels.nbytes)
     path = own_file(plain_name(report.name))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file({"images": images, "labels": labels}, partial, metadata={"report": json.dumps(asdict(report))})
-        partial.replace(path)
+        with whole(path) as partial:
+            save_file({"images": images, "labels": labels}, partial, metadata={"report": json.dumps(asdict(report))})
     except SafetensorError as fault:
         raise UserError(f"Data set '{report.name}' cannot be written to {path.parent} ({fault})") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def remove(name: str) -> None:

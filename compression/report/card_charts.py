@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from compression.report.compare import records
 from compression.report.drawing import WIDE, Chart, Frame, chart, heading, headroom
-from compression.report.labels import LABEL_PX
+from compression.report.labels import LABEL_PX, breadth
 from compression.report.text import brief, count, shortened
 from compression.report.themes import Theme, faded
 
@@ -74,7 +74,7 @@ def widths_chart(table: pd.DataFrame, theme: Theme, *, params: tuple[int, int], 
     title = f"The student has {count(params[1])} parameters, its teacher {count(params[0])}"
     subtitle = "Channels or units that each layer makes, teacher above, student below · counted"
     names = [shortened(row["layer"], 18) for row in rows]
-    left = round(0.52 * LABEL_PX * max(map(len, names))) + 16
+    left = breadth(names) + 16
     top = headroom(title, subtitle, width)
     frame = Frame(width, top + ROW_PX * len(rows) + 8, left=left, right=40, bottom=8)
     places = list(range(len(rows)))
@@ -111,7 +111,7 @@ def devices_chart(table: pd.DataFrame, theme: Theme, *, device: str, what: str, 
     )
     subtitle = "From the least to the most that one image may take, ms, on a log scale · estimated"
     there = [row for row in rows if row["low"] == row["low"]]
-    left = round(0.52 * LABEL_PX * max(len(row["device"]) for row in rows)) + 16
+    left = breadth(row["device"] for row in rows) + 16
     frame = Frame(width, headroom(title, subtitle, width) + 24 * len(rows) + 30, left=left, right=20, bottom=26)
     traces = [
         {

@@ -10,7 +10,7 @@ from typing import Any
 from compression.goals import Constraint
 from compression.report.cloud_marks import Plane, Row, Side, Spot
 from compression.report.cloud_titles import bound_words, numbers
-from compression.report.labels import LABEL_PX, Label
+from compression.report.labels import LETTER_PX, Label
 from compression.report.text import escaped, percent
 from compression.report.themes import Theme, faded
 
@@ -128,7 +128,7 @@ def remark_labels(
 
 def _short_name(row: Row, lead: str, across: float) -> str:
     """A row's name with its numbers, cut at a comma until a label holds it; without the name where nothing does."""
-    most = LABEL_PART * across / (0.52 * LABEL_PX)
+    most = LABEL_PART * across / LETTER_PX
     parts = escaped(row["label"]).split(", ")
     for kept in range(len(parts), 0, -1):
         name = f"{lead}: {', '.join(parts[:kept])}{'…' if kept < len(parts) else ''}, {numbers(row)}"

@@ -12,7 +12,7 @@ from compression.registry import UserError
 from compression.report import cost_titles as titles
 from compression.report.compare import records
 from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart, error_bars, headroom
-from compression.report.labels import LABEL_PX, Label, Scale, notes, place
+from compression.report.labels import LETTER_PX, Label, Scale, notes, place
 from compression.report.measures import AXES
 from compression.report.runs import label, looks, marked
 from compression.report.text import amount, interval, percent, points, shortened, times, unit_of
@@ -172,7 +172,7 @@ def _label(row: Row, told: bool, mark: Mark, frame: Frame, theme: Theme) -> Labe
     name = shortened(label(row["run"]))
     own = f" {percent(row['accuracy'])}"
     more = f", {titles.worth(row)}" if told else ""
-    fits = 0.52 * LABEL_PX * len(f"● {name}{own}{more}") < 0.85 * frame.across
+    fits = LETTER_PX * len(f"● {name}{own}{more}") < 0.88 * frame.across
     text = marked(name, mark.look, theme, own + (more if fits else ""))
     ends = [(mark.spot[0], row[end]) for end in ("accuracy_high", "accuracy_low")]
     return Label(text, [mark.spot, *ends], leader=True, clear=(mark.size - MARK_PX) / 2 + 1)

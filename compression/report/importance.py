@@ -8,7 +8,7 @@ import pandas as pd
 
 from compression.report.compare import records
 from compression.report.drawing import WIDE, Chart, Frame, chart, empty_chart, headroom
-from compression.report.labels import LABEL_PX
+from compression.report.labels import LABEL_PX, breadth
 from compression.report.measures import short
 from compression.report.setting_words import short_names, steps
 from compression.report.text import capital, escaped, shortened
@@ -42,11 +42,11 @@ def importance_chart(
         return empty_chart(title, "Run a study that leaves settings open.", theme, width)
     rows = varied[:cap]
     subtitle = _subtitle(varied, cap)
-    left = round(0.54 * LABEL_PX * max(len(names[row["setting"]]) for row in rows)) + 14
+    left = breadth(names[row["setting"]] for row in rows) + 14
     top = headroom(title, subtitle, width)
     frame = Frame(width, top + ROW_PX * len(rows) + 34, left=left, right=10, top=top, bottom=28)
     told = [f"{row['share']:.0%} · {row['values']:,} values".replace("%", " %") for row in rows]
-    beside = 0.54 * LABEL_PX * max(map(len, told)) + 8
+    beside = breadth(told) + 8
     top_share = max(max(row["share"] for row in rows), 0.01)
     most = top_share / max(0.2, 1 - beside / frame.across)
     bars = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy as np
 from compression.report.themes import Theme
 
 LABEL_PX = 12
+LETTER_PX = 0.54 * LABEL_PX
+"""How broad a letter is, on average."""
 SIDES = (
     ("left", "bottom", 1, 0.8),
     ("left", "top", 1, -0.8),
@@ -144,12 +146,17 @@ def pixels(spots: Sequence[tuple[float, float]], x: Scale, y: Scale) -> Any:
     return np.column_stack([x(array[:, 0]), y(array[:, 1])])
 
 
+def breadth(texts: Iterable[str]) -> int:
+    """Pixels that the longest of some labels takes; tags are not counted."""
+    return round(LETTER_PX * max(map(_letters, texts)))
+
+
 def _letters(text: str) -> int:
     return len(re.sub(r"<[^>]*>", "", text))
 
 
 def _boxes(at: Any, letters: int, reaches: Sequence[float]) -> Any:
-    width, height = 0.52 * LABEL_PX * letters, 1.35 * LABEL_PX
+    width, height = LETTER_PX * letters, 1.35 * LABEL_PX
     shift = {"left": 0.0, "bottom": 0.0, "center": -0.5, "middle": -0.5, "right": -1.0, "top": -1.0}
     offsets = np.array(
         [

@@ -11,7 +11,7 @@ import pandas as pd
 from compression.report import titles
 from compression.report.compare import records
 from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart, headroom
-from compression.report.labels import LABEL_PX, Label, Scale, notes, place
+from compression.report.labels import LABEL_PX, Label, Scale, breadth, notes, place
 from compression.report.measures import AXES
 from compression.report.text import amount, escaped, lowered, part, percent, points, share, shortened, times
 from compression.report.themes import Theme, faded
@@ -65,8 +65,8 @@ def _layer_hover(row: Row, unit: str) -> str:
 
 
 def _row_frame(names: list[str], ends: list[str], width: int, rows: int, title: str, subtitle: str) -> Frame:
-    left = round(0.52 * LABEL_PX * max(map(len, names))) + 14
-    right = round(0.52 * LABEL_PX * max(map(len, ends))) + 24
+    left = breadth(names) + 14
+    right = breadth(ends) + 24
     height = headroom(title, subtitle, width) + ROW_PX * rows + 34
     return Frame(width, height, left=left, right=right, bottom=28)
 

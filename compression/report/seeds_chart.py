@@ -11,7 +11,7 @@ import pandas as pd
 from compression.registry import UserError
 from compression.report.compare import paired, records
 from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart, headroom
-from compression.report.labels import LABEL_PX
+from compression.report.labels import breadth
 from compression.report.text import capital, escaped, percent, points, shortened, unique
 from compression.report.themes import Theme
 from compression.results import Measurement
@@ -61,7 +61,7 @@ def seeds_chart(table: pd.DataFrame, theme: Theme, *, better: str, than: str, wh
     ways = unique(row["way"] for row in rows)
     means = [next(row["mean"] for row in rows if row["way"] == way) for way in ways]
     names = [f"{escaped(shortened(way, 26))} <b>{percent(mean)}</b>" for way, mean in zip(ways, means, strict=True)]
-    left = round(0.52 * LABEL_PX * (max(map(len, names)) - len("<b></b>"))) + 16
+    left = breadth(names) + 16
     top = headroom(title, subtitle, width)
     frame = Frame(width, top + ROW_PX * len(ways) + 34, left=left, right=20, top=top, bottom=28)
     bars = {

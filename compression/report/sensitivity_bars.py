@@ -9,7 +9,7 @@ import pandas as pd
 from compression.report import sensitivity_titles as titles
 from compression.report.compare import records
 from compression.report.drawing import NARROW, WIDE, Chart, Frame, chart, empty_chart, error_bars, heading, headroom
-from compression.report.labels import LABEL_PX
+from compression.report.labels import LETTER_PX, breadth
 from compression.report.text import count, escaped, interval, percent, points, share, shortened, unique
 from compression.report.themes import Theme, faded
 
@@ -61,7 +61,7 @@ def allocation_chart(table: pd.DataFrame, theme: Theme, *, width: int = WIDE) ->
     layout: dict[str, Any] = {"bargap": 0.3, "annotations": []}
     traces = []
     across, top = 1 / len(labels), 1 - HEADING_PX / frame.upward
-    letters = min(15, int(across * frame.across / (0.54 * LABEL_PX)) - 1)
+    letters = min(15, int(across * frame.across / LETTER_PX) - 1)
     for turn, label in enumerate(labels):
         panel = str(turn + 1) if turn else ""
         own = [part.get((label, layer), 0.0) for layer in layers]
@@ -134,7 +134,7 @@ def _outcome(row: Row) -> str:
 
 
 def _rows_frame(names: list[str], rows: int, row_px: int, width: int, title: str, subtitle: str, top: int = 0) -> Frame:
-    left = round(0.54 * LABEL_PX * max(map(len, names))) + 14
+    left = breadth(names) + 14
     head = headroom(title, subtitle, width) + top
     return Frame(width, head + row_px * rows + 34, left=left, right=16, top=head, bottom=28)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from compression.report import sensitivity_titles as titles
 from compression.report.compare import records
 from compression.report.drawing import WIDE, Chart, Frame, chart, corner_key, empty_chart, headroom, level_line
-from compression.report.labels import LABEL_PX, Label, Scale, notes, place
+from compression.report.labels import Label, Scale, breadth, notes, place
 from compression.report.sensitivity_tables import by_layer
 from compression.report.text import capital, escaped, percent, points, share, shortened, unit_word
 from compression.report.themes import DASHES, Theme, faded
@@ -122,7 +122,7 @@ def sensitivity_map(table: pd.DataFrame, theme: Theme, *, tolerance: float = TOL
         f"{capital('points')} lost (• within {tolerated(tolerance)}) · {_judged(rows)}, no fine-tuning · measured"
     )
     names = [escaped(shortened(layer)) for layer in layers]
-    left = round(0.54 * LABEL_PX * max(map(len, names))) + 12
+    left = breadth(names) + 12
     frame = Frame(width, headroom(title, subtitle, width) + CELL_PX * len(layers) + 62, left=left, bottom=58)
     top = max(0.001, *(-row["change"] for row in rows))
     axis = {"showgrid": False, "ticklabelstandoff": 2}

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from compression.registry import UserError
 from compression.report import distill_titles as titles
 from compression.report.drawing import NARROW, Chart, Frame, chart, corner_key, empty_chart, headroom
-from compression.report.labels import LABEL_PX
+from compression.report.labels import breadth
 from compression.report.text import brief, chance, escaped, percent, shortened
 from compression.report.themes import Theme, faded
 
@@ -87,7 +87,7 @@ def _most_alike(others_KK: NDArray[np.float64], cap: int) -> list[int]:
 
 def _frame(names: list[str], width: int, title: str, subtitle: str) -> tuple[Frame, bool]:
     """The frame, and whether the names under the columns must stand upright."""
-    longest = round(0.54 * LABEL_PX * max(map(len, names)))
+    longest = breadth(names)
     left = longest + 14
     tilted = longest + 4 > (width - left - 8) / len(names)
     bottom = (longest if tilted else 16) + 30

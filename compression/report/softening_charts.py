@@ -11,13 +11,12 @@ import pandas as pd
 from compression.report import distill_titles as titles
 from compression.report.compare import records
 from compression.report.drawing import NARROW, Chart, Frame, chart, empty_chart, heading, headroom
-from compression.report.labels import LABEL_PX
+from compression.report.labels import LABEL_PX, LETTER_PX
 from compression.report.text import brief, chance, escaped, powered, shortened
 from compression.report.themes import Theme
 
 Row = dict[str, Any]
 ROW_PX, HEAD_PX = 22, 20
-LETTER_PX = 0.54 * LABEL_PX
 FLOOR = 1e-9
 """Where bars on a logarithmic axis begin at the lowest: less is written, but has no bar."""
 

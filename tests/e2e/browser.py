@@ -29,6 +29,18 @@ SWITCHES = (
     "--disable-sync",
 )
 
+QUIET = """() => new Promise((done) => {
+  let timer;
+  const changes = new MutationObserver(() => wait());
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => requestIdleCallback(() => { changes.disconnect(); done(); }), 250);
+  };
+  changes.observe(document.body, { childList: true, subtree: true });
+  wait();
+})"""
+"""Until for a quarter of a second nothing has come or gone, and the browser has nothing to do."""
+
 
 def system_browser() -> str | None:
     """The machine's own Chromium or Chrome; None where there is none that starts."""
@@ -52,6 +64,8 @@ def settle(page: Page, timeout_ms: float = 60_000) -> None:
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=timeout_ms)
     # Elements of the run before stay, marked stale, until the browser has replaced them.
     page.wait_for_function("!document.querySelector('[data-stale=true]')", timeout=timeout_ms)
+    # The run is over before its last elements are there: their scripts are fetched, and they are drawn bit by bit.
+    page.evaluate(QUIET)
 
 
 def is_debian() -> bool:
