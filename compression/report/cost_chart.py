@@ -172,7 +172,7 @@ def _label(row: Row, told: bool, mark: Mark, frame: Frame, theme: Theme) -> Labe
     name = shortened(label(row["run"]))
     own = f" {percent(row['accuracy'])}"
     more = f", {titles.worth(row)}" if told else ""
-    fits = LETTER_PX * len(f"● {name}{own}{more}") < 0.88 * frame.across
+    fits = LETTER_PX * len(f"● {name}{own}{more}") < 0.85 * frame.across
     text = marked(name, mark.look, theme, own + (more if fits else ""))
     ends = [(mark.spot[0], row[end]) for end in ("accuracy_high", "accuracy_low")]
     return Label(text, [mark.spot, *ends], leader=True, clear=(mark.size - MARK_PX) / 2 + 1)

@@ -13,7 +13,7 @@ import numpy as np
 from compression.report.themes import Theme
 
 LABEL_PX = 12
-LETTER_PX = 0.54 * LABEL_PX
+LETTER_PX = 0.52 * LABEL_PX
 """How broad a letter is, on average."""
 SIDES = (
     ("left", "bottom", 1, 0.8),
@@ -147,8 +147,8 @@ def pixels(spots: Sequence[tuple[float, float]], x: Scale, y: Scale) -> Any:
 
 
 def breadth(texts: Iterable[str]) -> int:
-    """Pixels that the longest of some labels takes; tags are not counted."""
-    return round(LETTER_PX * max(map(_letters, texts)))
+    """Room in pixels that holds the longest of some labels, broad letters too; tags are not counted."""
+    return round(1.04 * LETTER_PX * max(map(_letters, texts)))
 
 
 def _letters(text: str) -> int:
