@@ -29,18 +29,27 @@ class Controls(NamedTuple):
     g_per_kwh: float
 
 
+def first_controls(names: Sequence[str], view: StudyView) -> Controls:
+    """What is shown of some studies before anything is chosen: what they were planned for."""
+    wanted = (name for name in store.plan(names[0]).objectives if name != "accuracy" and name in view.measures)
+    bounds = tuple(map(Constraint.read, _planned_bounds(names)))
+    return Controls(next(wanted, "packed_bytes"), "accuracy", view.groups[0], bounds, WORLD)
+
+
+def _planned_bounds(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(text for name in names for text in store.plan(name).constraints))
+
+
 def cloud_controls(names: Sequence[str], view: StudyView) -> Controls:
     """The widgets over the chart."""
-    plans = [store.plan(name) for name in names]
-    wanted = (name for name in plans[0].objectives if name != "accuracy" and name in view.measures)
-    cost = next(wanted, "packed_bytes")
+    first = first_controls(names, view)
     labels = {key: MEASURES[key].label for key in view.measures}
     words = {"recipe": "recipe", "study": "study", "model": "model", **short_names(view.names)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        x = _choice("Across", view.measures, cost, f"study_x_{cost}", labels)
-        y = _choice("Up", view.measures, "accuracy", "study_y", labels)
+        x = _choice("Across", view.measures, first.x, f"study_x_{first.x}", labels)
+        y = _choice("Up", view.measures, first.y, "study_y", labels)
         # Named by its default: which that is may change while the first trials come in.
-        group = _choice("Told apart by", view.groups, view.groups[0], f"study_group_{view.groups[0]}", words)
+        group = _choice("Told apart by", view.groups, first.group, f"study_group_{first.group}", words)
         st.selectbox(
             "Cost axis", tuple(LOGS), key="study_log", bind="query-params", width=120,
             help="Automatic is logarithmic where costs span more than eight times.",
@@ -51,10 +60,9 @@ def cloud_controls(names: Sequence[str], view: StudyView) -> Controls:
             bind="query-params",
             help="Where giving up size costs most: furthest from the chord.",
         )
-        chosen = _grid() if CO2 in (x, y) else WORLD
-    own = dict.fromkeys(text for plan in plans for text in plan.constraints)
+        chosen = _grid() if CO2 in (x, y) else first.g_per_kwh
     text = st.text_input(
-        "Constraints", ", ".join(own), key=f"study_bounds_{'_'.join(names)}", bind="query-params",
+        "Constraints", ", ".join(_planned_bounds(names)), key=f"study_bounds_{'_'.join(names)}", bind="query-params",
         placeholder="accuracy >= 98 %, packed_bytes <= 100 KB, speedup >= 2",
         help="They shade what they rule out; the best point that meets them all is named.",
     )  # fmt: skip

@@ -23,9 +23,10 @@ from compression.report.tables import speed_table
 from compression.studies import control, records
 from pages import _paths
 from pages._cache import clouded, viewed
-from pages._cloud_controls import cloud_controls, knee_wanted, log_axes
+from pages._cloud_controls import cloud_controls, first_controls, knee_wanted, log_axes
 from pages._draw import draw
 from pages._point import compared, evidence, point
+from pages._sketched import sketched
 from pages._workbench import theme
 
 Row = Mapping[str, Any]
@@ -46,6 +47,14 @@ def explore(names: Sequence[str]) -> None:
         st.error(str(fault), icon=":material/error:")
 
 
+def prepare(name: str) -> None:
+    """Work out what is first shown of a study, so that a page need not."""
+    names, known = (name,), (records.known(name),)
+    view = viewed(names, known)
+    if view.trials:
+        clouded(names, known, *first_controls(names, view))
+
+
 def _explore(names: tuple[str, ...]) -> None:
     known = tuple(records.known(name) for name in names)
     view = viewed(names, known)
@@ -62,9 +71,9 @@ def _explore(names: tuple[str, ...]) -> None:
     whole = clouded(names, known, *chosen)
     table = among(whole, {(row["study"], row["trial"]) for row in kept}) if brushes else whole
     picked, pinned = _valid(PICKED, view), _valid(PINNED, view)
+    _cloud(table, y, constraints, picked, pinned)
     named = best_of(rows_of(table), constraints)
     best = (named["study"], int(named["trial"])) if named else None
-    _cloud(table, y, constraints, best, picked, pinned)
     _filters(view, brushes, [key for key in (pinned, picked) if key], len(kept))
     place = _chosen(view, picked or best, pinned, "chosen" if picked else "named by the chart")
     _matters(view, brushes, kept, y)
@@ -78,19 +87,22 @@ def _cloud(
     table: pd.DataFrame,
     y: str,
     constraints: tuple[Constraint, ...],
-    best: Key | None,
     picked: Key | None,
     pinned: Key | None,
 ) -> None:
     log_x, log_y = log_axes(y)
     chart = charts.cloud_chart(
-        table, theme(), constraints=constraints, best=best, show_knee=knee_wanted(), log_x=log_x, log_y=log_y,
+        table, theme(), constraints=constraints, show_knee=knee_wanted(), log_x=log_x, log_y=log_y,
         selected=[picked] if picked else [], pinned=pinned, width=640,
     )  # fmt: skip
-    st.plotly_chart(
-        chart.figure, key="study_cloud", alt=chart.alt, theme=None, config=charts.CONFIG, on_select=_clicked,
-        selection_mode="points",
-    )  # fmt: skip
+    with st.container(key="sketched", gap=None):
+        early = st.empty()
+        if "tradeoffs_seen" not in st.session_state:
+            sketched(early, chart)
+        st.plotly_chart(
+            chart.figure, key="study_cloud", alt=chart.alt, theme=None, config=charts.CONFIG, on_select=_clicked,
+            selection_mode="points",
+        )  # fmt: skip
 
 
 def _clicked() -> None:

@@ -34,13 +34,15 @@ def warm() -> None:
 
 
 def warm_store() -> None:
-    """Open the studies' database; what is wrong with it the page says."""
+    """Open the studies' database and look at the latest study; what is wrong with them the page says."""
     from compression.registry import UserError
     from compression.studies import store
-    from pages import _explore, _new_study  # noqa: F401, for their imports
+    from pages import _new_study  # noqa: F401, for its imports
+    from pages._explore import prepare
 
     with suppress(UserError):
-        store.names()
+        for name in store.names()[-1:]:
+            prepare(name)
 
 
 def spare_collections() -> None:

@@ -69,12 +69,13 @@ class Range(Frozen):
         Raises:
             UserError: it has no step, and so no end of values.
         """
-        if self.log or (self.step is None and not self.whole):
+        whole = self.whole
+        if self.log or (self.step is None and not whole):
             raise UserError(f"a grid needs a step in the range from {self.low:g} to {self.high:g}")
         step = self.step or 1.0
         count = math.floor((self.high - self.low) / step + 1e-9) + 1
         steps = (round(self.low + number * step, 10) for number in range(count))
-        return tuple(int(value) if self.whole else value for value in steps)
+        return tuple(int(value) if whole else value for value in steps)
 
 
 Open = Choice | Range
