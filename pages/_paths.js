@@ -72,6 +72,10 @@ export default function ({ data, parentElement, setStateValue }) {
     })
   }
 
+  const count = words => {
+    root.querySelector("#count").textContent = words
+  }
+
   const drawLines = () => {
     const ratio = window.devicePixelRatio || 1
     canvas.width = state.width * ratio
@@ -104,7 +108,7 @@ export default function ({ data, parentElement, setStateValue }) {
       line(pen, row)
       pen.stroke()
     }
-    root.querySelector("#count").textContent = state.brushing ? `${chosen.length} of ${data.rows.length} trials` : ""
+    count(state.brushing ? `${chosen.length} of ${data.rows.length} trials` : "")
   }
 
   const send = () => {
@@ -165,12 +169,14 @@ export default function ({ data, parentElement, setStateValue }) {
     }
     group.onpointerup = event => {
       if (start === null) return
-      if (Math.abs(height(event) - start) <= 3) delete state.brushes[axis.key]
+      const clicked = Math.abs(height(event) - start) <= 3
+      if (clicked) delete state.brushes[axis.key]
       start = null
       state.brushing = false
-      show(group, axis)
-      drawLines()
       send()
+      show(group, axis)
+      count("")
+      if (clicked) requestAnimationFrame(drawLines) // after a drag the lines are as they should be
     }
     group.onkeydown = event => {
       const step = { ArrowUp: 1, ArrowDown: -1 }[event.key] * (axis.kind === "number" ? 0.05 : gap(axis))
@@ -202,7 +208,7 @@ export default function ({ data, parentElement, setStateValue }) {
   }
 
   state.watch?.disconnect()
-  state.watch = new ResizeObserver(draw)
+  state.watch = new ResizeObserver(() => root.clientWidth !== state.width && draw())
   state.watch.observe(root)
   draw()
   return () => state.watch.disconnect()

@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 from compression.report.drawing import Chart
+from compression.report.labels import breadth
 
 Part = Mapping[str, Any]
 ACROSS = 1000
@@ -171,8 +172,8 @@ def _scales(x: _Side, y: _Side, upward: float) -> list[str]:
     words = [_text(x.told(tick), x.at(tick), upward + 3, "center", "top", font) for tick in x.ticks()]
     words += [_text(y.told(tick), 0, y.at(tick), "right", "middle", font, right=-3) for tick in y.ticks()]
     words.append(_text(escape(x.axis["title"]["text"]), ACROSS / 2, upward + 22, "center", "top", title))
-    name = escape(y.axis["title"]["text"])
-    return [*words, _text(name, 0, upward / 2, "center", "middle", title, right=-46, turned="rotate(-90deg)")]
+    name, away = escape(y.axis["title"]["text"]), 18 + breadth(map(y.told, y.ticks()))
+    return [*words, _text(name, 0, upward / 2, "center", "middle", title, right=-away, turned="rotate(-90deg)")]
 
 
 def _note(note: Part, x: _Side, y: _Side) -> str:

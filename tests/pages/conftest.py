@@ -17,6 +17,7 @@ def open_app(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     # AppTest forgets before each run that app.py makes the menu, as a fresh server does once; the
     # second start that this asks for would swallow the click. The browser tests cover the real thing.
     monkeypatch.setattr("pages._workbench._enter_by_app", lambda: None)
+    monkeypatch.setattr("pages._sketched.HEAD_START", 0)  # nobody looks
 
     def opened(page: str, model: str | None = None, **query: str) -> AppTest:
         at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=240)

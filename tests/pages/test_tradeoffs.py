@@ -57,6 +57,18 @@ def test_without_a_study_a_first_look_is_shown(open_app: Open) -> None:
     assert "A first look, one-shot" in text_of(at)
 
 
+def test_a_sketch_comes_before_the_first_chart_and_no_other(open_app: Open, filled: Study) -> None:
+    at = sound(open_app("tradeoffs", model="digits-mlp"))
+
+    def sketches() -> list[str]:
+        return [one.proto.body for one in at.get("html") if 'class="sketch"' in one.proto.body]
+
+    (first,) = sketches()
+    assert "data:image/svg+xml" in first and at.get("plotly_chart")
+    at.toggle(key="study_knee").set_value(True).run()
+    assert not sketches() and at.get("plotly_chart")
+
+
 def test_a_small_sweep_runs_outside_the_page_and_fills_it(open_app: Open) -> None:
     at = open_app("tradeoffs", model="digits-mlp")
     at.slider(key="sweep_count").set_value(2)
