@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from compression.goals import Constraint
 from compression.registry import UserError
 from compression.report import charts
+from compression.report.cloud_marks import trial_of
 from compression.report.cloud_titles import best_of
 from compression.report.compare import records as rows_of
 from compression.report.measures import MEASURES
@@ -109,8 +110,8 @@ def _clicked() -> None:
     """Keep the point that was clicked: the chart forgets it when it is redrawn."""
     points = st.session_state["study_cloud"]["selection"]["points"]
     found = next((point["customdata"] for point in points if point.get("customdata")), None)
-    if found and int(found[1]) != records.BASELINE:
-        st.session_state[PICKED] = (str(found[0]), int(found[1]))
+    if found and trial_of(found)[1] != records.BASELINE:
+        st.session_state[PICKED] = trial_of(found)
 
 
 def _valid(key: str, view: StudyView) -> Key | None:

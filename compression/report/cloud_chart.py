@@ -72,7 +72,7 @@ def cloud_chart(
     """Every trial of a :func:`cloud_table` on its two measures, with front, baseline and constraints.
 
     Beaten points are faded, those that fail a constraint hollow; constraints on an axis shade what they
-    rule out. ``customdata`` of every point is its study and trial.
+    rule out. ``customdata`` of every point says its study and trial: ``trial_of``.
 
     Args:
         table: of ``cloud_table``, made with the same constraints.

@@ -139,7 +139,7 @@ def _spots(name: str, rows: Iterable[Row], plane: Plane, marker: dict[str, Any])
         "name": name,
         "x": [x for x, _ in spots],
         "y": [y for _, y in spots],
-        "customdata": [[row["study"], row["trial"]] for row in rows],
+        "customdata": [f"{row['trial']} of {row['study']}" for row in rows],
         "marker": marker,
         "showlegend": False,
     }
@@ -153,7 +153,7 @@ def hovers(rows: Sequence[Row], plane: Plane, sound: bool = True) -> dict[str, A
             unit = {"thousands": "K", "millions": "M", "billions": "G"}.get(one.unit, one.unit)
             lines.append(f"{short(one.key)} %{{{name}:.3~g}} {unit}".rstrip())
     lines += [] if sound else ["fails a constraint"]
-    lines.append("trial %{customdata[1]} of %{customdata[0]}<extra></extra>")
+    lines.append("trial %{customdata}<extra></extra>")
     told = {"text": [escaped(row["label"]) for row in rows], "hovertext": [_standing(row) for row in rows]}
     return {**told, "hovertemplate": "<br>".join(lines)}
 
@@ -167,6 +167,12 @@ def _standing(row: Row) -> str:
     if row["front"] or row["near"]:
         words += ", on the front" if row["front"] else ", within noise of the front"
     return words
+
+
+def trial_of(customdata: str) -> tuple[str, int]:
+    """Study and trial of a point from its ``customdata``, a text since Plotly copies lists slowly: "7 of a study"."""
+    number, _, study = customdata.partition(" of ")
+    return study, int(number)
 
 
 def _bars(rows: Sequence[Row], plane: Plane, colour: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import pytest
 from compression.goals import OBJECTIVES, Constraint
 from compression.registry import UserError
 from compression.report import charts
+from compression.report.cloud_marks import trial_of
 from compression.report.cloud_titles import best_of
 from compression.report.compare import records, within_noise
 from compression.report.measures import AXES, MEASURES
@@ -263,7 +264,7 @@ def test_every_cloud_is_valid_small_and_in_words(name: str, theme: Any) -> None:
 
 def test_every_point_can_be_traced_to_its_trial() -> None:
     chart = charts.cloud_chart(cloud_table(FEW, "packed_bytes"), LIGHT)
-    own = {tuple(key): (x, y) for trace in chart.figure.data if trace.hovertemplate
+    own = {trial_of(key): (x, y) for trace in chart.figure.data if trace.hovertemplate
            for key, x, y in zip(trace.customdata, trace.x, trace.y, strict=True)}  # fmt: skip
     assert own == {(row["study"], row["trial"]): (row["packed_bytes"] / 1000, row["accuracy"]) for row in FEW}
 
@@ -287,7 +288,7 @@ def test_many_points_have_no_bars_and_very_many_are_drawn_by_the_graphics_card()
 
 def test_points_that_fail_a_constraint_are_hollow() -> None:
     chart = MAKERS["few"](LIGHT)
-    symbols = {key[1]: trace.marker.symbol for trace in chart.figure.data if trace.hovertemplate
+    symbols = {trial_of(key)[1]: trace.marker.symbol for trace in chart.figure.data if trace.hovertemplate
                for key in trace.customdata}  # fmt: skip
     assert symbols == {0: "circle-open", 1: "circle", 2: "square", 3: "square-open", 4: "circle-open", -1: "star"}
     assert "hollow: fails a constraint" in chart.subtitle and "hollow" not in MAKERS["free"](LIGHT).subtitle
