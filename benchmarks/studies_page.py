@@ -40,7 +40,7 @@ SEEN = """(() => {
     for (const selector of %s) {
       const found = document.querySelector(selector);
       if (selector in seen || !found || found.complete === false) continue;
-      requestAnimationFrame(() => { seen[selector] ??= performance.timeOrigin + performance.now(); });
+      requestAnimationFrame(() => { seen[selector] = performance.timeOrigin + performance.now(); });
     }
     requestAnimationFrame(look);
   };

@@ -13,7 +13,7 @@ from pathlib import Path
 def whole(path: Path) -> Iterator[Path]:
     """Where to write a file that becomes ``path`` in one step at the end.
 
-    A write that is cut off leaves the old file as it was, and nothing beside it.
+    A write that fails leaves the old file as it was, and nothing beside it.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:

@@ -28,8 +28,9 @@ from compression.report.study_cloud import cloud_table
 from compression.report.study_view import StudyView, study_view
 from compression.results import Latency, Measurement, StageResult
 from compression.stages import Outcome, after, carry_out, finished, student_of
-from compression.studies import jobs, records
+from compression.studies import jobs, records, store
 from compression.studies.plan import Sweep
+from compression.studies.study import Study
 from compression.studies.sweep import run_point
 from compression.subject import (
     Preview,
@@ -248,6 +249,12 @@ def timed_styles(model: str, data: str | None, granularities: tuple[str, ...], s
 def viewed(names: tuple[str, ...], known: tuple[tuple[int, int], ...]) -> StudyView:
     """The trials of studies, not to be changed; ``known`` is ``records.known`` of each, which changes with them."""
     return study_view(row for name in names for row in records.points(name))
+
+
+@kept_apart(st.cache_resource, by_owner, max_entries=16)
+def planned(names: tuple[str, ...], known: tuple[tuple[int, int], ...]) -> tuple[Study, ...]:
+    """The plans of studies, whose reading takes as long as all that the store says of them; ``known`` as above."""
+    return tuple(map(store.plan, names))
 
 
 @kept_apart(st.cache_resource, by_owner, max_entries=32, hash_funcs={Constraint: repr})

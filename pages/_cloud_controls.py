@@ -13,7 +13,7 @@ from compression.registry import UserError
 from compression.report.measures import CO2, MEASURES
 from compression.report.setting_words import short_names
 from compression.report.study_view import StudyView
-from compression.studies import store
+from compression.studies.study import Study
 from pages._carbon import grid
 
 LOGS = {"Automatic": None, "Linear": False, "Log": True}
@@ -29,20 +29,20 @@ class Controls(NamedTuple):
     g_per_kwh: float
 
 
-def first_controls(names: Sequence[str], view: StudyView) -> Controls:
+def first_controls(plans: Sequence[Study], view: StudyView) -> Controls:
     """What is shown of some studies before anything is chosen: what they were planned for."""
-    wanted = (name for name in store.plan(names[0]).objectives if name != "accuracy" and name in view.measures)
-    bounds = tuple(map(Constraint.read, _planned_bounds(names)))
+    wanted = (name for name in plans[0].objectives if name != "accuracy" and name in view.measures)
+    bounds = tuple(map(Constraint.read, _bounds(plans)))
     return Controls(next(wanted, "packed_bytes"), "accuracy", view.groups[0], bounds, WORLD)
 
 
-def _planned_bounds(names: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(text for name in names for text in store.plan(name).constraints))
+def _bounds(plans: Sequence[Study]) -> list[str]:
+    return list(dict.fromkeys(text for plan in plans for text in plan.constraints))
 
 
-def cloud_controls(names: Sequence[str], view: StudyView) -> Controls:
+def cloud_controls(plans: Sequence[Study], view: StudyView) -> Controls:
     """The widgets over the chart."""
-    first = first_controls(names, view)
+    first = first_controls(plans, view)
     labels = {key: MEASURES[key].label for key in view.measures}
     words = {"recipe": "recipe", "study": "study", "model": "model", **short_names(view.names)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -61,8 +61,9 @@ def cloud_controls(names: Sequence[str], view: StudyView) -> Controls:
             help="Where giving up size costs most: furthest from the chord.",
         )
         chosen = _grid() if CO2 in (x, y) else first.g_per_kwh
+    names = "_".join(plan.name for plan in plans)
     text = st.text_input(
-        "Constraints", ", ".join(_planned_bounds(names)), key=f"study_bounds_{'_'.join(names)}", bind="query-params",
+        "Constraints", ", ".join(_bounds(plans)), key=f"study_bounds_{names}", bind="query-params",
         placeholder="accuracy >= 98 %, packed_bytes <= 100 KB, speedup >= 2",
         help="They shade what they rule out; the best point that meets them all is named.",
     )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from torch import Tensor
@@ -14,6 +16,7 @@ from compression.subject import Subject
 from pages._cache import timed
 from pages._classroom import LARGER, presented
 from pages._link import inert
+from pages._sketched import FIRST
 
 GALLERY = 6
 CONTROLS = 210
@@ -27,6 +30,7 @@ def draw(chart: Chart, key: str, picture: str = "png") -> None:
 
     Where a lesson is presented it is as large as the type beside it.
     """
+    st.session_state.setdefault(FIRST, time.monotonic())
     chart = enlarged(chart, LARGER) if presented() else chart
     config = CONFIG | {"toImageButtonOptions": CONFIG["toImageButtonOptions"] | {"format": picture}}
     st.plotly_chart(chart.figure, key=key, alt=chart.alt, theme=None, config=config)

@@ -21,9 +21,9 @@ from compression.report.study_paths import filter_words, within
 from compression.report.study_tables import importance_table
 from compression.report.study_view import StudyView
 from compression.report.tables import speed_table
-from compression.studies import control, records
+from compression.studies import control, records, store
 from pages import _paths
-from pages._cache import clouded, viewed
+from pages._cache import clouded, planned, viewed
 from pages._cloud_controls import cloud_controls, first_controls, knee_wanted, log_axes
 from pages._draw import draw
 from pages._point import compared, evidence, point
@@ -33,6 +33,8 @@ from pages._workbench import theme
 Row = Mapping[str, Any]
 Key = tuple[str, int]
 PICKED, PINNED, LISTED = "study_picked", "study_pinned", "study_listed"
+PREPARED = 5_000
+"""Trials up to which a study is looked at before anybody asks: a second of work."""
 ENOUGH = 10
 """Trials from which on it is said which setting matters."""
 MANY, FEW = 300, 50
@@ -48,12 +50,14 @@ def explore(names: Sequence[str]) -> None:
         st.error(str(fault), icon=":material/error:")
 
 
-def prepare(name: str) -> None:
-    """Work out what is first shown of a study, so that a page need not."""
+def prepare(model: str) -> None:
+    """Work out what is first shown of a model's latest study, so that a page need not; of a very large one nothing."""
+    name = next((name for name in reversed(store.names()) if store.plan(name).model == model), None)
+    if name is None:
+        return
     names, known = (name,), (records.known(name),)
-    view = viewed(names, known)
-    if view.trials:
-        clouded(names, known, *first_controls(names, view))
+    if known[0][1] <= PREPARED and (view := viewed(names, known)).trials:
+        clouded(names, known, *first_controls(planned(names, known), view))
 
 
 def _explore(names: tuple[str, ...]) -> None:
@@ -64,7 +68,7 @@ def _explore(names: tuple[str, ...]) -> None:
         words = "The first trials are under way; their chart appears here." if going else "No trial has finished."
         st.info(words, icon=":material/hourglass:")
         return
-    chosen = cloud_controls(names, view)
+    chosen = cloud_controls(planned(names, known), view)
     y, constraints = chosen.y, chosen.constraints
     axes = {axis["key"] for axis in view.paths["axes"]}
     brushes = {key: allowed for key, allowed in _paths.brushes().items() if key in axes}
@@ -96,10 +100,7 @@ def _cloud(
         table, theme(), constraints=constraints, show_knee=knee_wanted(), log_x=log_x, log_y=log_y,
         selected=[picked] if picked else [], pinned=pinned, width=640,
     )  # fmt: skip
-    with st.container(key="sketched", gap=None):
-        early = st.empty()
-        if "tradeoffs_seen" not in st.session_state:
-            sketched(early, chart)
+    with sketched(chart):
         st.plotly_chart(
             chart.figure, key="study_cloud", alt=chart.alt, theme=None, config=charts.CONFIG, on_select=_clicked,
             selection_mode="points",
@@ -110,8 +111,8 @@ def _clicked() -> None:
     """Keep the point that was clicked: the chart forgets it when it is redrawn."""
     points = st.session_state["study_cloud"]["selection"]["points"]
     found = next((point["customdata"] for point in points if point.get("customdata")), None)
-    if found and trial_of(found)[1] != records.BASELINE:
-        st.session_state[PICKED] = trial_of(found)
+    if found and (key := trial_of(found))[1] != records.BASELINE:
+        st.session_state[PICKED] = key
 
 
 def _valid(key: str, view: StudyView) -> Key | None:

@@ -29,20 +29,20 @@ def warm() -> None:
 
     first = SAMPLES[available()[0]]
     _workbench.before(load_subject(first.name, first.data))
-    warm_store()
-    spare_collections()
+    try:
+        warm_store(first.name)
+    finally:
+        spare_collections()
 
 
-def warm_store() -> None:
-    """Open the studies' database and look at the latest study; what is wrong with them the page says."""
+def warm_store(model: str) -> None:
+    """Open the studies' database and look at this model's latest study; what cannot be reached the page says."""
     from compression.registry import UserError
-    from compression.studies import store
     from pages import _new_study  # noqa: F401, for its imports
     from pages._explore import prepare
 
     with suppress(UserError):
-        for name in store.names()[-1:]:
-            prepare(name)
+        prepare(model)
 
 
 def spare_collections() -> None:

@@ -1,24 +1,36 @@
-"""A sketch where a chart will be, for as long as the browser fetches what draws charts."""
+"""A sketch where a session's first chart will be, for as long as the browser fetches what draws charts."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from streamlit.delta_generator import DeltaGenerator
+import streamlit as st
 
 from compression.report.drawing import Chart
 from compression.report.sketch import sketch
 
+FIRST = "first_chart"
+"""When a session was given its first chart: where it has one already, its browser needs no sketch."""
+HEAD_START, LONGEST = 0.3, 10.0
+"""Seconds by which the chart is sent later, or the browser would fetch what draws it before it paints the sketch;
+and for which the page is drawn with a sketch, should it be drawn again before the chart is there."""
 STYLE = """<style>
 .st-key-sketched { min-height: %dpx }
-.sketch { position: absolute; width: 100%%; z-index: 1; background: %s; pointer-events: none }
+.sketch { position: absolute; width: 100%%; z-index: 1; background: %s; overflow: hidden; pointer-events: none }
 .st-key-sketched:has(.js-plotly-plot .main-svg) .sketch { display: none }
 </style>"""
-HEAD_START = 0.3
-"""Seconds: what comes later the browser would draw first, or all of it at once."""
 
 
-def sketched(place: DeltaGenerator, chart: Chart) -> None:
-    """Draw the sketch at a place in the container ``sketched``, before the chart is drawn in it; it goes by itself."""
-    layout = chart.figure.layout
-    style = STYLE % (layout.height, layout.paper_bgcolor)
-    place.html(f'{style}<div class="sketch" aria-hidden="true">{sketch(chart)}</div>')
-    time.sleep(HEAD_START)
+@contextmanager
+def sketched(chart: Chart) -> Iterator[None]:
+    """Where to draw a chart; its sketch stands there first, and goes when the chart is there."""
+    first = FIRST not in st.session_state
+    began = st.session_state.setdefault(FIRST, time.monotonic())
+    with st.container(key="sketched", gap=None):
+        place = st.empty()
+        if time.monotonic() - began < LONGEST:
+            style = STYLE % (chart.figure.layout.height, chart.figure.layout.paper_bgcolor)
+            place.html(f'{style}<div class="sketch" aria-hidden="true">{sketch(chart)}</div>')
+        if first:
+            time.sleep(HEAD_START)
+        yield

@@ -31,9 +31,9 @@ if st.session_state.pop(LEAVE, False):  # the page itself can leave, a part of i
     st.switch_page("pages/pipeline.py", query_params={})  # left out, Streamlit would clear what widgets are bound to
 subject = choose_subject()
 st.title("Trade-offs")
+place = st.empty()
 try:
     names = choose_studies(subject)
-    place = st.empty()
     if not names and "tradeoffs_seen" not in st.session_state:
         bare_frame(place, 10)
     if fault := st.session_state.pop("study_fault", ""):
@@ -44,7 +44,7 @@ try:
         explore(names)
     else:
         first_look(subject)
-        place.empty()
 except UserError as fault:
     st.error(str(fault), icon=":material/error:")
+place.empty()
 st.session_state["tradeoffs_seen"] = True

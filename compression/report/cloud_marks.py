@@ -189,7 +189,7 @@ def _bars(rows: Sequence[Row], plane: Plane, colour: str) -> dict[str, Any]:
 def key_trace(name: str, look: Style, plane: Plane, theme: Theme) -> dict[str, Any]:
     """A legend entry at full strength, since a group's own points may be faded."""
     marker = {"symbol": look.symbol, "size": 9, "color": theme.palette[look.colour]}
-    return {"type": plane.kind, "mode": "markers", "name": name, "x": [None], "y": [None], "marker": marker}
+    return {"type": plane.kind, "mode": "markers", "name": escaped(name), "x": [None], "y": [None], "marker": marker}
 
 
 def front_trace(rows: Sequence[Row], plane: Plane, theme: Theme) -> dict[str, Any]:

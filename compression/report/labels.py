@@ -14,7 +14,7 @@ from compression.report.themes import Theme
 
 LABEL_PX = 12
 LETTER_PX = 0.52 * LABEL_PX
-"""How broad a letter is, on average."""
+"""How broad a letter of a label is, on average."""
 SIDES = (
     ("left", "bottom", 1, 0.8),
     ("left", "top", 1, -0.8),
@@ -147,8 +147,8 @@ def pixels(spots: Sequence[tuple[float, float]], x: Scale, y: Scale) -> Any:
 
 
 def breadth(texts: Iterable[str]) -> int:
-    """Room in pixels that holds the longest of some labels, broad letters too; tags are not counted."""
-    return round(1.04 * LETTER_PX * max(map(_letters, texts)))
+    """Room in pixels for the longest of some labels, a little more than it takes on average; tags are not counted."""
+    return round(1.04 * LETTER_PX * max(map(_letters, texts), default=0))
 
 
 def _letters(text: str) -> int:

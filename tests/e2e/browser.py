@@ -29,17 +29,19 @@ SWITCHES = (
     "--disable-sync",
 )
 
-QUIET = """() => new Promise((done) => {
+QUIET = """(most) => new Promise((done) => {
   let timer;
+  const end = () => { changes.disconnect(); done(); };
   const changes = new MutationObserver(() => wait());
   const wait = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => requestIdleCallback(() => { changes.disconnect(); done(); }), 250);
+    timer = setTimeout(() => requestIdleCallback(end), 250);
   };
+  setTimeout(end, most);
   changes.observe(document.body, { childList: true, subtree: true });
   wait();
 })"""
-"""Until for a quarter of a second nothing has come or gone, and the browser has nothing to do."""
+"""Until nothing has come or gone for a quarter of a second and the browser is idle, or for so many milliseconds."""
 
 
 def system_browser() -> str | None:
@@ -65,7 +67,7 @@ def settle(page: Page, timeout_ms: float = 60_000) -> None:
     # Elements of the run before stay, marked stale, until the browser has replaced them.
     page.wait_for_function("!document.querySelector('[data-stale=true]')", timeout=timeout_ms)
     # The run is over before its last elements are there: their scripts are fetched, and they are drawn bit by bit.
-    page.evaluate(QUIET)
+    page.evaluate(QUIET, timeout_ms)
 
 
 def is_debian() -> bool:

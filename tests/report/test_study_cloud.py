@@ -234,6 +234,7 @@ MAKERS: dict[str, Any] = {
     "two costs": lambda t: draw(study(100), t, bounds("macs <= 300 K"), x="latency_ms", y="macs", log_x=True),
     "same twice": lambda t: draw(study(30), t, x="accuracy"),
     "many": lambda t: draw(MANY, t, BOTH, group="lr", show_knee=True, selected=[("s", at) for at in range(9)]),
+    "alike": lambda t: draw([row | {"macs": 640_000} for row in FEW], t, y="macs", log_y=True),
     "no baseline": lambda t: draw(FEW[1:], t),
     "baseline alone": lambda t: draw(FEW[:1], t, BOTH),
     "one trial": lambda t: draw(FEW[:2], t, BOTH),
