@@ -106,7 +106,7 @@ def page_rows(
     )
     frames = "all that came over the page's websocket until it was settled; the app's own scripts are not in."
     return [
-        Row("First chart", f"{first:.2f} s", f"< {FIRST:g} s", first < FIRST, how),
+        Row("First chart, as a picture", f"{first:.2f} s", f"< {FIRST:g} s", first < FIRST, how),
         Row("Until it answers the pointer", f"{median(whole):.2f} s", how=later),
         Row(
             "A filter changed, p95",

@@ -11,7 +11,7 @@ from compression.report.sketch import sketch
 
 FIRST = "first_chart"
 """When a session was given its first chart: where it has one already, its browser needs no sketch."""
-HEAD_START, LONGEST = 0.3, 10.0
+HEAD_START, LONGEST = 0.3, 5.0
 """Seconds by which the chart is sent later, or the browser would fetch what draws it before it paints the sketch;
 and for which the page is drawn with a sketch, should it be drawn again before the chart is there."""
 STYLE = """<style>
