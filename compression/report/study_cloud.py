@@ -27,6 +27,8 @@ CLOUD = [
     *("by", "group", "turn", "label", "x_axis", "y_axis", "axis", "x", "x_low", "x_high", "y", "y_low", "y_high"),
     *("feasible", "front", "near", "spread", "change", "ratio", "accuracy_low", "accuracy_high", *MEASURES),
 ]
+STANDING = ["x", "x_low", "x_high", "y", "y_low", "y_high", "accuracy", "accuracy_low", "accuracy_high"]
+"""What of a row says where it stands."""
 
 
 def cloud_table(
@@ -87,7 +89,7 @@ def among(table: pd.DataFrame, chosen: Collection[tuple[str, int]]) -> pd.DataFr
     kept = table[[bool(start) or (study, trial) in chosen for study, trial, start in keys]]
     if kept.empty:
         return kept
-    body = records(kept)
+    body = records(kept[STANDING])
     _stand(body, kept["x_axis"].iloc[0], kept["y_axis"].iloc[0])
     return kept.assign(front=[row["front"] for row in body], near=[row["near"] for row in body])
 
