@@ -106,6 +106,7 @@ def test_a_clicker_goes_through_a_lesson_and_a_link_opens_the_same_view(open_pag
     expect(page.get_by_text("Measured:")).to_have_count(0, timeout=WAIT_MS)
 
 
+@pytest.mark.slow
 def test_a_clicker_is_heard_after_a_click_on_a_control(open_page: Open) -> None:
     lesson = next(one for one in lessons().values() if isinstance(one.predict, Pick))
     page = opened(open_page, lesson)

@@ -246,6 +246,7 @@ def test_weights_drift_towards_zero_when_played(open_page: Open) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["", "prune", "distill", "tradeoffs", "sensitivity"])
 def test_nothing_is_wider_than_a_projector(open_page: Open, path: str, scheme: str) -> None:

@@ -164,6 +164,7 @@ halving: true
 """
 
 
+@pytest.mark.slow
 def test_a_trial_that_falls_behind_is_stopped_and_says_when(cluster: str) -> None:
     made(RACE)
     assert driver.run_study("race", cluster) == "done"
