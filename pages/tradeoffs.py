@@ -12,6 +12,7 @@ from pages._explore import explore
 from pages._frame import bare_frame
 from pages._new_study import new_study
 from pages._point import LEAVE
+from pages._sketched import FIRST
 from pages._study_state import choose_studies, show_states
 from pages._workbench import choose_subject, theme
 
@@ -34,7 +35,7 @@ st.title("Trade-offs")
 place = st.empty()
 try:
     names = choose_studies(subject)
-    if not names and "tradeoffs_seen" not in st.session_state:
+    if not names and FIRST not in st.session_state:
         bare_frame(place, 10)
     if fault := st.session_state.pop("study_fault", ""):
         st.error(fault, icon=":material/error:")
@@ -47,4 +48,3 @@ try:
 except UserError as fault:
     st.error(str(fault), icon=":material/error:")
 place.empty()
-st.session_state["tradeoffs_seen"] = True
